@@ -1,0 +1,1 @@
+"""The command line: parses arguments, prints; holds no rules."""

@@ -1,0 +1,1 @@
+"""The shell around files: configuration, atomic replacement, locks, watching, the state beside the files."""

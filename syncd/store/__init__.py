@@ -1,0 +1,1 @@
+"""The shell around stores: Postgres, served or embedded, behind the ``Store`` protocol."""
