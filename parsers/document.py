@@ -7,11 +7,28 @@ May import ``syncd.schemas``.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from functools import cached_property
+from typing import Final, Protocol, TypeAlias
 
+from syncd.parsers.source import Replacement, Source
 from syncd.schemas.card import Fields, Value
+
+PROBLEM_CODES: Final[Mapping[str, str]] = {
+    "bad-front-matter": "The YAML block at the top of the file cannot be read.",
+    "bad-id": "The id has white space or control characters, or is longer than 128 characters.",
+    "bad-priority": "The priority is neither a number nor a known word.",
+    "duplicate-id": "The id stands a second time in the file; only the first occurrence is the card.",
+    "not-utf8": "The file is not UTF-8; nothing is read from it and it is left untouched.",
+    "nul-byte": "The file holds a NUL byte; nothing is read from it and it is left untouched.",
+    "self-dependency": "The card depends on itself; that dependency is not read.",
+    "too-few-cells": "The row, or the delimiter row, has fewer cells than the header.",
+    "too-large": "The file is over the limit; nothing is read from it and it is left untouched.",
+    "too-many-cells": "The row has more cells than the header; only its id is read.",
+    "unknown-status": "The word means none of the four states; the card's state stays.",
+}
+"""What the parser reports: code -> meaning."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,3 +118,114 @@ class RemoveCard:
 
 
 Edit: TypeAlias = SetField | AssignId | InsertCard | RemoveCard
+
+
+@dataclass(frozen=True, slots=True)
+class FrontMatter:
+    """What the YAML block at the top says about the file."""
+
+    project: str | None = None
+    phase: str | None = None
+    prefix: str | None = None
+    statuses: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What a block was taken for, and why; ``line`` counts from 1, ``cards`` the cards read from it."""
+
+    kind: str
+    line: int
+    reason: str
+    cards: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Heading:
+    """A heading: its full text, its line from 0, and where its section ends (exclusive)."""
+
+    text: str
+    level: int
+    line: int
+    end: int
+
+
+class Container(Protocol):
+    """A table, list or section in which cards stand; one class for each dialect.
+
+    ``position`` is the container's own name of a card in it.  Everything is given as replacements in the
+    source; ``None`` means that there is no place for it.
+    """
+
+    dialect: str
+    heading: str | None
+
+    def rewrite(self, position: int, changes: Fields) -> list[Replacement] | None:
+        """Give fields of one card other values."""
+
+    def name(self, position: int, id: str) -> list[Replacement] | None:
+        """Write an id into a nameless row."""
+
+    def remove(self, position: int, gone: Set[int]) -> list[Replacement]:
+        """Take a card's own lines out; ``gone`` are all positions that leave at once."""
+
+    def extent(self, position: int) -> tuple[int, int]:
+        """Return the first line of a card with all that hangs on it, and the line behind."""
+
+    def sample(self, position: int) -> list[tuple[int, int]]:
+        """Return the line ranges that, read alone, give the same card first."""
+
+    def holds(self, fields: Fields) -> bool:
+        """Tell whether a new card with these fields belongs here by its phase or state."""
+
+    def tail(self, fields: Fields) -> int | None:
+        """Return the line before which such a new card goes."""
+
+    def compose(self, id: str, fields: Fields) -> list[str] | None:
+        """Return the lines of a new card in the container's columns and habits."""
+
+    def admits(self, other: Container, position: int) -> bool:
+        """Tell whether the lines of a card of another container can move here unchanged."""
+
+    def section_for(self, position: int, changes: Fields) -> tuple[int, list[Replacement]] | None:
+        """Return the line to which a change moves the card, with what else it changes; for boards."""
+
+
+@dataclass(frozen=True, eq=False)
+class Document:
+    """A parsed task file.
+
+    ``homes`` says for each card, by its key, in which container it stands and where.  A document that
+    is not ``readable`` has exactly one problem and no cards.  ``is_template`` and ``is_single`` tell that no
+    card can be added: it is a form to be filled in, or it is one card as a whole.
+    """
+
+    path: str
+    source: bytes
+    options: ParseOptions
+    cards: tuple[FileCard, ...] = ()
+    problems: tuple[Problem, ...] = ()
+    readable: bool = True
+    has_markers: int | None = None
+    blocks: tuple[Taken, ...] = ()
+    front: FrontMatter = FrontMatter()
+    is_template: bool = False
+    is_single: bool = False
+    text: Source = field(default_factory=lambda: Source(""), repr=False)
+    headings: tuple[Heading, ...] = field(default=(), repr=False)
+    containers: Sequence[Container] = field(default=(), repr=False)
+    homes: tuple[tuple[Container, int], ...] = field(default=(), repr=False)
+
+    @property
+    def can_insert(self) -> bool:
+        """Whether a card can be added to the file."""
+        return self.readable and not self.is_template and not self.is_single
+
+    def card_by_id(self, id: str) -> FileCard | None:
+        """Return the card with this id, or ``None``."""
+        key = self._keys.get(id)
+        return None if key is None else self.cards[key]
+
+    @cached_property
+    def _keys(self) -> dict[str, int]:
+        return {card.id: card.key for card in self.cards if card.id is not None}

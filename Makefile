@@ -1,0 +1,93 @@
+# What a person or a machine does with this repository; `make` alone lists it.
+# Only Python 3.11 or newer and make are needed: everything else is set up in .venv by the first target.
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-builtin-rules
+
+# PYTHON=… names another interpreter; by default the first that is new enough.
+PYTHON ?= $(shell for each in python3 python3.14 python3.13 python3.12 python3.11 python; do \
+	"$$each" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo "$$each"; break; }; done)
+# ARGS=… goes to the command of a target: make test ARGS="-k merge", make demo ARGS=--help.
+ARGS ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+SOURCES := syncd parsers schemas tests examples
+
+.PHONY: help
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+
+.PHONY: install
+install: $(READY) ## Set up .venv with syncd and the development tools
+	@echo "Ready: $(BIN)/syncd --help"
+
+# The stamp makes a second call free; a changed pyproject.toml installs again.
+$(READY): pyproject.toml
+	@echo "Setting up $(VENV) (once; takes a minute) ..."
+	@if command -v uv >/dev/null 2>&1; then \
+		uv venv --quiet --allow-existing --python '>=3.11' $(VENV) && \
+		uv pip install --quiet --python $(BIN)/python --editable . --group dev; \
+	elif [ -n "$(PYTHON)" ]; then \
+		"$(PYTHON)" -m venv $(VENV) && \
+		$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1' && \
+		$(BIN)/python -m pip install --quiet --editable . --group dev; \
+	else \
+		echo 'syncd needs Python 3.11 or newer: none is on the PATH (PYTHON=/path/to/python names one)' >&2; \
+		exit 1; \
+	fi
+	@touch $@
+
+.PHONY: fmt
+fmt: $(READY) ## Format the code, and mend what ruff can mend
+	$(BIN)/ruff check --fix $(SOURCES)
+	$(BIN)/ruff format $(SOURCES)
+
+.PHONY: lint
+lint: $(READY) ## Check style and the import directions
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/ruff format --check $(SOURCES)
+	$(BIN)/lint-imports --no-logo
+
+.PHONY: types
+types: $(READY) ## Check the types (mypy, strict)
+	$(BIN)/mypy -p syncd
+
+.PHONY: test
+test: $(READY) ## Run all tests, on several cores
+	$(BIN)/python -m pytest -n logical --maxprocesses 8 $(ARGS)
+
+.PHONY: check
+check: lint types test ## All of lint, types and test: what CI runs
+
+.PHONY: demo
+demo: $(READY) ## Watch an edit arrive in Postgres and an update arrive in TASKS.md
+	@$(BIN)/python examples/01-first-sync/demo.py $(ARGS)
+
+.PHONY: bench
+bench: $(READY) ## Measure how long an edit and an update take to arrive
+	@$(BIN)/python -m tests.bench.latency $(ARGS)
+
+.PHONY: reference
+reference: $(READY) ## Write REFERENCE.md anew from the code
+	@$(BIN)/python -m tests.support.reference > REFERENCE.md
+
+.PHONY: picture
+picture: $(READY) ## Draw the README's picture anew from a run of the demo
+	@$(BIN)/python examples/01-first-sync/picture.py
+
+.PHONY: hooks
+hooks: $(READY) ## Check each commit before it is made
+	$(BIN)/pre-commit install
+
+.PHONY: build
+build: $(READY) ## Build the wheel and the source archive into dist/
+	$(BIN)/python -m build --no-isolation
+
+.PHONY: clean
+clean: ## Remove .venv, dist/ and all caches
+	rm -rf $(VENV) dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

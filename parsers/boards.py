@@ -1,0 +1,102 @@
+"""Section boards: checklists whose heading is the state (``## Doing``), so that a change moves lines.
+
+A file is a board when most of the headings with items are status words and the marks do not say otherwise.
+May import ``syncd.schemas``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from syncd.parsers.document import Heading
+from syncd.parsers.lexicon import Lexicon
+from syncd.parsers.source import Source
+from syncd.parsers.statuses import read_status, section_state
+from syncd.parsers.words import DEFAULT_WORDS, MARK_STATES, fold
+from syncd.schemas.card import Status, Value
+
+_CONTRADICTIONS_MAX: Final = 1 / 3
+_SECTIONS_MIN: Final = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A heading that is a state, with the lines under it."""
+
+    text: str
+    state: Status
+    line: int
+    end: int
+
+    @property
+    def word(self) -> str | None:
+        """The heading as ``extra.statusWord``: ``None`` when it is the default word of its state."""
+        return None if fold(self.text) == fold(DEFAULT_WORDS[self.state]) else self.text
+
+
+class Board:
+    """The sections of one file."""
+
+    def __init__(self, source: Source, sections: Sequence[Section]) -> None:
+        self.source = source
+        self.sections = sections
+
+    def section_at(self, line: int) -> Section | None:
+        """Return the innermost section in which a line stands."""
+        return next((each for each in reversed(self.sections) if each.line < line < each.end), None)
+
+    def section_of(self, state: Status | None, word: Value) -> Section | None:
+        """Return the section for a state: by the author's word, else its plain word, else the first."""
+        if isinstance(word, str):
+            for section in self.sections:
+                if fold(section.text) == fold(word) and state in (None, section.state):
+                    return section
+        fitting = [section for section in self.sections if section.state is state]
+        plain = [section for section in fitting if section.word is None]
+        return next(iter(plain or fitting), None)
+
+    def tail(self, section: Section) -> int:
+        """Return the line behind the last text of a section."""
+        end = section.end
+        while end - 1 > section.line and self.source.is_blank(end - 1):
+            end -= 1
+        return end
+
+    def mark_for(self, section: Section, mark: str, marks: Mapping[str, int]) -> str:
+        """Return the mark that an item has in a section: none that contradicts it."""
+        if section.state is Status.DONE:
+            done = [each for each in "xX" if marks.get(each)]
+            return mark if mark in "xX" else (done or ["x"])[0]
+        return mark if MARK_STATES[mark] is section.state else " "
+
+
+def read_board(
+    source: Source, lexicon: Lexicon, headings: Sequence[Heading], items: Sequence[tuple[Heading | None, str]]
+) -> Board | None:
+    """Return the board of a file, or ``None`` when its headings are no states.
+
+    Args:
+        items: the heading and the mark of each item that is no other's child.
+    """
+    states = {heading.line: section_state(heading.text, lexicon) for heading in headings}
+    used = {heading.line for heading, _ in items if heading is not None}
+    meant = {line for line in used if states.get(line) is not None}
+    sections = [
+        Section(_plain(heading.text, lexicon), state, heading.line, heading.end)
+        for heading in headings
+        if (state := states[heading.line]) is not None
+    ]
+    distinct = {section.state for section in sections}
+    if not meant or len(meant) * 2 < len(used) or len(distinct) < _SECTIONS_MIN:
+        return None
+    # Under "Done" any mark will do; what tells is whether items are ticked off where they stand elsewhere.
+    marked = [(states[heading.line], mark) for heading, mark in items if heading and heading.line in meant]
+    undone = [(state, mark) for state, mark in marked if state is not Status.DONE]
+    against = sum(mark != " " and MARK_STATES[mark] is not state for state, mark in undone)
+    return None if against > len(undone) * _CONTRADICTIONS_MAX else Board(source, sections)
+
+
+def _plain(text: str, lexicon: Lexicon) -> str:
+    return read_status(text, lexicon).word or text

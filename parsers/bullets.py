@@ -1,0 +1,102 @@
+"""The ``- **Key**: value`` bullets under a task, and ``- key: value`` lists under its heading.
+
+May import ``syncd.schemas``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from syncd.parsers.blocks import Block
+from syncd.parsers.source import Replacement, Source
+
+_BULLET: Final = re.compile(
+    r"[ \t]*(?:[-*+]|\d{1,9}[.)])[ \t]+"
+    r"(?:\*\*(?P<bold>[^*:|]{1,40}?)\s*(?::\*\*|\*\*\s*:)|(?P<plain>[^\W\d][\w /-]{0,39}?)\s*:(?=\s|$))[ \t]*"
+)
+_LINE: Final = re.compile(
+    r"[ \t]*(?:\*\*(?P<bold>[^*:|]{1,40}?)\s*(?::\*\*|\*\*\s*:)|(?P<plain>[^\W\d][\w /-]{0,39}?)\s*:(?=\s|$))[ \t]*"
+)
+_ENTRY: Final = re.compile(r"[ \t]*(?:[-*+]|\d{1,9}[.)])[ \t]+(?:\[[ xX]\][ \t]+)?")
+
+
+@dataclass(frozen=True, slots=True)
+class Bullet:
+    """A key with its value.
+
+    ``value_at`` is the column at which the value begins on line ``first``; ``entries`` are the lines of a list
+    below it, when the value is one.
+    """
+
+    key: str
+    is_bold: bool
+    first: int
+    end: int
+    value_at: int
+    entries: tuple[int, ...] = ()
+
+    def values(self, source: Source) -> tuple[str, ...] | None:
+        """Return the texts of the list below the key, or ``None`` where the value stands beside it."""
+        if not self.entries or source.lines[self.first][self.value_at :].strip():
+            return None
+        return tuple(_ENTRY.sub("", source.lines[line], count=1).strip() for line in self.entries)
+
+    def text(self, source: Source) -> str:
+        """Return the value as text, further lines without their common indentation."""
+        first = source.lines[self.first][self.value_at :].strip()
+        rest = source.lines[self.first + 1 : self.end]
+        return "\n".join([first, *undented(rest)]).strip()
+
+    def replaced(self, source: Source, text: str) -> Replacement:
+        """Return the replacement that gives the key another text, indented as it was."""
+        lines = text.split("\n")
+        line = source.lines[self.first]
+        indent = _indent(source.lines[self.first + 1]) if self.end > self.first + 1 else _indent(line) + "  "
+        ending = source.line_end_near(self.first)
+        value = ending.join([lines[0], *(indent + each if each.strip() else "" for each in lines[1:])])
+        at = source.starts[self.first] + self.value_at
+        gap = " " if value and line[: self.value_at][-1:] not in (" ", "\t") else ""
+        return Replacement(at, source.starts[self.end - 1] + len(source.lines[self.end - 1].rstrip()), gap + value)
+
+    def listed(self, source: Source, values: Sequence[str]) -> list[Replacement]:
+        """Return the replacements that give the list below the key other entries."""
+        first = source.lines[self.entries[0]]
+        entry = _ENTRY.match(first)
+        lead = entry[0] if entry else _indent(first) + "- "
+        return [
+            *(source.deletion(line, line + 1) for line in self.entries),
+            source.insertion(self.entries[0], [lead + each.replace("\n", " ") for each in values]),
+        ]
+
+
+def read_bullet(source: Source, item: Block) -> Bullet | None:
+    """Return the key and value of a list item that is one."""
+    found = _BULLET.match(source.lines[item.first])
+    if found is None:
+        return None
+    entries = tuple(each.first for child in item.children if child.kind == "list" for each in child.children)
+    key = found["bold"] or found["plain"]
+    return Bullet(key.strip(), found["bold"] is not None, item.first, item.end, found.end(), entries)
+
+
+def read_line(source: Source, line: int) -> Bullet | None:
+    """Return the key and value of a plain line ``Key: value``."""
+    found = _LINE.match(source.lines[line])
+    if found is None:
+        return None
+    key = found["bold"] or found["plain"]
+    return Bullet(key.strip(), found["bold"] is not None, line, line + 1, found.end())
+
+
+def undented(lines: Sequence[str]) -> list[str]:
+    """Return lines without the indentation that all of them share."""
+    widths = [len(_indent(line)) for line in lines if line.strip()]
+    common = min(widths, default=0)
+    return [line[common:].rstrip() if line.strip() else "" for line in lines]
+
+
+def _indent(line: str) -> str:
+    return line[: len(line) - len(line.lstrip())]

@@ -1,0 +1,121 @@
+"""What the dialects' readers share while one file is read: its text and words, and what was found so far.
+
+A dialect hands in :class:`Draft` s; ids, duplicates and keys are settled for all dialects at once
+in :func:`finished`.  May import ``syncd.schemas``.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+from syncd.parsers.document import Container, FileCard, FrontMatter, Heading, Problem, Taken
+from syncd.parsers.fields import is_id
+from syncd.parsers.lexicon import Lexicon
+from syncd.parsers.source import Source
+from syncd.schemas.card import OWNER_TEXT, Status, Value
+
+NOTHING_WEAK: Final[frozenset[str]] = frozenset()
+WEAK_PHASE: Final = frozenset({"phase"})
+
+
+class Draft(NamedTuple):
+    """A card as a dialect read it; ``token`` is its id as written, ``line`` and ``column`` count from 0."""
+
+    line: int
+    column: int
+    token: str | None
+    fields: dict[str, Value]
+    weak: frozenset[str]
+    heading: str | None
+    text: str
+    container: Container
+    position: int
+
+
+class Reading:
+    """One file being read."""
+
+    def __init__(self, path: str, source: Source, lexicon: Lexicon, front: FrontMatter) -> None:
+        self.path = path
+        self.source = source
+        self.lexicon = lexicon
+        self.front = front
+        self.headings: list[Heading] = []
+        self.drafts: list[Draft] = []
+        self.problems: list[Problem] = []
+        self.taken: list[Taken] = []
+        self.containers: list[Container] = []
+
+    def report(self, line: int, column: int, code: str, message: str, hint: str) -> None:
+        """Note a problem; ``line`` and ``column`` count from 0."""
+        self.problems.append(Problem(self.path, line + 1, column + 1, code, message, hint))
+
+    def take(self, kind: str, line: int, reason: str, cards: int = 0) -> None:
+        """Note what a block was taken for; ``line`` counts from 0."""
+        self.taken.append(Taken(kind, line + 1, reason, cards))
+
+    def weak_phase(self, heading: str | None) -> tuple[dict[str, Value], frozenset[str]]:
+        """Return the phase that the surroundings give, if they give one."""
+        phase = heading or self.front.phase
+        return ({"phase": phase}, WEAK_PHASE) if phase else ({}, NOTHING_WEAK)
+
+    def dependencies(self, tokens: tuple[str, ...], own: str | None, line: int, column: int) -> tuple[str, ...]:
+        """Return the ids that a card depends on, without the card itself, which is a problem."""
+        if own is not None and own in tokens:
+            self.report(
+                line,
+                column,
+                "self-dependency",
+                f"{own} depends on itself",
+                f"Take {own} out of the card's own dependencies.",
+            )
+            tokens = tuple(each for each in tokens if each != own)
+        if self.lexicon.options.namespace is None:
+            return tokens
+        return tuple(map(self.lexicon.id_of, tokens))
+
+
+def owner_field(fields: dict[str, Value]) -> str:
+    """Return the field that an owner's name is: the claim's owner only while the card is claimed."""
+    return "claimOwner" if fields.get("status") == Status.CLAIMED.value else OWNER_TEXT
+
+
+def finished(reading: Reading) -> tuple[tuple[FileCard, ...], tuple[tuple[Container, int], ...]]:
+    """Return the cards in the order of the file, with where each stands.
+
+    An id that cannot be one, and every further occurrence of an id, becomes a problem and no card.
+    """
+    drafts = sorted(reading.drafts, key=lambda each: each.line)
+    cards: list[FileCard] = []
+    homes: list[tuple[Container, int]] = []
+    lines: dict[str, int] = {}
+    id_of = reading.lexicon.id_of
+    for line, column, token, fields, weak, heading, text, container, position in drafts:
+        id = None
+        if token is not None:
+            if not is_id(id := id_of(token)):
+                reading.report(
+                    line,
+                    column,
+                    "bad-id",
+                    f"{_shortened(token)!r} cannot be an id",
+                    "Write 1 to 128 characters without spaces, '|' or control characters.",
+                )
+                continue
+            if (first := lines.setdefault(id, line)) != line:
+                reading.report(
+                    line,
+                    column,
+                    "duplicate-id",
+                    f"{id} stands already in line {first + 1}",
+                    f"Give this one another id, or remove it; line {first + 1} is the card {id}.",
+                )
+                continue
+        card = FileCard(len(cards), id, fields, line + 1, column + 1, container.dialect, weak, heading, text)
+        cards.append(card)
+        homes.append((container, position))
+    return tuple(cards), tuple(homes)
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= 40 else text[:39] + "…"

@@ -1,0 +1,317 @@
+"""Writing a task file: the source with the edits made, and not a byte more.
+
+Each dialect says what an edit replaces; here the edits of all cards are joined and made at once.  Before
+a value is written it is read back from the row as it would stand: a place that would give anything else
+cannot show the value, and is left alone.  May import ``syncd.schemas``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Final, NamedTuple
+
+from syncd.parsers.document import (
+    AssignId,
+    Container,
+    Document,
+    Edit,
+    FileCard,
+    InsertCard,
+    RemoveCard,
+    SetField,
+)
+from syncd.parsers.fields import is_id
+from syncd.parsers.rows import as_list
+from syncd.parsers.source import Replacement, patch
+from syncd.parsers.tasks_md import parse
+from syncd.schemas.card import OWNER_TEXT, STATUS_WORD, Status, Value, canonical
+
+_TITLE: Final = "# Tasks"
+_TABLE: Final = ("| id | status | title | depends_on | priority |", "|---|---|---|---|---|")
+_NUMBERED: Final = re.compile(r"(.*?)(\d+)", re.DOTALL)
+_LINE_END: Final = re.compile(r"\r\n|\n|\r")
+_STATE_FIELDS: Final = frozenset({"status", STATUS_WORD, "claimOwner", OWNER_TEXT})
+"""Fields of which one changes with another: the word with the state, the owner's field with the claim."""
+
+
+def render(document: Document) -> bytes:
+    """Return the bytes of a document: exactly those that it was read from."""
+    return apply(document, ()) if document.readable else document.source
+
+
+def apply(document: Document, edits: Sequence[Edit]) -> bytes:
+    """Return the bytes of a document with all edits made at once.
+
+    Args:
+        edits: in any order; a card that is removed is not changed besides, and of two values for one field
+            the last counts.
+
+    Returns:
+        The new file.  An edit for which :func:`can_show` says no, and a card for which the file has no
+        place, change nothing.
+
+    Holds: every byte that no edit names stays as it was; without edits, the source.
+    """
+    if not document.readable or not edits:
+        return document.source
+    changes: dict[int, dict[str, Value]] = {}
+    removed: set[int] = set()
+    names: dict[int, str] = {}
+    inserts: list[InsertCard] = []
+    for edit in edits:
+        match edit:
+            case SetField(key, field, value):
+                changes.setdefault(key, {})[field] = canonical(value)
+            case AssignId(key, id):
+                names[key] = id
+            case InsertCard():
+                inserts.append(edit)
+            case RemoveCard(key):
+                removed.add(key)
+    plan = _Plan(document)
+    for key in sorted(changes.keys() - removed):
+        plan.change(key, changes[key])
+    for key in sorted(names.keys() - removed):
+        plan.name(key, names[key])
+    replacements = [*plan.replacements(), *_removals(document, removed), *_insertions(document, inserts)]
+    return patch(document.text.text, replacements).encode()
+
+
+def can_show(document: Document, key: int, field: str, value: Value) -> bool:
+    """Tell whether a card's place can hold this value of a field, so that reading it again gives the same."""
+    return _shown(document, key, _with_state(document, field, canonical(value))) is not None
+
+
+def id_habit(document: Document, key: int) -> tuple[str, int, int]:
+    """Return how ids are made near a card, for one that has none.
+
+    Returns:
+        The prefix that most ids of the card's table or list have (else of the file's), the width to which
+        their numbers are padded with zeros, and the highest number that the file has with this prefix.
+        ``("", 0, 0)`` when no id ends in a number.
+    """
+    home = document.homes[key][0]
+    near = [card.id for card, (container, _) in zip(document.cards, document.homes, strict=True) if container is home]
+    everywhere = [card.id for card in document.cards]
+    for ids in (near, everywhere):
+        found = [parts for id in ids if id and (parts := _NUMBERED.fullmatch(id))]
+        if not found:
+            continue
+        counts: dict[str, int] = {}
+        for parts in found:
+            counts[parts[1]] = counts.get(parts[1], 0) + 1
+        prefix = max(counts, key=counts.__getitem__)
+        numbers = [parts[2] for id in everywhere if id and (parts := _NUMBERED.fullmatch(id)) and parts[1] == prefix]
+        width = max((len(each) for each in numbers if each.startswith("0")), default=1)
+        return prefix, width, max(map(int, numbers))
+    return "", 0, 0
+
+
+def has_place(document: Document) -> bool:
+    """Tell whether the document has a table, list or section to which a card can be added, empty ones too."""
+    return document.can_insert and bool(document.containers)
+
+
+def starter(cards: Sequence[InsertCard] = ()) -> bytes:
+    """Return the content of a new task file, with a table and these cards in it."""
+    empty = "\n".join([_TITLE, "", *_TABLE, ""]).encode()
+    return apply(parse(empty), cards)
+
+
+# -- changes of a card ------------------------------------------------------------------------------------
+
+
+class _Plan:
+    """What is replaced for each card, and which cards move."""
+
+    def __init__(self, document: Document) -> None:
+        self.document = document
+        self.changed: list[tuple[int, Replacement]] = []
+        self.moves: list[tuple[tuple[int, int], int]] = []
+
+    def change(self, key: int, wanted: Mapping[str, Value]) -> None:
+        """Add the changes of one card: all of them together, or those that can be shown."""
+        shown = _shown(self.document, key, wanted)
+        if shown is None:
+            able: dict[str, Value] = {}
+            for group in _groups(wanted):
+                if _shown(self.document, key, group) is not None:
+                    able.update(group)
+            shown = _shown(self.document, key, able) if able else None
+        if shown is None:
+            return
+        container, position = self.document.homes[key]
+        self._add(key, shown.replacements)
+        if shown.target is not None:
+            self.moves.append((container.extent(position), shown.target))
+
+    def name(self, key: int, id: str) -> None:
+        """Add the id of a nameless row."""
+        container, position = self.document.homes[key]
+        if self.document.cards[key].id is None and is_id(id):
+            self._add(key, container.name(position, id) or [])
+
+    def _add(self, key: int, replacements: Iterable[Replacement]) -> None:
+        line = self.document.cards[key].line - 1
+        self.changed += [(line, each) for each in replacements]
+
+    def replacements(self) -> list[Replacement]:
+        """Return all replacements; what changes in lines that move, moves with them."""
+        source = self.document.text
+        moved: list[Replacement] = []
+        for (first, end), target in self.moves:
+            inside = [each for line, each in self.changed if first <= line < end]
+            self.changed = [(line, each) for line, each in self.changed if not first <= line < end]
+            lines = _LINE_END.split(patch(source.slice(first, end), inside, source.starts[first]))
+            if not lines[-1]:
+                lines.pop()
+            moved += [source.insertion(target, lines), source.deletion(first, end)]
+        return [*(each for _, each in self.changed), *moved]
+
+
+def _groups(wanted: Mapping[str, Value]) -> Iterable[dict[str, Value]]:
+    """Yield the changes that can be tried apart; what belongs to the state is tried together, then alone."""
+    state = {name: value for name, value in wanted.items() if name in _STATE_FIELDS}
+    if len(state) > 1:
+        for dropped in ((), (STATUS_WORD,), (OWNER_TEXT, "claimOwner")):
+            yield {name: value for name, value in state.items() if name not in dropped}
+    for name, value in wanted.items():
+        if len(state) <= 1 or name not in state or name == "status":
+            yield {name: value}
+
+
+def _with_state(document: Document, field: str, value: Value) -> dict[str, Value]:
+    """Return a change as it would come: an author's word with the state that it means, a claim with its state."""
+    if field == "claimOwner":
+        return {"status": Status.CLAIMED.value, field: value}
+    return {field: value}
+
+
+class _Shown(NamedTuple):
+    """The replacements that show new values, and the line to which the card moves for them, if it does."""
+
+    replacements: list[Replacement]
+    target: int | None
+
+
+def _shown(document: Document, key: int, wanted: Mapping[str, Value]) -> _Shown | None:
+    """Return what shows the values, or ``None`` when the place cannot show all of them."""
+    if not wanted or not all(_is_text(each) for value in wanted.values() for each in as_list(value)):
+        return None
+    container, position = document.homes[key]
+    card = document.cards[key]
+    pending = dict(wanted)
+    target: int | None = None
+    moved: list[Replacement] = []
+    if "phase" in pending and ("phase" in card.weak or "phase" not in card.fields):
+        phase = pending.pop("phase")
+        if phase != card.fields.get("phase"):
+            target = _place_under(document, container, position, phase)
+            if target is None:
+                return None
+    if section := container.section_for(position, pending):
+        target, moved = section
+        pending = {name: value for name, value in pending.items() if name not in ("status", STATUS_WORD)}
+    written = container.rewrite(position, pending) if pending else []
+    if written is None or (pending and not _reads_back(document, key, written, pending)):
+        return None
+    return _Shown(written + moved, target)
+
+
+def _is_text(value: str) -> bool:
+    return not any("\ud800" <= each <= "\udfff" or each == "\0" for each in value)
+
+
+def _reads_back(document: Document, key: int, written: list[Replacement], wanted: Mapping[str, Value]) -> bool:
+    """Tell whether the card, read alone with the replacements made, has the new values and else the same ones."""
+    container, position = document.homes[key]
+    parts: list[str] = []
+    for first, end in container.sample(position):
+        start, stop = document.text.starts[first], document.text.starts[end]
+        inside = [each for each in written if start <= each.start and each.end <= stop]
+        part = patch(document.text.text[start:stop], inside, start)
+        parts.append(part if part.endswith(("\n", "\r")) or not part else part + "\n")
+    options = replace(document.options, ignore_headings=frozenset())
+    cards = parse("".join(parts).encode(), options=options).cards
+    if not cards:
+        return False
+    before, after = document.cards[key], cards[0]
+    own = before.fields.keys() - before.weak - _STATE_FIELDS - wanted.keys() - {"extra.parent"}
+    return (
+        before.id == after.id
+        and all(_equal(name, value, after) for name, value in wanted.items())
+        and all(after.fields.get(name) == before.fields[name] for name in own)
+    )
+
+
+def _equal(name: str, value: Value, card: FileCard) -> bool:
+    if name in ("dependsOn", "acceptance"):
+        return as_list(card.fields.get(name)) == as_list(value)
+    if name in ("claimOwner", OWNER_TEXT) and name not in card.fields:
+        # The other name of the same place, under which the new state has it.
+        return True
+    return name in card.fields and card.fields[name] == (value or 0 if name == "priority" else value)
+
+
+def _place_under(document: Document, home: Container, position: int, phase: Value) -> int | None:
+    """Return the line behind the last container under a heading that can take the card's lines."""
+    for container in reversed(document.containers):
+        if container.heading == phase and container.admits(home, position):
+            return container.tail({})
+    return None
+
+
+# -- cards that come and go -------------------------------------------------------------------------------
+
+
+def _removals(document: Document, removed: set[int]) -> list[Replacement]:
+    gone: dict[int, set[int]] = {}
+    for key in removed:
+        container, position = document.homes[key]
+        gone.setdefault(id(container), set()).add(position)
+    return [
+        each
+        for key in sorted(removed)
+        for container, position in [document.homes[key]]
+        for each in container.remove(position, gone[id(container)])
+    ]
+
+
+def _insertions(document: Document, inserts: Sequence[InsertCard]) -> list[Replacement]:
+    """Return the replacements that add cards: each at the end of its phase's container, else of the last."""
+    if not document.can_insert:
+        return []
+    result: list[Replacement] = []
+    homeless: list[InsertCard] = []
+    for insert in inserts:
+        if not is_id(insert.id):
+            continue
+        container = next(
+            (each for each in reversed(document.containers) if each.holds(insert.fields)),
+            document.containers[-1] if document.containers else None,
+        )
+        line = container.tail(insert.fields) if container else None
+        lines = container.compose(insert.id, insert.fields) if container else None
+        if line is None or lines is None:
+            homeless.append(insert)
+        else:
+            result.append(document.text.insertion(line, lines))
+    if homeless:
+        result.append(_new_table(document, homeless))
+    return result
+
+
+def _new_table(document: Document, inserts: Sequence[InsertCard]) -> Replacement:
+    """Return the replacement that puts a table at the end of a file that has no place for cards."""
+    source = document.text
+    ending = source.line_end_near(len(source.lines) - 1)
+    table = parse(("\n".join(_TABLE) + "\n").encode(), options=document.options)
+    rows = apply(table, inserts).decode().removesuffix("\n").split("\n")
+    last = len(source.lines) - 1
+    gap = "" if not source.lines else ending if source.is_blank(last) else ending * (1 if source.line_end(last) else 2)
+    if source.lines and source.is_blank(last) and source.line_end(last):
+        gap = ""
+    end = len(source.text)
+    return Replacement(end, end, gap + "".join(row + ending for row in rows))

@@ -1,0 +1,106 @@
+"""The text of a file by lines, every line end remembered.
+
+Lines end with ``\\r\\n``, ``\\n`` or ``\\r`` as Markdown has it, and never with the other characters
+that ``str.splitlines`` knows.  A byte order mark is no part of line 0.  Imports nothing of syncd.
+"""
+
+from __future__ import annotations
+
+import re
+from itertools import accumulate
+from typing import Final, NamedTuple
+
+_LINE_END: Final = re.compile(r"\r\n|\n|\r")
+
+
+class Replacement(NamedTuple):
+    """``text`` in the place of the characters ``start`` to ``end``."""
+
+    start: int
+    end: int
+    text: str
+
+
+class Source:
+    """A file's text and where its lines begin; offsets count characters."""
+
+    __slots__ = ("lines", "starts", "text")
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        offset = 1 if text.startswith("\ufeff") else 0
+        body = text[offset:] if offset else text
+        if "\r" not in body:
+            self.lines = body.split("\n")
+            self.starts = list(accumulate((len(line) + 1 for line in self.lines), initial=offset))
+        else:
+            self.lines, self.starts = [], [offset]
+            at = 0
+            for end in _LINE_END.finditer(body):
+                self.lines.append(body[at : end.start()])
+                at = end.end()
+                self.starts.append(at + offset)
+            self.lines.append(body[at:])
+            self.starts.append(len(text))
+        if not self.lines[-1]:
+            self.lines.pop()
+            self.starts.pop()
+        else:
+            self.starts[-1] = len(text)
+
+    def end(self, line: int) -> int:
+        """Return the offset at which a line's text ends, before its line end."""
+        return self.starts[line] + len(self.lines[line])
+
+    def line_end(self, line: int) -> str:
+        """Return the characters that end a line: empty only on the last."""
+        return self.text[self.end(line) : self.starts[line + 1]]
+
+    def line_end_near(self, line: int) -> str:
+        """Return the line end used at a line or, where that has none, by the nearest one above."""
+        for each in range(min(line, len(self.lines) - 1), -1, -1):
+            if found := self.line_end(each):
+                return found
+        return "\n"
+
+    def slice(self, first: int, end: int) -> str:
+        """Return the lines ``first`` to ``end`` (exclusive) with their line ends."""
+        return self.text[self.starts[first] : self.starts[end]]
+
+    def insertion(self, line: int, texts: list[str]) -> Replacement:
+        """Return the replacement that puts lines before a line, with the line ends of those above it.
+
+        Behind a last line without a line end that line gains one, and the new last line has none.
+        """
+        ending = self.line_end_near(line - 1)
+        at = self.starts[line]
+        if line == len(self.lines) and line and not self.line_end(line - 1):
+            return Replacement(at, at, "".join(ending + text for text in texts))
+        return Replacement(at, at, "".join(text + ending for text in texts))
+
+    def deletion(self, first: int, end: int) -> Replacement:
+        """Return the replacement that takes lines out."""
+        return Replacement(self.starts[first], self.starts[end], "")
+
+    def is_blank(self, line: int) -> bool:
+        """Tell whether a line holds white space alone; lines outside the file count as blank."""
+        return not 0 <= line < len(self.lines) or not self.lines[line].strip()
+
+
+def patch(text: str, replacements: list[Replacement], offset: int = 0) -> str:
+    """Return ``text`` with all replacements made at once.
+
+    Args:
+        replacements: in any order; of those at one place the first given comes first, and one that
+            begins inside another is left out.
+        offset: where ``text`` begins in the coordinates of the replacements.
+    """
+    parts: list[str] = []
+    at = 0
+    for start, end, new in sorted(replacements, key=lambda each: (each.start, each.end)):
+        if start - offset < at:
+            continue
+        parts += (text[at : start - offset], new)
+        at = end - offset
+    parts.append(text[at:])
+    return "".join(parts)

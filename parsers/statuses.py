@@ -1,0 +1,168 @@
+"""How a state is spelled: a word, an emoji, a checkbox mark, or several of them beside each other.
+
+A spelling is read into its parts, and written again by the file's habit or, where there is none, in the
+dress of the text that it replaces.  May import ``syncd.schemas``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from syncd.parsers.fields import is_empty, like
+from syncd.parsers.words import (
+    BLOCKED_SYNONYMS,
+    DEFAULT_EMOJI,
+    DEFAULT_MARKS,
+    DEFAULT_WORDS,
+    EMOJI_STATES,
+    HABITUAL_MARKS,
+    MARK_STATES,
+    PICTOGRAPH,
+    SECTION_WORDS,
+    fold,
+)
+from syncd.schemas.card import Status
+
+if TYPE_CHECKING:
+    from syncd.parsers.lexicon import Lexicon
+
+_MARK: Final = re.compile(r"(?:[-*+][ ]+)?\[([ xX~/>!?-])\]\s*")
+_EMOJI: Final = re.compile(PICTOGRAPH)
+_EMOJI_RUN: Final = re.compile(rf"(?:{PICTOGRAPH}|\u200d|\s)+")
+_DRESS: Final = re.compile(r"(\*\*|__|~~|`|\*|_)(.+)\1", re.DOTALL)
+_HEAD_WORD: Final = re.compile(r"(.+?)\s*(?:[(\[:,;@|%–—]|\s-\s|\s\d|\.\s|\n).*", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Spelling:
+    """A status as written, in its parts.
+
+    ``state`` is ``None`` when nothing is written or nothing is understood.  ``word`` is the author's
+    word without emoji, mark and dress.  ``is_plain`` tells that it says the state and no more, so that it can
+    serve as a habit.
+    """
+
+    text: str
+    state: Status | None
+    word: str | None
+    mark: str | None = None
+    emoji: str = ""
+    is_plain: bool = False
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether the place is there and nothing stands in it."""
+        return is_empty(self.text.strip())
+
+
+def read_status(text: str, lexicon: Lexicon) -> Spelling:
+    """Take a status text apart; a word counts before a mark, a mark before an emoji."""
+    text = text.strip()
+    if is_empty(text):
+        return Spelling(text, None, None)
+    bare = text
+    while dress := _DRESS.fullmatch(bare):
+        bare = dress[2].strip()
+    mark = None
+    if found := _MARK.match(bare):
+        mark, bare = found[1], bare[found.end() :]
+    emoji = "".join(each[0] for each in _EMOJI.finditer(bare))
+    word = " ".join(_EMOJI.sub(" ", bare).replace("\u200d", " ").split()) if emoji else bare.strip()
+    while dress := _DRESS.fullmatch(word):
+        word = dress[2].strip()
+    if word and (state := lexicon.status(word)):
+        plain = state is not Status.BLOCKED or fold(word) in BLOCKED_SYNONYMS
+        return Spelling(text, state, word, mark, emoji, plain)
+    if word and (head := _HEAD_WORD.fullmatch(word)) and (state := lexicon.status(head[1])):
+        return Spelling(text, state, word, mark, emoji)
+    state = MARK_STATES[mark] if mark else emoji_state(emoji)
+    return Spelling(text, state, word or None, mark, emoji, not word and (mark is None or mark in HABITUAL_MARKS))
+
+
+def emoji_state(text: str) -> Status | None:
+    """Return the state that the first meaningful emoji of a text shows."""
+    return next((EMOJI_STATES[sign] for sign in text if sign in EMOJI_STATES), None)
+
+
+def leading_emoji(text: str) -> str:
+    """Return the run of emoji that a text begins with, when one of them shows a state; else nothing."""
+    run = _EMOJI_RUN.match(text)
+    return run[0] if run and emoji_state(run[0]) else ""
+
+
+def section_state(heading: str, lexicon: Lexicon) -> Status | None:
+    """Return the state that the heading of a board's section means, or ``None``."""
+    spelling = read_status(heading, lexicon)
+    if spelling.state is not None and spelling.word is not None and lexicon.status(spelling.word):
+        return spelling.state
+    return SECTION_WORDS.get(fold(spelling.word or ""))
+
+
+def author_word(spelling: Spelling) -> str | None:
+    """Return the author's word for ``extra.statusWord``: ``None`` when it is the default word of its state."""
+    if spelling.word is None or spelling.state is None or fold(spelling.word) == fold(DEFAULT_WORDS[spelling.state]):
+        return None
+    return spelling.word
+
+
+def write_status(
+    state: Status, word: str | None, current: Spelling, habits: Mapping[str, int], lexicon: Lexicon
+) -> str:
+    """Return the text for a state.
+
+    Args:
+        word: the word to say it with, or ``None`` for the habit.
+        current: the text to be replaced; its dress is kept where there is no habit.
+        habits: how often each status text stands around it.
+    """
+    if word is not None:
+        return _dressed(word, state, current)
+    counts: dict[str, int] = {}
+    for text, count in habits.items():
+        spelling = read_status(text, lexicon)
+        if spelling.state is state and spelling.is_plain:
+            counts[text] = count
+    if counts:
+        return max(counts, key=counts.__getitem__)
+    return default_text(state, current, habits)
+
+
+def default_text(state: Status, current: Spelling, near: Iterable[str]) -> str:
+    """Return the text that says a state by its default word, in the dress of the texts around it."""
+    if current.word is None and (current.mark or current.emoji):
+        return _dressed("", state, current)
+    models = [each for each in (current.word, *near) if each]
+    word = DEFAULT_WORDS[state]
+    gap = next((sign for model in models for sign in "_ -" if sign in model.strip()), "-")
+    return _dressed(like(word.replace("-", gap), models[0]) if models else word, state, current)
+
+
+def write_mark(state: Status, marks: Iterable[str]) -> str:
+    """Return the checkbox mark for a state, by the habit of other marks."""
+    habits = Counter(mark for mark in marks if mark in HABITUAL_MARKS and MARK_STATES[mark] is state)
+    return habits.most_common(1)[0][0] if habits else DEFAULT_MARKS[state]
+
+
+def write_emoji(state: Status, seen: Mapping[str, int]) -> str:
+    """Return the emoji for a state where emoji alone show it; nothing when rows without one mean it."""
+    habits = {sign: count for sign, count in seen.items() if (emoji_state(sign) or Status.READY) is state}
+    return max(habits, key=habits.__getitem__) if habits else DEFAULT_EMOJI[state]
+
+
+def _dressed(word: str, state: Status, current: Spelling) -> str:
+    parts = [word] if word else []
+    shows_state = emoji_state(current.emoji)
+    emoji = DEFAULT_EMOJI[state] if shows_state and shows_state is not state else current.emoji
+    if emoji:
+        is_behind = current.word is not None and current.text.find(current.word) < current.text.find(current.emoji[0])
+        parts.insert(len(parts) if is_behind else 0, emoji)
+    if current.mark:
+        mark = current.mark if MARK_STATES[current.mark] is state else DEFAULT_MARKS[state]
+        parts.insert(0, f"[{mark}]")
+    dress = _DRESS.fullmatch(current.text)
+    wrap = dress[1] if dress and dress[1] != "~~" else ""
+    return f"{wrap}{' '.join(parts)}{wrap}"

@@ -1,0 +1,175 @@
+"""The words of task files: headers, status words, emoji and priorities, as plain tables of data.
+
+Every table is keyed by the *folded* word (:func:`fold`).  A new spelling or language is a new row
+here and nowhere else.  May import ``syncd.schemas``.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from syncd.schemas.card import Status
+
+_CAMEL: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+_GAPS: Final = re.compile(r"[\s_-]+")
+_MARKS: Final = re.compile(r"[*`~]|^_+|_+$|\ufe0f")
+
+PICTOGRAPH: Final = r"[\u2190-\u21ff\u2300-\u23ff\u25a0-\u25ff\u2600-\u27bf\u2b00-\u2bff\U0001f000-\U0001faff]\ufe0f?"
+"""One emoji or symbol, with its variation selector."""
+
+
+def fold(word: str) -> str:
+    """Return the form in which two spellings of a word are equal: case, ``-``, ``_``, space and marks gone."""
+    return _GAPS.sub(" ", _MARKS.sub("", word)).strip().casefold()
+
+
+def fold_header(word: str) -> str:
+    """Return :func:`fold` of a header or key, with ``camelCase`` taken apart first."""
+    return fold(_CAMEL.sub(" ", word)).rstrip(" :.")
+
+
+HEADERS: Final[dict[str, tuple[str, ...]]] = {
+    "id": ("id", "task id", "task", "key", "#", "nr", "编号", "任务id", "任务", "aufgabe", "tâche", "tarea"),
+    "title": (
+        *("title", "description", "summary", "task", "workstream", "name"),
+        *("任务", "标题", "描述", "タスク", "タイトル", "件名", "작업", "제목", "задача"),
+        *("aufgabe", "titel", "beschreibung", "tâche", "tache", "titre", "tarea", "título", "titulo"),
+        *("tarefa", "attività", "titolo", "taak"),
+    ),
+    "status": (
+        *("status", "state"),
+        *("状态", "当前状态", "狀態", "ステータス", "状態", "상태", "статус"),
+        *("zustand", "stand", "statut", "état", "etat", "estado", "situação", "stato"),
+    ),
+    "phase": ("milestone", "phase", "epic", "阶段", "里程碑", "フェーズ", "단계", "meilenstein", "fase", "hito"),
+    "priority": (
+        *("priority", "prio", "p", "优先级", "優先度", "우선순위", "приоритет"),
+        *("priorität", "priorité", "prioridad", "prioridade", "priorità"),
+    ),
+    "dependsOn": (
+        *("depends on", "deps", "dependencies", "blocked by", "after", "depends", "dependency"),
+        *("依赖", "依存", "依存関係", "의존성", "зависимости"),
+        *("abhängig von", "abhängigkeiten", "dépend de", "dépendances", "depende de", "dependencias"),
+        *("dependências", "dipendenze"),
+    ),
+    "owner": (
+        *("claimed by", "claim owner", "owner"),
+        *("负责人", "担当", "担当者", "담당자", "zuständig", "responsable", "responsável", "responsabile"),
+    ),
+    "acceptance": ("acceptance", "acceptance criteria", "验收标准", "受け入れ基準", "akzeptanzkriterien"),
+    "body": ("body", "details", "详情", "詳細"),
+}
+"""Card field -> header words, the first that stands winning; what is left over is ``extra``.
+
+``owner`` is the place that is ``claimOwner`` while the card is claimed, and else ``extra.owner``.
+"""
+
+UNSURE_ID_HEADERS: Final = frozenset({"task", "#", "nr", "任务", "aufgabe", "tâche", "tarea"})
+"""Headers that are an id column only when their cells look like ids."""
+
+EMPTY: Final = frozenset({"", "—", "–", "-", "n/a", "none"})
+"""What an empty cell may hold, in lower case."""
+
+EMPTY_VALUES: Final = EMPTY | {"[]", "null", "~", "{}"}
+"""The same where values are written as in YAML."""
+
+SUMMARY_IDS: Final = frozenset({"total", "totals", "sum", "summe", "gesamt", "合计", "总计"})
+"""Words in an id cell that mark a row as the sum of the others."""
+
+DEFAULT_WORDS: Final = {
+    Status.READY: "not-started",
+    Status.CLAIMED: "in-progress",
+    Status.BLOCKED: "blocked",
+    Status.DONE: "done",
+}
+"""The word written where the file shows no habit."""
+
+BLOCKED_SYNONYMS: Final = (
+    *("blocked", "waiting", "on hold", "paused", "阻塞", "已阻塞", "暂停", "保留", "ブロック", "보류"),
+    *("заблокировано", "blockiert", "wartet", "bloqué", "en attente", "bloqueado", "bloqueada"),
+    *("en espera", "bloccato"),
+)
+"""Words that say *blocked* and no more: only these are ever written for a card that became blocked
+(``needs-qa`` or ``cancelled`` would claim something that nobody decided)."""
+
+_STATUS_WORDS: Final[dict[Status, tuple[str, ...]]] = {
+    Status.READY: (
+        *("not started", "todo", "to do", "open", "pending", "ready", "backlog", "planned", "planning complete"),
+        *("queued", "未开始", "待办", "待处理", "待开始", "未着手", "未対応", "대기", "예정", "не начато"),
+        *("offen", "geplant", "à faire", "a faire", "pendiente", "por hacer", "pendente", "a fazer", "da fare"),
+    ),
+    Status.CLAIMED: (
+        *("in progress", "doing", "wip", "started", "claimed", "active", "running"),
+        *("进行中", "開発中", "进行", "進行中", "作業中", "対応中", "진행 중", "진행중", "в работе"),
+        *("in arbeit", "in bearbeitung", "en cours", "en curso", "en progreso", "em andamento", "em progresso"),
+        *("in corso",),
+    ),
+    Status.BLOCKED: (
+        *BLOCKED_SYNONYMS,
+        *("deferred", "needs qa", "review", "in review", "failed", "error"),
+        *("cancelled", "canceled", "wontfix", "won't fix", "已取消"),
+    ),
+    Status.DONE: (
+        *("done", "complete", "completed", "closed", "shipped", "merged", "verified"),
+        *("已完成", "完成", "完了", "済", "完료", "완료", "готово", "erledigt", "fertig", "abgeschlossen"),
+        *("terminé", "fait", "hecho", "terminado", "completado", "concluído", "concluido", "feito", "fatto"),
+    ),
+}
+
+STATUS_WORDS: Final[dict[str, Status]] = {word: state for state, words in _STATUS_WORDS.items() for word in words}
+"""Folded status word -> state."""
+
+SECTION_WORDS: Final[dict[str, Status]] = {
+    "declined": Status.BLOCKED,
+    "pending validation": Status.BLOCKED,
+    "in validation": Status.BLOCKED,
+    "now": Status.CLAIMED,
+    "next": Status.READY,
+    "later": Status.READY,
+}
+"""Words that are a status only as the heading of a board's section."""
+
+_EMOJI: Final[dict[Status, str]] = {
+    Status.READY: "🔲⬜☐◻⏳⚪📋🆕",
+    Status.CLAIMED: "🚧🔄🏗🔨🟡🏃",
+    Status.BLOCKED: "⛔❌🚫🛑🔴⏸🔒✖",
+    Status.DONE: "✅✔☑🟢🎉",
+}
+
+EMOJI_STATES: Final[dict[str, Status]] = {sign: state for state, signs in _EMOJI.items() for sign in signs}
+"""Emoji -> the state that it shows."""
+
+DEFAULT_EMOJI: Final = {state: signs[0] for state, signs in _EMOJI.items()}
+
+MARK_STATES: Final[dict[str, Status]] = {
+    " ": Status.READY,
+    "x": Status.DONE,
+    "X": Status.DONE,
+    "~": Status.CLAIMED,
+    "/": Status.CLAIMED,
+    ">": Status.CLAIMED,
+    "!": Status.BLOCKED,
+    "?": Status.BLOCKED,
+    "-": Status.BLOCKED,
+}
+"""Checkbox mark -> state."""
+
+DEFAULT_MARKS: Final = {Status.READY: " ", Status.CLAIMED: "~", Status.BLOCKED: "!", Status.DONE: "x"}
+
+HABITUAL_MARKS: Final = frozenset("~/xX! ")
+"""Marks that say their state and no more; the others (declined, asked, forwarded) are read and never written."""
+
+PRIORITY_WORDS: Final[dict[str, int]] = {
+    "lowest": -2,
+    "low": -1,
+    "normal": 0,
+    "medium": 0,
+    "high": 1,
+    "urgent": 2,
+    "highest": 2,
+    "critical": 3,
+    "blocker": 3,
+}
+
+PRIORITY_SIGNS: Final[dict[str, int]] = {"⏬": -2, "🔽": -1, "🔼": 0, "⏫": 1, "🔺": 2}

@@ -1,0 +1,241 @@
+-- The queries of the store, each under its name.  {card} stands for a card's columns, in the order in
+-- which rows.py reads them; %(name)s for a parameter.
+
+-- name: connected
+select value::integer from backlog_meta where project = '*' and key = 'schema_version'
+
+-- name: found
+select to_regclass('backlog') is not null,
+       to_regclass('backlog_meta') is not null,
+       exists (select from pg_attribute
+               where attrelid = to_regclass('backlog') and attname = 'changed_xid' and not attisdropped)
+
+-- name: server
+select current_setting('server_version')
+
+-- name: feed
+select place.xmin::text, place.epoch, place.now, {card}
+from (select pg_snapshot_xmin(pg_current_snapshot()) as xmin, backlog_epoch() as epoch, now() as now) place
+left join backlog b on b.project = %(project)s and b.changed_xid >= %(xmin)s::xid8
+
+-- name: feed_full
+select place.xmin::text, place.epoch, place.now, {card}
+from (select pg_snapshot_xmin(pg_current_snapshot()) as xmin, backlog_epoch() as epoch, now() as now) place
+left join backlog b on b.project = %(project)s
+
+-- name: feed_gone
+select distinct h.id from backlog_history h
+where h.project = %(project)s and h.xid >= %(xmin)s::xid8 and h.op in ('delete', 'truncate')
+  and not exists (select from backlog b where b.project = h.project and b.id = h.id)
+
+-- name: lock_edges
+select pg_advisory_xact_lock(hashtext('syncd.edges'), hashtext(%(project)s))
+
+-- name: lock_cards
+select now(), {card} from backlog b
+where b.project = %(project)s and b.id = any(%(ids)s) order by b.id for no key update
+
+-- name: now
+select now()
+
+-- name: cards
+select {card} from backlog b where b.project = %(project)s and b.id = any(%(ids)s)
+
+-- name: insert_cards
+insert into backlog (project, id, title, body, phase, priority, status, depends_on, claim_owner,
+                     claim_ttl_seconds, claimed_at, attempts, idempotency_key, acceptance, max_retries, extra,
+                     path, created_at, updated_at)
+select %(project)s, c.id, c.title, c.body, c.phase, c.priority, c.status, c.depends_on, c.claim_owner,
+       c.claim_ttl_seconds, c.claimed_at, c.attempts, c.idempotency_key, c.acceptance, c.max_retries, c.extra,
+       c.path, c.created_at, now()
+from unnest(%(id)s::text[], %(title)s::text[], %(body)s::text[], %(phase)s::text[], %(priority)s::integer[],
+            %(status)s::backlog_status[], %(depends_on)s::jsonb[], %(claim_owner)s::text[],
+            %(claim_ttl_seconds)s::integer[], %(claimed_at)s::timestamptz[], %(attempts)s::integer[],
+            %(idempotency_key)s::text[], %(acceptance)s::jsonb[], %(max_retries)s::integer[], %(extra)s::jsonb[],
+            %(path)s::text[], %(created_at)s::timestamptz[])
+     c (id, title, body, phase, priority, status, depends_on, claim_owner, claim_ttl_seconds, claimed_at,
+        attempts, idempotency_key, acceptance, max_retries, extra, path, created_at)
+on conflict do nothing
+returning id
+
+-- name: update_cards
+update backlog b set
+    title = c.title, body = c.body, phase = c.phase, priority = c.priority, status = c.status,
+    depends_on = coalesce(c.depends_on, b.depends_on), claim_owner = c.claim_owner,
+    claim_ttl_seconds = c.claim_ttl_seconds, claimed_at = c.claimed_at, attempts = c.attempts,
+    acceptance = c.acceptance, extra = coalesce(c.extra, b.extra), path = c.path,
+    archived_at = c.archived_at, deleted_at = c.deleted_at
+from unnest(%(id)s::text[], %(title)s::text[], %(body)s::text[], %(phase)s::text[], %(priority)s::integer[],
+            %(status)s::backlog_status[], %(depends_on)s::jsonb[], %(claim_owner)s::text[],
+            %(claim_ttl_seconds)s::integer[], %(claimed_at)s::timestamptz[], %(attempts)s::integer[],
+            %(acceptance)s::jsonb[], %(extra)s::jsonb[], %(path)s::text[], %(archived_at)s::timestamptz[],
+            %(deleted_at)s::timestamptz[])
+     c (id, title, body, phase, priority, status, depends_on, claim_owner, claim_ttl_seconds, claimed_at,
+        attempts, acceptance, extra, path, archived_at, deleted_at)
+where b.project = %(project)s and b.id = c.id
+returning b.id
+
+-- name: forget_tombstone
+delete from backlog where project = %(project)s and id = %(id)s and deleted_at is not null
+
+-- name: card_by_key
+select {card} from backlog b where b.project = %(project)s and b.idempotency_key = %(key)s
+
+-- name: reach
+with recursive reach (id) as (
+    select unnest(%(ids)s::text[])
+    union
+    select e.dependency from reach r join backlog_edge e on e.project = %(project)s and e.card = r.id
+)
+select e.card, e.dependency from reach r join backlog_edge e on e.project = %(project)s and e.card = r.id
+
+-- name: dependents
+select e.card from backlog_edge e
+join backlog b on b.project = e.project and b.id = e.card
+where e.project = %(project)s and e.dependency = %(id)s and e.card <> e.dependency
+  and b.deleted_at is null and b.archived_at is null
+order by e.card
+
+-- name: new_commit
+insert into backlog_commit (project, id, replica) values (%(project)s, %(id)s, %(replica)s)
+on conflict do nothing returning true
+
+-- name: record_conflicts
+insert into backlog_conflict (project, id, field, base, local, remote, winner, replica, digest)
+select %(project)s, c.id, c.field, c.base, c.local, c.remote, c.winner, %(replica)s, c.digest
+from unnest(%(id)s::text[], %(field)s::text[], %(base)s::text[], %(local)s::text[], %(remote)s::text[],
+            %(winner)s::text[], %(digest)s::text[])
+     with ordinality c (id, field, base, local, remote, winner, digest, place)
+order by c.place
+on conflict do nothing
+
+-- name: conflicts
+select seq, id, field, base, local, remote, winner, replica, at, settled, settled_at
+from backlog_conflict
+where project = %(project)s and (%(settled)s or settled is null) order by seq
+
+-- name: settle
+update backlog_conflict set settled = %(how)s, settled_at = now()
+where project = %(project)s and seq = %(seq)s returning seq
+
+-- name: touch_replica
+insert into backlog_replica (project, replica, host, path)
+values (%(project)s, %(replica)s, %(host)s, %(path)s)
+on conflict (project, replica) do update
+set host = excluded.host, path = excluded.path, seen_at = now()
+returning replica
+
+-- name: project_users
+select project, host, path from backlog_replica
+
+-- name: reserve_ids
+insert into backlog_id as n (project, prefix, next)
+values (%(project)s, %(prefix)s, %(floor)s::bigint + 1 + %(count)s::bigint)
+on conflict (project, prefix) do update
+set next = greatest(n.next, %(floor)s::bigint + 1) + %(count)s::bigint
+returning next - %(count)s::bigint
+
+-- name: list
+select {card} from backlog b
+where b.project = %(project)s and b.deleted_at is null and b.archived_at is null
+  and (%(status)s::backlog_status is null or b.status = %(status)s::backlog_status)
+  and (%(phase)s::text is null or b.phase = %(phase)s)
+  and (%(owner)s::text is null or b.claim_owner = %(owner)s)
+  and (not %(ready_only)s or (b.status = 'ready' and b.unmet = 0 and (b.run_after is null or b.run_after <= now())))
+  and (%(cursor)s::text is null or (-b.priority, b.created_at, b.id) > (
+        select -last.priority, last.created_at, last.id from backlog last
+        where last.project = %(project)s and last.id = %(cursor)s))
+order by b.priority desc, b.created_at, b.id
+limit %(limit)s
+
+-- name: claim
+with chosen as materialized (
+    select project, id from backlog
+    where project = %(project)s and status = 'ready' and unmet = 0
+      and deleted_at is null and archived_at is null and (run_after is null or run_after <= now())
+      and not exists (select from backlog_meta where project = %(project)s and key = 'paused')
+    order by priority desc, created_at, id
+    limit %(count)s for no key update skip locked
+)
+update backlog b set status = 'claimed', claim_owner = %(owner)s, claim_ttl_seconds = %(ttl)s,
+                     claimed_at = now(), attempts = b.attempts + 1
+from chosen where b.project = chosen.project and b.id = chosen.id
+returning {card}
+
+-- name: claim_id
+update backlog b set status = 'claimed', claim_owner = %(owner)s, claim_ttl_seconds = %(ttl)s,
+                     claimed_at = now(), attempts = b.attempts + 1
+where b.project = %(project)s and b.id = %(id)s and b.unmet = 0
+  and b.deleted_at is null and b.archived_at is null
+  and (b.status = 'ready' and (b.run_after is null or b.run_after <= now())
+       or b.status = 'claimed' and b.claimed_at + make_interval(secs => b.claim_ttl_seconds) <= now())
+  and not exists (select from backlog_meta where project = %(project)s and key = 'paused')
+returning {card}
+
+-- name: paused
+select exists (select from backlog_meta where project = %(project)s and key = 'paused')
+
+-- name: renew
+update backlog b set claimed_at = now(), claim_ttl_seconds = coalesce(%(ttl)s, b.claim_ttl_seconds)
+where b.project = %(project)s and b.id = %(id)s and b.deleted_at is null
+  and b.status = 'claimed' and b.claim_owner = %(owner)s
+  and (%(attempt)s::integer is null or b.attempts = %(attempt)s)
+  and (b.claim_ttl_seconds is null or b.claimed_at is null
+       or b.claimed_at + make_interval(secs => b.claim_ttl_seconds) > now())
+returning {card}
+
+-- name: release
+update backlog b set status = 'ready', claim_owner = null, claim_ttl_seconds = null, claimed_at = null
+where b.project = %(project)s and b.id = %(id)s and b.deleted_at is null
+  and b.status = 'claimed' and b.claim_owner = %(owner)s
+  and (%(attempt)s::integer is null or b.attempts = %(attempt)s)
+returning {card}
+
+-- name: complete
+update backlog b set status = 'done', claim_owner = null, claim_ttl_seconds = null, claimed_at = null,
+                     run_after = null, last_error = null
+where b.project = %(project)s and b.id = %(id)s and b.deleted_at is null and b.status <> 'done'
+  and (%(owner)s::text is null or (b.status = 'claimed' and b.claim_owner = %(owner)s))
+  and (%(attempt)s::integer is null or (b.status = 'claimed' and b.attempts = %(attempt)s))
+returning {card}
+
+-- name: block
+update backlog b set status = 'blocked', claim_owner = null, claim_ttl_seconds = null, claimed_at = null,
+                     last_error = coalesce(%(reason)s, b.last_error)
+where b.project = %(project)s and b.id = %(id)s and b.deleted_at is null
+returning {card}
+
+-- name: unblock
+update backlog b set status = 'ready', run_after = null, last_error = null, failures = 0
+where b.project = %(project)s and b.id = %(id)s and b.deleted_at is null and b.status = 'blocked'
+returning {card}
+
+-- name: reclaim
+with expired as materialized (
+    select project, id from backlog
+    where project = %(project)s and status = 'claimed' and deleted_at is null
+      and claimed_at + make_interval(secs => claim_ttl_seconds) <= now()
+    order by id for no key update skip locked
+)
+update backlog b set status = 'ready', claim_owner = null, claim_ttl_seconds = null, claimed_at = null
+from expired where b.project = expired.project and b.id = expired.id
+returning b.id
+
+-- name: reclaim_id
+update backlog b set status = 'ready', claim_owner = null, claim_ttl_seconds = null, claimed_at = null
+where b.project = %(project)s and b.id = %(id)s and b.status = 'claimed' and b.deleted_at is null
+returning b.id
+
+-- name: counts
+select b.status::text, count(*),
+       count(*) filter (where b.status = 'ready' and b.run_after > now()),
+       count(*) filter (where b.status = 'blocked' and b.last_error is not null),
+       count(*) filter (where b.status = 'claimed'
+                        and b.claimed_at + make_interval(secs => b.claim_ttl_seconds) <= now()),
+       extract(epoch from now() - min(b.created_at) filter (where b.status = 'ready'))::float8
+from backlog b
+where b.project = %(project)s and b.deleted_at is null and b.archived_at is null
+group by b.status
+
+-- name: poll
+select max(changed_xid)::text from backlog where project = %(project)s

@@ -1,0 +1,404 @@
+"""The one typed interface of every face: a workspace, its sync, its backlog.
+
+    import syncd
+
+    with syncd.open(".") as workspace:
+        card = workspace.backlog.claim(owner="worker-1", ttl_s=600)
+
+The command line holds no rules of its own; what it can do, this module can.
+May import everything below it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Final
+
+from syncd.errors import BadValue, Busy, InputOutputError, NotFound, StoreUnreachable
+from syncd.files.layout import Layout, find_root
+from syncd.wiring import Wiring
+
+if TYPE_CHECKING:
+    from syncd.core.drift import DriftEntry
+    from syncd.core.plan import Hold
+    from syncd.engine.report import CycleReport, StatusReport
+    from syncd.first_contact import InitPlan
+    from syncd.parsers.document import Document, ParseOptions
+    from syncd.ports import CardFilter, ConflictRecord, NewCard, QueueStats, Store
+    from syncd.schemas.card import Card, Fields
+
+DEFAULT_TTL_S: Final = 900
+DAEMON_TIMEOUT_S: Final = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class DbStatus:
+    """A store and its schema; ``schema_version`` is ``None`` where there is none of syncd's yet."""
+
+    kind: str
+    address: str
+    reachable: bool
+    server_version: str
+    schema_version: int | None
+    schema_known: int
+    pending: tuple[str, ...]
+
+
+def open(  # noqa: A001 - the name of the contract
+    path: str | Path | None = None,
+    *,
+    mode: str | None = None,
+    environ: Mapping[str, str] | None = None,
+    actor: str | None = None,
+    face: str = "api",
+) -> Workspace:
+    """Open the workspace that ``path`` is, or that the current folder lies in.
+
+    Args:
+        path: the workspace's folder; ``None``: ``$SYNCD_WORKSPACE``, else the nearest one upwards.
+        mode: ``auto``, ``postgres``, ``embedded``; ``None``: what the configuration says.
+        environ: the environment to go by; the process's own by default.
+        actor: who makes changes, for the history.
+
+    Raises: NotFound when there is no workspace, ConfigError when its configuration is wrong.
+    Effects: none until something is asked.
+    """
+    environ = os.environ if environ is None else environ
+    root = find_root(Path.cwd(), environ, told=None if path is None else Path(path))
+    return Workspace(Wiring(Layout(root), environ=environ, mode=mode, actor=actor, face=face))
+
+
+def init(
+    path: str | Path | None = None,
+    *,
+    project: str | None = None,
+    tasks: Sequence[str] = (),
+    mission: str | None = None,
+    mode: str | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> InitPlan:
+    """Look at a folder and say what a workspace there would be; ``carry_out`` of the answer makes it.
+
+    Raises: as ``first_contact.init``.  Effects: none before ``carry_out``.
+    """
+    from syncd import first_contact
+
+    return first_contact.init(
+        path,
+        project=project,
+        tasks=tasks,
+        mission=mission,
+        mode=mode,
+        environ=os.environ if environ is None else environ,
+    )
+
+
+def run(
+    path: str | Path | None = None,
+    *,
+    mode: str | None = None,
+    environ: Mapping[str, str] | None = None,
+    once: bool = False,
+    log_format: str = "text",
+) -> int:
+    """Sync a workspace until SIGTERM; return the exit code.  Raises: as ``foreground.run``."""
+    from syncd import foreground
+
+    return foreground.run(
+        path, mode=mode, environ=os.environ if environ is None else environ, once=once, log_format=log_format
+    )
+
+
+def parse_file(path: Path, *, options: ParseOptions | None = None) -> Document:
+    """Return what syncd reads in a file, inside a workspace or not.
+
+    Raises: NotFound when it is absent, InputOutputError when it cannot be read.
+    """
+    from syncd.parsers.document import ParseOptions
+    from syncd.parsers.tasks_md import parse
+
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise NotFound(f"{path} does not exist") from None
+    except OSError as error:
+        raise InputOutputError(f"{path} cannot be read: {error.strerror}") from error
+    return parse(data, path=str(path), options=options or ParseOptions())
+
+
+class Workspace:
+    """One workspace; a context manager that gives connections back."""
+
+    def __init__(self, wiring: Wiring) -> None:
+        self._wiring = wiring
+        self.root: Final = wiring.layout.root
+        self.config_path: Final = wiring.layout.config
+
+    def __enter__(self) -> Workspace:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give back what was opened."""
+        self._wiring.close()
+
+    @property
+    def project(self) -> str:
+        """Whose cards these are in the store."""
+        return self._wiring.config.project
+
+    @property
+    def replica(self) -> str:
+        """This working copy's id."""
+        return self._wiring.replica
+
+    @property
+    def backlog(self) -> Backlog:
+        """The queue of cards."""
+        return Backlog(self._wiring)
+
+    # --- sync -------------------------------------------------------------------------------------
+
+    def sync(self, *, dry_run: bool = False) -> CycleReport:
+        """Bring files and store together now; beside a daemon, ask it to.
+
+        Args:
+            dry_run: plan only, write nothing.
+
+        Raises: StoreUnreachable, Busy, ConfigError.
+        """
+        if dry_run:
+            return self._wiring.cycle(may_make=False).preview().report
+        if (answer := self._ask_daemon({"op": "sync"})) is not None:
+            from syncd.engine.report import CycleReport
+
+            return CycleReport.from_wire(answer)
+        from syncd.engine.cycle import settled
+
+        return settled(self._wiring.cycle().run)
+
+    def status(self) -> StatusReport:
+        """Return the drift report; reads only, and never waits long for a store that is away."""
+        from syncd.engine.report import StatusReport
+
+        if (answer := self._ask_daemon({"op": "status"})) is not None:
+            return StatusReport.from_wire(answer)
+        return self._wiring.status()
+
+    def diff(self, id: str | None = None) -> tuple[DriftEntry, ...]:
+        """Return what differs between file and store, of one card or of all.
+
+        Raises: NotFound when ``id`` is in neither.
+        """
+        cycle = self._wiring.cycle(may_make=False)
+        preview = cycle.preview()
+        if id is None:
+            return preview.drift
+        if not cycle.knows(id):
+            raise NotFound(f"no card {id} in {self.project}")
+        return tuple(entry for entry in preview.drift if entry.id == id)
+
+    # --- what needs a person ----------------------------------------------------------------------
+
+    def conflicts(self, *, settled: bool = False) -> tuple[ConflictRecord, ...]:
+        """Return the project's conflicts, oldest first; with ``settled`` those too."""
+        return tuple(self._store(may_make=False).conflicts(settled=settled))
+
+    def resolve(self, id: str, field: str, use: str) -> Card:
+        """Settle a conflict: ``use`` is ``local``, ``remote`` or ``value:TEXT``.
+
+        Raises: NotFound without such a conflict, BadValue for another ``use``.
+        Effects: the chosen value goes to the store, and from there into the file with the next cycle.
+        """
+        from syncd.engine.decisions import resolve
+
+        card = resolve(self._store(), self._wiring.state(), id, field, use)
+        self._nudge()
+        return card
+
+    def held(self) -> tuple[Hold, ...]:
+        """Return what the guards keep back."""
+        return self._wiring.cycle(may_make=False).preview().report.held
+
+    def accept(self, ids: Sequence[str] = ()) -> tuple[Hold, ...]:
+        """Let holds through: those of these cards or files, or all.  Raises NotFound when an id is not held."""
+        return self._decide(ids, "accept")
+
+    def reject(self, ids: Sequence[str] = ()) -> tuple[Hold, ...]:
+        """Undo what is held: the file goes back to what the store says; what is undone becomes a conflict."""
+        return self._decide(ids, "reject")
+
+    # --- settings and schema ----------------------------------------------------------------------
+
+    def settings(self) -> dict[str, Any]:
+        """Return what ``init`` prints: where the workspace is and what it is set to."""
+        from syncd.first_contact import settings_of
+
+        return settings_of(self._wiring)
+
+    def config_get(self, key: str) -> Any:
+        """Return one setting as plain data.  Raises NotFound for an unknown key."""
+        from syncd.files.settings import get_setting
+
+        return get_setting(self._wiring.config, key)
+
+    def config_set(self, key: str, value: str) -> None:
+        """Change one setting in ``syncd.yaml``, every other byte kept; ``value`` is YAML.
+
+        Raises: ConfigError for an unknown key, BadValue for what it cannot hold.
+        """
+        from syncd.files.settings import parse_value
+        from syncd.files.settings_edit import edit_config
+
+        edit_config(self.config_path, key, parse_value(value))
+
+    def db_status(self) -> DbStatus:
+        """Return what schema the store has and which migrations would run; reads only.
+
+        Raises: StoreUnreachable, SchemaVersionError; NotFound while there is no embedded store.
+        """
+        from syncd.store.migrate import status
+
+        choice = self._wiring.choice
+        found = status(self._wiring.dsn(may_make=False))
+        return DbStatus(
+            kind=choice.kind.value,
+            address=choice.address,
+            reachable=True,
+            server_version=found.server_version,
+            schema_version=found.version,
+            schema_known=found.known,
+            pending=found.pending,
+        )
+
+    def db_migrate(self) -> DbStatus:
+        """Bring the store's schema up to date.  Raises SchemaVersionError for a table that is not syncd's."""
+        self._wiring.migrate()
+        return self.db_status()
+
+    def _store(self, *, may_make: bool = True) -> Store:
+        return self._wiring.store(may_make=may_make)
+
+    def _decide(self, ids: Sequence[str], decision: str) -> tuple[Hold, ...]:
+        from syncd.engine.decisions import decide
+
+        chosen = decide(self.held(), self._wiring.state(), ids, decision)
+        if chosen:
+            self.sync()
+        return chosen
+
+    def _nudge(self) -> None:
+        """Carry a change on to the file at once; a store that is away does it when it is back."""
+        try:
+            self.sync()
+        except (StoreUnreachable, Busy):
+            return
+
+    def _ask_daemon(self, request: Mapping[str, Any]) -> Any:
+        from syncd.engine.endpoint import ask
+
+        return ask(self._wiring.socket, request, timeout_s=DAEMON_TIMEOUT_S)
+
+
+class Backlog:
+    """The cards as a queue: one method for each verb, with the defaults of the contract."""
+
+    def __init__(self, wiring: Wiring) -> None:
+        self._wiring = wiring
+
+    def create(self, new: NewCard) -> Card:
+        """Add a card; a repeated idempotency key gives the first one.  Raises AlreadyExists, BadValue."""
+        return self._write.create(new)
+
+    def list(self, chosen: CardFilter) -> Sequence[Card]:
+        """Return live cards, highest priority first, then oldest."""
+        return self._read.list(chosen)
+
+    def show(self, id: str) -> Card:
+        """Return one card, with the line where it stands in this workspace's files."""
+        return self._located(self._read.get(id))
+
+    def update(self, id: str, fields: Fields, *, if_version: int | None = None) -> Card:
+        """Set fields of a card.  Raises NotFound, BadValue, StaleVersion, CycleRefused."""
+        return self._write.update(id, fields, if_version=if_version)
+
+    def claim(
+        self, owner: str, ttl_s: int | None = DEFAULT_TTL_S, *, id: str | None = None, count: int = 1
+    ) -> Sequence[Card]:
+        """Lease up to ``count`` claimable cards; nothing to claim is an empty list.  Raises Paused."""
+        if ttl_s is not None and ttl_s <= 0:
+            raise BadValue(f"a lease of {ttl_s} s", hint="Give a time of at least one second.")
+        return self._write.claim(owner, ttl_s, id=id, count=count)
+
+    def renew(self, id: str, owner: str, ttl_s: int | None = None) -> Card:
+        """Extend a live lease.  Raises NotOwner."""
+        return self._write.renew(id, owner, ttl_s)
+
+    def release(self, id: str, owner: str) -> Card:
+        """Give a lease back.  Raises NotOwner."""
+        return self._write.release(id, owner)
+
+    def complete(self, id: str, *, owner: str | None = None, attempt: int | None = None) -> Card:
+        """Mark a card done.  Raises NotOwner when somebody else, or a later attempt, holds it."""
+        return self._write.complete(id, owner=owner, attempt=attempt)
+
+    def block(self, id: str, reason: str | None = None) -> Card:
+        """Take a card out of the queue."""
+        return self._write.block(id, reason)
+
+    def unblock(self, id: str) -> Card:
+        """Put a blocked card back.  Raises Refused when it is not blocked."""
+        return self._write.unblock(id)
+
+    def reclaim(self, id: str | None = None) -> Sequence[str]:
+        """Put expired leases, or this one, back to ready; return their ids."""
+        return self._write.reclaim(id)
+
+    def link(self, id: str, depends_on: str) -> Card:
+        """Make a card depend on another.  Raises CycleRefused, NotFound."""
+        return self._write.link(id, depends_on)
+
+    def unlink(self, id: str, depends_on: str) -> Card:
+        """Take a dependency away."""
+        return self._write.unlink(id, depends_on)
+
+    def remove(self, id: str, *, force: bool = False) -> Card:
+        """Delete a card; a tombstone stays.  Raises Refused while others depend on it, unless forced."""
+        return self._write.remove(id, force=force)
+
+    def stats(self) -> QueueStats:
+        """Return the counts of the queue."""
+        return self._read.stats()
+
+    def _located(self, card: Card) -> Card:
+        """Return the card with the file and line where it stands now, as far as it stands in one."""
+        from msgspec.structs import replace
+
+        from syncd.parsers.tasks_md import parse
+
+        files = self._wiring.files
+        for path in files.paths():
+            data = files.read(path).data
+            if data is None or card.id.rpartition("/")[2].encode() not in data:
+                continue
+            found = parse(data, path=path, options=files.parse_options(path)).card_by_id(card.id)
+            if found is not None:
+                return replace(card, path=path, line=found.line)
+        return card
+
+    @property
+    def _read(self) -> Store:
+        return self._wiring.store(may_make=False)
+
+    @property
+    def _write(self) -> Store:
+        return self._wiring.store()
+

@@ -1,0 +1,63 @@
+"""The command line: ``syncd``, where each command comes from, and one run of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from syncd.cli import backlog, config, db, decisions, leases, reading, workspace
+from syncd.cli.options import RootGroup, group
+from syncd.cli.output import emit
+from syncd.cli.screen import line
+from syncd.errors import UsageError
+
+app = group(
+    "Two-way sync between the task files that agents edit and the backlog that orchestrators read.",
+    "syncd init",
+    "syncd status",
+    "syncd backlog claim --owner worker-1 --json",
+    cls=RootGroup,
+    has_completion=True,
+)
+queue = group(
+    "The store's cards: create, list, claim, complete, …",
+    "syncd backlog list --ready-only",
+)
+for part in (workspace, decisions, reading):
+    app.add_typer(part.commands)
+for part in (backlog, leases):
+    queue.add_typer(part.commands)
+app.add_typer(queue, name="backlog")
+app.add_typer(db.commands, name="db")
+app.add_typer(config.commands, name="config")
+
+
+@app.callback(invoke_without_command=True)
+def syncd(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    """Answer ``--version``; anything else needs a command."""
+    if version:
+        import syncd as package
+
+        found = package.__version__
+        emit(context, {"version": found}, lambda: [line(f"syncd {found}")])
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        raise UsageError("no command given", hint="syncd --help")
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command line.
+
+    Returns:
+        The exit code: 0, or what the command ended with.
+
+    Raises:
+        Exception: whatever the command raises; ``failures.report`` says it.
+    """
+    code = typer.main.get_command(app).main(list(arguments), prog_name="syncd", standalone_mode=False)
+    return code if isinstance(code, int) and not isinstance(code, bool) else 0

@@ -1,0 +1,96 @@
+"""Commands with which a person settles what syncd does not decide: conflicts, and what a guard holds."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from syncd.cli.changes import change_card
+from syncd.cli.options import command, group, workspace
+from syncd.cli.output import emit
+from syncd.cli.values import parse_use
+
+commands = group("Conflicts and holds.")
+
+HeldIds = Annotated[
+    list[str] | None, typer.Argument(metavar="[ID]...", help="Cards or files as 'syncd held' names them; else all.")
+]
+
+
+@command(commands, "conflicts", "syncd conflicts", "syncd conflicts --all --json")
+def conflicts(
+    context: typer.Context,
+    all: Annotated[bool, typer.Option("--all", help="Settled ones too.")] = False,
+) -> None:
+    """Show what both sides changed differently.
+
+    With both values, which one stands, and the command that settles it.
+    """
+    from syncd.cli.screens import decisions as screens
+    from syncd.engine.report import record_json
+
+    with workspace(context) as opened:
+        found = [record_json(each) for each in opened.conflicts(settled=all)]
+    emit(context, found, lambda: screens.conflicts(found))
+
+
+@command(
+    commands,
+    "resolve",
+    "syncd resolve A4 --field title --use local",
+    'syncd resolve A4 --field title --use "value:Schema, second try"',
+)
+def resolve(
+    context: typer.Context,
+    id: Annotated[str, typer.Argument(metavar="ID", help="The card.")],
+    field: Annotated[str, typer.Option("--field", metavar="FIELD", help="The field that clashed.")],
+    use: Annotated[
+        str,
+        typer.Option("--use", metavar="local|remote|value:TEXT", help="The file's value, the store's, or this one."),
+    ],
+) -> None:
+    """Settle a conflict.
+
+    With the file's value, the store's value, or another one.
+    """
+    choice = parse_use(use)
+    change_card(context, "Settled", lambda opened: opened.resolve(id, field, choice))
+
+
+@command(commands, "held", "syncd held")
+def held(context: typer.Context) -> None:
+    """Show what a guard keeps back, why, and how to release it."""
+    from syncd.cli.screens import decisions as screens
+    from syncd.engine.report import hold_json
+
+    with workspace(context) as opened:
+        found = [hold_json(each) for each in opened.held()]
+    emit(context, found, lambda: screens.held(found))
+
+
+@command(commands, "accept", "syncd accept A9", "syncd accept")
+def accept(context: typer.Context, ids: HeldIds = None) -> None:
+    """Let through what a guard keeps back."""
+    _decide(context, ids, is_accepted=True)
+
+
+@command(commands, "reject", "syncd reject A9", "syncd reject TASKS.md")
+def reject(context: typer.Context, ids: HeldIds = None) -> None:
+    """Undo in the file what a guard keeps back.
+
+    The values that go are kept as conflicts.
+    """
+    _decide(context, ids, is_accepted=False)
+
+
+def _decide(context: typer.Context, ids: list[str] | None, *, is_accepted: bool) -> None:
+    """Accept or reject the named holds, or all that there are."""
+    from syncd.cli.screens import decisions as screens
+    from syncd.engine.report import hold_json
+
+    with workspace(context) as opened:
+        decide = opened.accept if is_accepted else opened.reject
+        decided = [hold_json(each) for each in decide(ids or ())]
+    word = "Accepted" if is_accepted else "Rejected"
+    emit(context, decided, lambda: screens.decided(word, decided))

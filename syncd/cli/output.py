@@ -1,0 +1,105 @@
+"""Everything that is written to stdout, and progress on stderr: one JSON value, or a screen."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from io import TextIOWrapper
+from typing import Any, Final
+
+import typer
+
+from syncd.cli.options import globals_of
+from syncd.cli.screen import UNSAFE, Screen, plain
+
+EXIT_PIPE: Final = 141
+"""What a shell reports of a program whose reader went away."""
+
+PROGRESS_AFTER_S: Final = 1.0
+
+
+def emit(context: typer.Context, value: Any, screen: Callable[[], Screen]) -> None:
+    """Print a command's result: the JSON value with ``--json``, else the screen."""
+    if globals_of(context).json:
+        write_bytes(json_line(value))
+    else:
+        show(screen())
+
+
+def json_line(value: Any, *, indent: int | None = None) -> bytes:
+    """Return a JSON value in UTF-8, on one line unless indented, in which nothing acts on a terminal."""
+    text = json.dumps(value, ensure_ascii=False, indent=indent)
+    lines = (UNSAFE.sub(lambda match: f"\\u{ord(match[0]):04x}", each) for each in text.split("\n"))
+    return ("\n".join(lines) + "\n").encode()
+
+
+def show(screen: Screen) -> None:
+    """Print a screen, in colour on a terminal."""
+    if not sys.stdout.isatty():
+        text = plain(screen)
+        write_bytes(text.encode(sys.stdout.encoding or "utf-8", "backslashreplace"))
+        return
+    from syncd.cli import terminal
+
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+    with _unless_closed():
+        terminal.show(screen, sys.stdout)
+        sys.stdout.flush()
+
+
+def write_bytes(data: bytes) -> None:
+    """Write to stdout at once; a reader that went away ends the command quietly."""
+    with _unless_closed():
+        sys.stdout.flush()
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+
+
+@contextmanager
+def _unless_closed() -> Iterator[None]:
+    """Turn a broken pipe into a quiet exit; a full disk stays the error that it is.
+
+    Effects: stdout then leads nowhere, so that the interpreter's last flush does not fail a second time.
+    """
+    try:
+        yield
+    except OSError as error:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
+        if isinstance(error, BrokenPipeError):
+            raise typer.Exit(EXIT_PIPE) from None
+        raise
+
+
+@contextmanager
+def progress(what: str) -> Iterator[None]:
+    """Show on a terminal's stderr that a command still works, once it takes longer than a second."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    from threading import Timer
+
+    shown: list[Any] = []
+
+    def begin() -> None:
+        from rich.console import Console
+
+        status = Console(stderr=True).status(f"{what} …")
+        shown.append(status)
+        status.start()
+
+    timer = Timer(PROGRESS_AFTER_S, begin)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        timer.join()
+        for status in shown:
+            status.stop()

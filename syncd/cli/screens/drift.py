@@ -1,0 +1,254 @@
+"""How files and store stand to each other: ``status``, ``diff``, ``sync``."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
+from itertools import groupby
+from typing import Any, Final
+
+from syncd.cli.screen import BLANK, Element, Line, Screen, Span, Style, Table, command, line
+from syncd.cli.screens import decisions
+from syncd.cli.screens.words import age, brief, count, joined, more, place, title, value_text
+
+Json = dict[str, Any]
+
+SHOWN_MAX: Final = 5
+"""Entries of one kind on the status screen: what five seconds can take in."""
+
+_WAY: Final = {"to-store": "file → store", "to-file": "store → file", "conflict": "conflict", "held": "held"}
+
+_SIGNS: Final = {"new": "+", "gone": "-"}
+_COLOURS: Final[dict[str, Style]] = {"+": "green", "new": "green", "-": "red", "gone": "red"}
+
+
+def status(report: Json, now: datetime) -> Screen:
+    """Return the drift report: in sync or not and why, what needs a hand, and a quiet line of counts."""
+    return [
+        _headline(report, now),
+        *_store_away(report["store"]),
+        *_waiting(report),
+        *_section("Conflicts", _brief_conflicts, _open(report["conflicts"]), "syncd conflicts"),
+        *_section("Held", decisions.held, report["held"], "syncd held"),
+        *_section("Problems", problems, report["problems"], "syncd status --json"),
+        *_mission(report["mission"]),
+        BLANK,
+        _counts(report, now),
+    ]
+
+
+def diff(entries: Sequence[Json]) -> Screen:
+    """Return the drift card by card, field by field; ``-`` is what goes, ``+`` is what comes."""
+    if not entries:
+        return [line("No differences.")]
+    screen: list[Element] = []
+    for _, group in groupby(entries, key=lambda each: each["id"]):
+        fields = list(group)
+        first = fields[0]
+        at = place(first)
+        screen += [line(Span(first["id"], "bold"), Span(f"  {at}" if at else "", "dim"))]
+        for entry in fields:
+            screen += _difference(entry)
+        screen.append(BLANK)
+    return screen[:-1]
+
+
+def cycle(report: Json, *, is_dry: bool) -> Screen:
+    """Return what a cycle did, or what it would do."""
+    parts = [
+        count(len(report["toStore"]), "change") + " to the store",
+        count(len(report["toFile"]), "change") + " to the files",
+    ]
+    nothing = not (report["toStore"] or report["toFile"])
+    done = "Nothing to do" if nothing else ("Would make " if is_dry else "Made ") + joined(parts)
+    screen: list[Element] = [line(Span(done + ".", "" if nothing else "bold"))]
+    changes = [("file → store", each) for each in report["toStore"]]
+    changes += [("store → file", each) for each in report["toFile"]]
+    if changes:
+        shown = changes if is_dry else changes[: 2 * SHOWN_MAX]
+        screen.append(Table(tuple(_change_row(way, each) for way, each in shown), indent=2))
+        screen += more(len(changes) - len(shown), "syncd sync --json shows all of a cycle")
+    screen += _section("Conflicts", _brief_conflicts, report["conflicts"], "syncd conflicts")
+    screen += _section("Held", decisions.held, report["held"], "syncd held")
+    screen += _section("Problems", problems, report["problems"], "syncd status")
+    return screen
+
+
+def problems(entries: Sequence[Json]) -> Screen:
+    """Return the problems of files, each with its place and what to do."""
+    screen: list[Element] = []
+    for each in entries:
+        screen.append(line(Span(place(each), "yellow"), f"  {each['message']}", indent=2))
+        if each["hint"]:
+            screen.append(line(Span(each["hint"], "dim"), indent=6))
+    return screen
+
+
+def _headline(report: Json, now: datetime) -> Line:
+    """Return the first line: in sync or not, and why."""
+    ways = Counter(each["direction"] for each in report["drift"])
+    why = []
+    store = report["store"]
+    if not store["reachable"]:
+        since = age(store.get("since"), now)
+        why.append(f"the store has not answered for {since}" if since else "the store does not answer")
+    if ways["to-store"]:
+        why.append(f"{count(ways['to-store'], 'edit')} {_wait(ways['to-store'])} for the store")
+    if ways["to-file"]:
+        why.append(f"{count(ways['to-file'], 'change')} {_wait(ways['to-file'])} for the files")
+    clashes = max(len(_open(report["conflicts"])), ways["conflict"])
+    if clashes:
+        why.append(count(clashes, "conflict"))
+    if held := len(report["held"]):
+        why.append(f"{held} held")
+    if broken := len(report["problems"]):
+        why.append(count(broken, "problem"))
+    if report["inSync"]:
+        rest = f", with {joined(why)}" if why else ""
+        return line(Span("In sync", "green"), rest)
+    return line(Span("Not in sync", "red"), f": {', '.join(why)}" if why else "")
+
+
+def _wait(number: int) -> str:
+    return "waits" if number == 1 else "wait"
+
+
+def _open(conflicts: Sequence[Json]) -> list[Json]:
+    return [each for each in conflicts if not each.get("settled")]
+
+
+def _store_away(store: Json) -> list[Element]:
+    """Return why the store does not answer."""
+    if store["reachable"]:
+        return []
+    screen: list[Element] = [*title(f"Store ({store['kind']})")]
+    if store.get("error"):
+        screen.append(line(store["error"], indent=2))
+    if store.get("hint"):
+        screen.append(line(Span(store["hint"], "cyan"), indent=6))
+    return screen
+
+
+def _waiting(report: Json) -> list[Element]:
+    """Return the edits and changes that only wait to be carried over."""
+    waiting = [each for each in report["drift"] if each["direction"] in ("to-store", "to-file")]
+    if not waiting:
+        return []
+    rows = tuple(_drift_row(each) for each in waiting[:SHOWN_MAX])
+    screen: list[Element] = [*title("Waiting"), Table(rows, indent=2)]
+    screen += more(len(waiting) - SHOWN_MAX, "syncd diff")
+    if report["daemon"]["running"]:
+        screen.append(line(Span("the daemon carries them over", "dim"), indent=6))
+    elif report["store"]["reachable"]:
+        screen.append(command("syncd sync", indent=6))
+    return screen
+
+
+def _drift_row(entry: Json) -> tuple[Span, ...]:
+    was, becomes = _sides(entry)
+    if entry["field"] is None:
+        what = Span("card")
+        change = Span(_card_word(entry))
+    else:
+        what = Span(entry["field"])
+        change = Span(f"{brief(was)} → {brief(becomes)}")
+    way = Span(_WAY[entry["direction"]], "dim")
+    return Span(entry["id"], "bold"), what, way, Span(place(entry), "dim"), change
+
+
+def _card_word(entry: Json) -> str:
+    """Return what became of a card that one side does not show; the file shows it where it has a line."""
+    is_in_file = entry["line"] is not None
+    match entry["direction"]:
+        case "to-store":
+            return "new" if is_in_file else "gone"
+        case "to-file":
+            return "gone" if is_in_file else "new"
+        case _:
+            return "only in the file" if is_in_file else "only in the store"
+
+
+def _sides(entry: Json) -> tuple[Any, Any]:
+    """Return the value that goes and the value that comes."""
+    if entry["direction"] == "to-store":
+        return entry["remote"], entry["local"]
+    return entry["local"], entry["remote"]
+
+
+def _difference(entry: Json) -> Iterator[Element]:
+    """Yield one field's difference."""
+    way = Span(_WAY[entry["direction"]], "dim")
+    if entry["direction"] in ("conflict", "held") and entry["field"] is not None:
+        yield line(f"{entry['field']}  ", way, indent=2)
+        sides = (("base", entry["base"]), ("file", entry["local"]), ("store", entry["remote"]))
+        yield Table(tuple((Span(name, "dim"), Span(brief(value))) for name, value in sides), indent=4)
+        return
+    if entry["field"] is None:
+        word = _card_word(entry)
+        yield line(Span(f"{_SIGNS.get(word, ' ')} card is {word}  ", _COLOURS.get(word, "")), way, indent=2)
+        return
+    was, becomes = _sides(entry)
+    yield line(f"{entry['field']}  ", way, indent=2)
+    for sign, text in _lines_of(was, becomes):
+        yield line(Span(f"{sign} {text}", _COLOURS.get(sign, "dim")), indent=4)
+
+
+def _lines_of(was: Any, becomes: Any) -> Iterator[tuple[str, str]]:
+    """Yield the lines that go and come; of long text only those that differ and one around them."""
+    before, after = value_text(was).split("\n"), value_text(becomes).split("\n")
+    if len(before) == len(after) == 1:
+        yield "-", before[0]
+        yield "+", after[0]
+        return
+    from difflib import unified_diff
+
+    for each in list(unified_diff(before, after, n=1, lineterm=""))[2:]:
+        if not each.startswith("@@"):
+            yield each[0], each[1:]
+
+
+def _change_row(way: str, change: Json) -> tuple[Span, ...]:
+    fields = [f"{name} {brief(value)}" for name, value in change["fields"].items() if value not in (None, [])]
+    what = ", ".join(fields) if change["kind"] in ("update", "claim") else brief(change["fields"].get("title", ""))
+    return Span(change["id"], "bold"), Span(change["kind"]), Span(way, "dim"), Span(what)
+
+
+def _brief_conflicts(entries: Sequence[Json]) -> Screen:
+    return decisions.conflicts(entries, text=brief)
+
+
+def _section(name: str, draw: Callable[[Sequence[Json]], Screen], entries: Sequence[Json], where: str) -> list[Element]:
+    """Return a section of the first entries, or nothing."""
+    if not entries:
+        return []
+    return [*title(name), *draw(entries[:SHOWN_MAX]), *more(len(entries) - SHOWN_MAX, where)]
+
+
+def _mission(mission: Json | None) -> list[Element]:
+    """Return the milestones whose state and cards disagree."""
+    wrong = [each for each in (mission or {}).get("milestones", ()) if not each["agrees"]]
+    if not wrong:
+        return []
+    screen: list[Element] = [*title("Mission")]
+    for each in wrong:
+        cards = each["cards"]
+        said = f"{each['id']} says {each['status']}, but {cards['done']} of {count(cards['total'], 'card')} "
+        screen.append(line(said + ("is done" if cards["done"] == 1 else "are done"), indent=2))
+    return screen
+
+
+def _counts(report: Json, now: datetime) -> Line:
+    """Return the quiet last line."""
+    cards, store, daemon = report["cards"], report["store"], report["daemon"]
+    states = ", ".join(f"{cards[name]} {name}" for name in ("ready", "claimed", "blocked", "done") if cards.get(name))
+    parts = [count(cards["total"], "card") + (f" ({states})" if states else "")]
+    version = f" {store['serverVersion']}" if store.get("serverVersion") else ""
+    parts.append(f"{store['kind']}{version}, {'answers' if store['reachable'] else 'away'}")
+    if daemon["running"]:
+        last = age(daemon.get("lastCycleAt"), now)
+        took = f" in {daemon['lastCycleMs']:.1f} ms" if daemon.get("lastCycleMs") is not None else ""
+        parts.append(f"daemon {daemon['pid']} ({report['mode']}" + (f", cycle {last} ago{took})" if last else ")"))
+    else:
+        parts.append("no daemon")
+    return line(Span(" · ".join(parts), "dim"))

@@ -1,0 +1,79 @@
+"""What stands at the beginning: ``init`` and the store's schema."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from syncd.cli.screen import BLANK, Element, Screen, Span, Table, command, line
+from syncd.cli.screens.drift import SHOWN_MAX, cycle, problems
+from syncd.cli.screens.words import count, more, title
+from syncd.engine.report import problem_json
+
+if TYPE_CHECKING:
+    from syncd.first_contact import InitFile, InitPlan
+
+Json = dict[str, Any]
+
+
+def init_plan(plan: InitPlan) -> Screen:
+    """Return what syncd sees, file by file, and what the first sync will do."""
+    screen: list[Element] = [line("Workspace ", Span(str(plan.root), "bold"))]
+    for each in plan.files:
+        screen += _file(each)
+    if plan.store_cards:
+        screen += [BLANK, line(f"The store holds {count(plan.store_cards, 'card')} of this project already.")]
+    if plan.store_note:
+        screen += [BLANK, line(plan.store_note)]
+    if plan.plan is not None:
+        screen += [*title("The first sync"), *cycle(plan.plan.to_json(), is_dry=True)]
+    return screen
+
+
+def init_done(plan: InitPlan) -> Screen:
+    """Return what was made and what comes next."""
+    done = "This was a workspace already; it still is." if plan.already else "Made syncd.yaml and .syncd/."
+    return [
+        BLANK,
+        line(done),
+        line("Next:"),
+        command("syncd sync", indent=2),
+        command("syncd run", indent=2),
+    ]
+
+
+def database(found: Json) -> Screen:
+    """Return which store this is and how its schema stands."""
+    rows = [
+        ("store", f"{found['kind']} at {found['address']}"),
+        ("server", f"PostgreSQL {found['serverVersion']}"),
+        ("schema", _schema(found)),
+    ]
+    screen: list[Element] = [Table(tuple((Span(name, "dim"), Span(text)) for name, text in rows))]
+    if found["pending"]:
+        screen += title("Migrations that would run")
+        screen += [line(each, indent=2) for each in found["pending"]]
+        screen.append(command("syncd db migrate", indent=6))
+    return screen
+
+
+def _schema(found: Json) -> str:
+    if found["schemaVersion"] is None:
+        return f"none; this syncd knows {found['schemaKnown']}"
+    if found["schemaVersion"] == found["schemaKnown"]:
+        return f"{found['schemaVersion']}, up to date"
+    return f"{found['schemaVersion']}; this syncd knows {found['schemaKnown']}"
+
+
+def _file(file: InitFile) -> Iterator[Element]:
+    """Yield what is seen in one task file."""
+    yield BLANK
+    if not file.exists:
+        yield line(Span(file.path, "bold"), "  is not there yet")
+    else:
+        seen = f", {' and '.join(file.dialects)}" if file.dialects else ""
+        yield line(Span(file.path, "bold"), f"  {count(file.cards, 'card')}{seen}")
+    for note in file.notes:
+        yield line(Span(note, "dim"), indent=2)
+    yield from problems([problem_json(each) for each in file.problems[:SHOWN_MAX]])
+    yield from more(len(file.problems) - SHOWN_MAX, f"syncd parse {file.path}")

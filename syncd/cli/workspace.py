@@ -1,0 +1,132 @@
+"""Commands about the workspace as a whole: make it, keep it in sync, and say how it stands."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from syncd.cli.options import command, globals_of, group, workspace
+from syncd.cli.output import emit, show
+from syncd.errors import UsageError
+
+commands = group("The workspace.")
+
+
+@command(commands, "init", "syncd init", "syncd init --tasks docs/TASKS.md --tasks docs/api/TASKS.md --yes")
+def init(
+    context: typer.Context,
+    project: Annotated[
+        str | None, typer.Option(metavar="NAME", help="The project in the store; one that exists is joined.")
+    ] = None,
+    tasks: Annotated[
+        list[str] | None, typer.Option(metavar="PATH", help="A task file or a pattern; may be repeated.")
+    ] = None,
+    mission: Annotated[str | None, typer.Option(metavar="PATH", help="The mission file.")] = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Ask nothing.")] = False,
+) -> None:
+    """Make a workspace here: syncd.yaml and .syncd/.
+
+    Shows what syncd reads in the task files and what the first sync will do, and asks before it joins a
+    store that holds cards already. Task files stay as they are; a starter one is written only where
+    there is none. Twice is fine.
+    """
+    from syncd import api
+    from syncd.cli.output import progress
+    from syncd.cli.screens import setup
+
+    given = globals_of(context)
+    root = given.directory or Path(os.environ.get("SYNCD_WORKSPACE") or ".")
+    with progress(context.command_path):
+        plan = api.init(root, project=project, tasks=tasks or (), mission=mission, mode=given.mode, environ=os.environ)
+    if not given.json:
+        show(setup.init_plan(plan))
+    if plan.store_cards and not plan.already and not yes:
+        _ask(f"Join this store and its {plan.store_cards} cards?", may_ask=not given.json)
+    with progress(context.command_path):
+        settings = plan.carry_out()
+    emit(context, settings, lambda: setup.init_done(plan))
+
+
+def _ask(question: str, *, may_ask: bool) -> None:
+    """Ask a person to go on; without one, say what to pass.
+
+    Raises:
+        UsageError: nobody can be asked.
+        typer.Exit: the answer was no.
+    """
+    if not (may_ask and sys.stdin.isatty() and sys.stdout.isatty()):
+        raise UsageError("the store holds cards already, and nobody can be asked here", hint="syncd init --yes")
+    if not typer.confirm(question):
+        raise typer.Exit(0)
+
+
+@command(commands, "run", "syncd run", "syncd run --once", "syncd --log-format json run")
+def run(
+    context: typer.Context,
+    once: Annotated[bool, typer.Option("--once", help="One cycle, then end.")] = False,
+) -> None:
+    """Run the daemon in the foreground.
+
+    It keeps files and store in sync until SIGTERM or Ctrl-C. SIGTERM finishes the step under way and
+    ends with 0; SIGHUP reads the configuration again.
+    """
+    from syncd import api
+
+    given = globals_of(context)
+    code = api.run(given.directory, mode=given.mode, environ=os.environ, once=once, log_format=given.log_format)
+    raise typer.Exit(code)
+
+
+@command(commands, "sync", "syncd sync", "syncd sync --dry-run")
+def sync(
+    context: typer.Context,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan; write nothing.")] = False,
+) -> None:
+    """Run one cycle now.
+
+    The files' edits go to the store, the store's changes into the files."""
+    from syncd.cli.screens import drift
+
+    with workspace(context) as opened:
+        report = opened.sync(dry_run=dry_run).to_json()
+    emit(context, report, lambda: drift.cycle(report, is_dry=dry_run))
+
+
+@command(commands, "status", "syncd status", "syncd status --exit-code || syncd diff")
+def status(
+    context: typer.Context,
+    exit_code: Annotated[
+        bool, typer.Option("--exit-code", help="End with 1 when file and store are not in sync.")
+    ] = False,
+) -> None:
+    """Say whether all is in sync, and what needs a hand.
+
+    Reads only, needs no daemon, and does not wait for a database that is away.
+    """
+    from datetime import UTC, datetime
+
+    from syncd.cli.screens import drift
+
+    with workspace(context) as opened:
+        report = opened.status().to_json()
+    emit(context, report, lambda: drift.status(report, datetime.now(UTC)))
+    if exit_code and not report["inSync"]:
+        raise typer.Exit(1)
+
+
+@command(commands, "diff", "syncd diff", "syncd diff A4")
+def diff(
+    context: typer.Context,
+    id: Annotated[str | None, typer.Argument(metavar="[ID]", help="Only this card.")] = None,
+) -> None:
+    """Show the files against the store, field by field."""
+    from syncd.cli.screens import drift
+    from syncd.engine.report import drift_json
+
+    with workspace(context) as opened:
+        entries = [drift_json(each) for each in opened.diff(id)]
+    emit(context, entries, lambda: drift.diff(entries))

@@ -1,0 +1,104 @@
+"""The guards: what of a plan goes on, what waits, and what a person must say.
+
+A plan is cut into what nobody minds and what looks like a mishap.  The first goes on at once (I12);
+the second is held with a reason and the command that ends it (I14), until it is accepted, rejected,
+or its cause is gone.  Pure: ages and hashes are passed in.  May import ``syncd.core``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from syncd.core.parts import join, split
+from syncd.core.plan import Change, Hold, Plan, without
+from syncd.core.reversal import offered, undone
+from syncd.core.settling import settle
+from syncd.core.sight import ACCEPT, REJECT, Guarded, Sight, Thresholds
+from syncd.core.trips import GUARDS, STORE_REWOUND, Trip, cycles
+
+
+def guard(plan: Plan, sight: Sight, thresholds: Thresholds, decisions: Mapping[str, str]) -> Guarded:
+    """Cut a plan into what may be carried out now and what may not.
+
+    Args:
+        plan: what ``reconcile`` made of the sight's base, local and remote.
+        sight: everything that the guards look at.
+        thresholds: when they trip.
+        decisions: what people said about holds: fingerprint -> ``accept`` or ``reject``.
+
+    Returns:
+        The plan that may be carried out, with the decisions in it, and the holds and waits.
+
+    Holds: I8, I12, I14 (tests/unit/core/test_guard.py, tests/property/test_guard_laws.py).
+    """
+    settled, waits = settle(plan, sight, thresholds)
+    waiting = frozenset(wait.path for wait in waits)
+    desk = _Desk(settled, sight, decisions)
+    for look in GUARDS:
+        desk.judge([each for each in look(desk.open, sight, thresholds) if each.path not in waiting])
+    desk.open, desk.decided = join(desk.open, desk.decided), Plan()
+    desk.judge(list(cycles(desk.open, sight, thresholds)))
+    result = _in_order(join(desk.open, desk.decided), plan)
+    return Guarded(result, tuple(desk.holds), waits, tuple(desk.rejected), tuple(desk.accepted))
+
+
+@dataclass(slots=True)
+class _Desk:
+    """Where trips are judged: ``open`` is what the next guard still looks at, ``decided`` what a person said."""
+
+    open: Plan
+    sight: Sight
+    decisions: Mapping[str, str]
+    decided: Plan = field(default_factory=Plan)
+    holds: list[Hold] = field(default_factory=list)
+    accepted: list[Hold] = field(default_factory=list)
+    rejected: list[Hold] = field(default_factory=list)
+
+    def judge(self, trips: Sequence[Trip]) -> None:
+        """Hold the parts of one guard's trips, or do with them what was decided."""
+        answers = [(trip, self._answer(trip)) for trip in trips]
+        self._accept([trip for trip, answer in answers if answer == ACCEPT])
+        self._reject([trip for trip, answer in answers if answer == REJECT])
+        self._hold([trip for trip, answer in answers if answer is None])
+
+    def _answer(self, trip: Trip) -> str | None:
+        """Return what a person said of a trip, ``None`` for nothing that could be done."""
+        answer = None if trip.hold is None else self.decisions.get(trip.hold.fingerprint)
+        return answer if answer == REJECT or trip.may_pass else None
+
+    def _take(self, trips: Sequence[Trip]) -> tuple[Plan, list[Hold]]:
+        """Take the trips' parts from the open plan."""
+        taken, self.open = split(self.open, [part for trip in trips for part in trip.parts])
+        return taken, [trip.hold for trip in trips if trip.hold is not None]
+
+    def _accept(self, trips: Sequence[Trip]) -> None:
+        """Let the parts pass; a store that went back is offered what the files say."""
+        taken, holds = self._take(trips)
+        is_offer = any(hold.guard == STORE_REWOUND for hold in holds)
+        self.decided = join(self.decided, offered(taken, self.sight) if is_offer else taken)
+        self.accepted += holds
+
+    def _reject(self, trips: Sequence[Trip]) -> None:
+        """Undo the local side of the parts."""
+        taken, holds = self._take(trips)
+        self.decided = join(self.decided, undone(taken, holds, self.sight))
+        self.rejected += holds
+
+    def _hold(self, trips: Sequence[Trip]) -> None:
+        """Keep the parts back; what goes on meanwhile takes their place."""
+        _, holds = self._take(trips)
+        rows = tuple(change for trip in trips for change in trip.meanwhile)
+        paths = frozenset(trip.path for trip in trips if trip.path is not None)
+        self.open = without(join(self.open, Plan(to_file=rows)), paths=paths)
+        self.holds += holds
+
+
+def _in_order(result: Plan, plan: Plan) -> Plan:
+    """Return the result in the order of the plan; what a decision added comes last."""
+
+    def sort(changes: tuple[Change, ...], order: tuple[Change, ...]) -> tuple[Change, ...]:
+        rank = {change.id: at for at, change in enumerate(order)}
+        return tuple(sorted(changes, key=lambda change: rank.get(change.id, len(rank))))
+
+    return replace(result, to_store=sort(result.to_store, plan.to_store), to_file=sort(result.to_file, plan.to_file))

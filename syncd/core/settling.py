@@ -1,0 +1,116 @@
+"""What only needs time: a file in the middle of a write, and a file that is gone for a moment.
+
+A wait is no hold: it ends by itself, and nobody is asked.  Edits and additions do not wait; while a
+file waits it is not written.  May import ``syncd.core``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from syncd.core.parts import Part, join, split
+from syncd.core.plan import Change, ChangeKind, FieldName, Plan, Presence, Wait, without
+from syncd.core.reconcile import render
+from syncd.core.sight import FileSight, Sight, Thresholds
+from syncd.core.values import is_empty
+from syncd.schemas.card import STATUS_WORD, Value
+
+
+def settle(plan: Plan, sight: Sight, thresholds: Thresholds) -> tuple[Plan, tuple[Wait, ...]]:
+    """Return what of the plan need not wait, and the files that do.
+
+    After its grace a missing file is rendered again from the store: its absence deletes nothing.
+    """
+    waits: list[Wait] = []
+    gone = vanished(sight)
+    for file in sight.files.values():
+        step = _unsettled if file.exists else _missing
+        plan, wait = step(plan, sight, thresholds, file, gone.get(file.path, []))
+        if wait is not None:
+            waits.append(wait)
+    return plan, tuple(waits)
+
+
+def vanished(sight: Sight) -> dict[str, list[str]]:
+    """Return, by file, the cards that stood in it and are live in the store, but stand in no file now."""
+    gone: dict[str, list[str]] = {}
+    for id in [id for id in sight.remote if id not in sight.local]:
+        known = sight.base.get(id)
+        if known is not None and known.path is not None and sight.remote[id].presence is Presence.LIVE:
+            gone.setdefault(known.path, []).append(id)
+    return gone
+
+
+def _missing(
+    plan: Plan, sight: Sight, thresholds: Thresholds, file: FileSight, gone: list[str]
+) -> tuple[Plan, Wait | None]:
+    """Leave a missing file's cards alone during its grace; then put them back."""
+    if not gone:
+        return plan, None
+    _, rest = split(plan, [Part(id) for id in gone])
+    left_ms = int(thresholds.grace_s * 1000) - (file.missing_ms or 0)
+    if left_ms > 0:
+        rest = _unwritten(rest, file.path)
+        return rest, Wait(file.path, f"{file.path} is missing; its {len(gone)} cards stay", left_ms)
+    rows = tuple(render(sight.remote[id], file.path) for id in gone)
+    return join(Plan(to_file=rows), rest), None
+
+
+def _unsettled(
+    plan: Plan, sight: Sight, thresholds: Thresholds, file: FileSight, gone: list[str]
+) -> tuple[Plan, Wait | None]:
+    """Hold back what looks like half of a write, for as long as that may be."""
+    if file.changed_ms_ago is None:
+        return plan, None
+    text_ms = thresholds.settle_ms - file.changed_ms_ago
+    rows_ms = thresholds.settle_deletions_ms - file.changed_ms_ago
+    if file.is_truncation and text_ms > 0:
+        rest = without(plan, ids=frozenset(gone), paths=frozenset({file.path}))
+        return rest, Wait(file.path, f"{file.path} looks like the beginning of a write", text_ms)
+    parts = [Part(id) for id in gone] if rows_ms > 0 else []
+    wait_ms = rows_ms if parts else text_ms
+    if text_ms > 0:
+        parts += [
+            Part(change.id, shorter)
+            for change in plan.to_store
+            if change.path == file.path and (shorter := frozenset(_shortened(sight, change)))
+        ]
+    if not parts:
+        return plan, None
+    _, rest = split(plan, parts)
+    return _unwritten(rest, file.path), Wait(file.path, f"text or rows just went from {file.path}", wait_ms)
+
+
+def _shortened(sight: Sight, change: Change) -> Iterator[FieldName]:
+    """Yield the fields of an edit that became empty or the beginning of what they were."""
+    known = sight.base.get(change.id)
+    if known is None or change.kind not in (ChangeKind.UPDATE, ChangeKind.CLAIM):
+        return
+    for name in frozenset(change.fields) - {STATUS_WORD}:
+        if name in known.fields and name in sight.local[change.id].fields:
+            was, now = known.fields[name], sight.local[change.id].fields[name]
+            if not is_empty(name, was) and (is_empty(name, now) or _is_beginning(now, was)):
+                yield name
+
+
+def _is_beginning(now: Value, was: Value) -> bool:
+    """Return whether a text or list is a strict prefix of another."""
+    if isinstance(now, str) and isinstance(was, str):
+        return now != was and was.startswith(now)
+    if isinstance(now, tuple) and isinstance(was, tuple):
+        return now != was and was[: len(now)] == now
+    return False
+
+
+def _unwritten(plan: Plan, path: str) -> Plan:
+    """Return the plan less its writes to a file, and less the conflicts that those would decide."""
+    writes = [
+        Part(
+            change.id,
+            frozenset(change.fields) if change.kind is ChangeKind.UPDATE else None,
+            to_store=False,
+        )
+        for change in plan.to_file
+        if change.path == path
+    ]
+    return split(plan, writes)[1]

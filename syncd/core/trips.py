@@ -1,0 +1,319 @@
+"""What each guard looks for: a plan that is more likely a mishap than somebody's wish.
+
+A guard returns trips: the part of the plan that it wants held, why, and what goes on meanwhile.  What
+becomes of a trip is decided in ``guard``.  May import ``syncd.core``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Final, TypeAlias
+
+import msgspec
+
+from syncd.core.card_merge import take_back
+from syncd.core.graph import find_knots, would_close
+from syncd.core.parts import Part
+from syncd.core.plan import Change, ChangeKind, FieldName, Hold, Plan, Presence
+from syncd.core.settling import vanished
+from syncd.core.sight import STORE, FileSight, OwnWrite, Side, Sight, Thresholds
+from syncd.core.values import CLAIM_OWNER, DEPENDS_ON, STATUS, is_same
+from syncd.schemas.card import STATUS_WORD, Fields
+
+STORE_REWOUND: Final = "store-rewound"
+EMPTIED: Final = "emptied"
+CYCLE: Final = "cycle"
+
+_EDITS: Final = (ChangeKind.UPDATE, ChangeKind.CLAIM)
+_REMOVALS: Final = (ChangeKind.REMOVE, ChangeKind.ARCHIVE)
+_STATE: Final = frozenset({STATUS, CLAIM_OWNER, STATUS_WORD})
+
+
+@dataclass(frozen=True, slots=True)
+class Trip:
+    """One reason to stop a part of a plan.
+
+    Args:
+        hold: what a person is told; ``None`` when there is nothing to ask.
+        parts: what leaves the plan.
+        meanwhile: the rows that are written instead while it is held.
+        path: a file that is not written while this is held.
+        may_pass: False when accepting cannot help.
+    """
+
+    hold: Hold | None
+    parts: tuple[Part, ...]
+    meanwhile: tuple[Change, ...] = ()
+    path: str | None = None
+    may_pass: bool = True
+
+
+Guard: TypeAlias = Callable[[Plan, Sight, Thresholds], Iterator[Trip]]
+
+
+def fingerprint(guard: str, subject: str, content: Any) -> str:
+    """Return the name of one hold: the same as long as the guard, the card or file, and the content are."""
+    text = msgspec.json.encode([guard, subject, content], order="sorted")
+    return hashlib.blake2b(text, digest_size=10).hexdigest()
+
+
+def make_hold(
+    guard: str,
+    subject: str,
+    reason: str,
+    content: Any,
+    *,
+    path: str | None,
+    fields: tuple[FieldName, ...] = (),
+    verb: str = "accept",
+) -> Hold:
+    """Return a hold with the command that releases it.  Holds: I14."""
+    return Hold(
+        id=subject,
+        guard=guard,
+        reason=reason,
+        release=f"syncd {verb} {subject}",
+        path=path,
+        fingerprint=fingerprint(guard, subject, content),
+        fields=fields,
+    )
+
+
+def rewound(plan: Plan, sight: Sight, _: Thresholds) -> Iterator[Trip]:
+    """Trip when the store went back in time: what it lacks was not deleted, what is old there is no edit."""
+    if sight.store_rewound is None:
+        return
+    new = {each.id for each in plan.to_store if each.kind is ChangeKind.CREATE and each.id not in sight.base}
+    known = {each.id for each in (*plan.to_store, *plan.to_file)} - new
+    reason = f"the store went back in time ({sight.store_rewound}): {len(known)} cards differ from the files"
+    hold = make_hold(STORE_REWOUND, STORE, reason, sight.store_rewound, path=None)
+    yield Trip(hold, tuple(Part(id) for id in sorted(known)))
+
+
+def markers(plan: Plan, sight: Sight, _: Thresholds) -> Iterator[Trip]:
+    """Trip on a file that git's merge left its markers in."""
+    for file in sight.files.values():
+        if file.marker_line is None:
+            continue
+        rows = {id: card.fields for id, card in sight.local.items() if card.path == file.path}
+        reason = f"{file.path} has a merge marker in line {file.marker_line}"
+        hold = make_hold("markers", file.path, reason, rows, path=file.path)
+        yield Trip(hold, _parts_of_file(plan, sight, file.path), path=file.path)
+
+
+def emptied(plan: Plan, sight: Sight, _: Thresholds) -> Iterator[Trip]:
+    """Trip on a file that had cards and has none."""
+    missing = vanished(sight)
+    for file in sight.files.values():
+        gone = missing.get(file.path, []) if file.exists else []
+        if not gone or any(card.path == file.path for card in sight.local.values()):
+            continue
+        reason = f"{file.path} had {len(gone)} cards and has none"
+        hold = make_hold(EMPTIED, file.path, reason, sorted(gone), path=file.path)
+        parts = {part.id: part for part in _parts_of_file(plan, sight, file.path)}
+        parts.update((id, Part(id)) for id in gone)
+        yield Trip(hold, tuple(parts.values()), path=file.path)
+
+
+def time_travel(plan: Plan, sight: Sight, thresholds: Thresholds) -> Iterator[Trip]:
+    """Trip when a file is again what it was before (git checkout, restore), and that would revert cards.
+
+    The state of a card is the store's then and goes to the file; new cards are taken.
+    """
+    for path, changes in _by_path(plan.to_store).items():
+        file = sight.files.get(path)
+        reverts = [each for each in changes if each.kind is not ChangeKind.CREATE]
+        has_tripped = file is not None and _is_revert(file, len(reverts), thresholds)
+        for change in reverts:
+            rest = {name: value for name, value in change.fields.items() if name not in _STATE}
+            is_edit = change.kind in _EDITS
+            hold = make_hold(
+                "time-travel",
+                change.id,
+                f"{path} went back to an older version, which would {_deed(change, rest)} {change.id}",
+                [change.kind not in _EDITS, rest],
+                path=path,
+                fields=tuple(sorted(rest)) if is_edit else (),
+            )
+            if not has_tripped and hold.fingerprint not in sight.standing:
+                continue
+            if is_edit and STATUS in change.fields:
+                state = frozenset(change.fields) & _STATE
+                yield Trip(None, (Part(change.id, state, to_file=False),), (_state_to_file(sight, change),))
+            if rest or not is_edit:
+                yield Trip(hold, (Part(change.id, frozenset(rest) if is_edit else None, to_file=False),))
+
+
+def everything_changed(plan: Plan, sight: Sight, thresholds: Thresholds) -> Iterator[Trip]:
+    """Trip when most cards of a file differ in the same field, as after a bad reformat or a new parser."""
+    few = thresholds.changed_share * thresholds.changed_min
+    for path, changes in _by_path(plan.to_store).items():
+        edits = [each for each in changes if each.kind in _EDITS and each.id in sight.base]
+        counts = Counter(name for each in edits for name in each.fields)
+        file = sight.files.get(path)
+        is_reread = sight.parser_changed and file is not None and file.version_rank == 0
+        if not is_reread and max(counts.values(), default=0) <= few:
+            continue
+        size = sum(id in sight.base for id, card in sight.local.items() if card.path == path)
+        enough = 0 if is_reread else max(few, thresholds.changed_share * size)
+        many = sorted(name for name, count in counts.items() if count > enough)
+        if not many or (size <= thresholds.changed_min and not is_reread):
+            continue
+        values = {each.id: {name: each.fields[name] for name in many if name in each.fields} for each in edits}
+        touched = {id: changed for id, changed in values.items() if changed}
+        cause = "a new version of the parser" if is_reread else "one change"
+        reason = f"{cause} gives {len(touched)} of the {size} cards of {path} another {', '.join(many)}"
+        hold = make_hold("everything-changed", path, reason, touched, path=path, fields=tuple(many))
+        yield Trip(hold, tuple(Part(id, frozenset(changed)) for id, changed in touched.items()))
+
+
+def deletions(plan: Plan, sight: Sight, thresholds: Thresholds) -> Iterator[Trip]:
+    """Trip when more cards would go than a person takes out at once, on either side.  Holds: I8."""
+    for source, changes in (("files", plan.to_store), ("store", plan.to_file)):
+        for path, going in _by_path(tuple(each for each in changes if each.kind in _REMOVALS)).items():
+            size = sum(card.path == path for card in sight.base.values())
+            cap = max(thresholds.deletions_max, thresholds.deletions_share * size)
+            what = f"{len(going)} of the {size} cards of {path} went at once"
+            where = "rows are gone" if source == "files" else "the store dropped them"
+            reason = f"{what} ({where}); {int(cap)} may go without asking"
+            for change in going:
+                content = [source, sight.base[change.id].fields]
+                hold = make_hold("deletions", change.id, reason, content, path=path)
+                if len(going) > cap or hold.fingerprint in sight.standing:
+                    yield Trip(hold, (Part(change.id),))
+
+
+def removed(plan: Plan, sight: Sight, _: Thresholds) -> Iterator[Trip]:
+    """Trip on every row that vanished where the configuration wants to be asked."""
+    for change in plan.to_store:
+        if change.asks:
+            reason = f"the row of {change.id} is gone from {change.path}, and on_removed is hold"
+            content = sight.base[change.id].fields
+            yield Trip(make_hold("removed", change.id, reason, content, path=change.path), (Part(change.id),))
+
+
+def ping_pong(plan: Plan, sight: Sight, thresholds: Thresholds) -> Iterator[Trip]:
+    """Trip when syncd itself writes a field to and fro between the sides."""
+    writes: dict[tuple[str, FieldName], list[OwnWrite]] = defaultdict(list)
+    for write in sight.own_writes:
+        writes[write.id, write.field].append(write)
+    if not writes and not sight.standing:
+        return
+    sides: tuple[tuple[Side, tuple[Change, ...]], ...] = (("store", plan.to_store), ("file", plan.to_file))
+    for side, changes in sides:
+        for change in changes:
+            for name, value in change.fields.items() if change.kind in _EDITS else ():
+                history = writes[change.id, name]
+                pair = sorted([repr(value), repr(change.before.get(name))])
+                reason = f"syncd wrote {name} of {change.id} to and fro {len(history)} times"
+                hold = make_hold("ping-pong", change.id, reason, [name, pair], path=change.path, fields=(name,))
+                swings = _swings([*history, OwnWrite(change.id, name, side, value)])
+                if swings >= thresholds.swings_max or hold.fingerprint in sight.standing:
+                    yield Trip(hold, (Part(change.id, frozenset({name})),))
+
+
+def cycles(plan: Plan, sight: Sight, _: Thresholds) -> Iterator[Trip]:
+    """Trip on each change that would close a dependency cycle in the store, alone or with those before it.
+
+    A card that would be new is held whole: without its dependencies it could be claimed too early.
+    """
+    depends_on = {id: _names(card.fields) for id, card in sight.remote.items() if card.presence is not Presence.DELETED}
+    planned = {each.id: each for each in plan.to_store if DEPENDS_ON in each.fields}
+    wanted = {id: _names(change.fields) for id, change in planned.items()}
+    if all(set(names) <= set(depends_on.get(id, ())) for id, names in wanted.items()):
+        return
+    knotted = frozenset(id for knot in find_knots({**depends_on, **wanted}) for id in knot)
+    graph = {**depends_on, **{id: names for id, names in wanted.items() if id not in knotted}}
+    for id, change in planned.items():
+        if id not in knotted:
+            continue
+        path = would_close(graph, id, wanted[id])
+        if path is None:
+            graph[id] = wanted[id]
+            continue
+        hold = make_hold(
+            CYCLE,
+            id,
+            f"the dependencies of {id} close a cycle: {' → '.join(path)}",
+            wanted[id],
+            path=change.path,
+            fields=(DEPENDS_ON,),
+            verb="reject",
+        )
+        fields = frozenset({DEPENDS_ON}) if change.kind in _EDITS else None
+        yield Trip(hold, (Part(id, fields),), may_pass=False)
+
+
+GUARDS: tuple[Guard, ...] = (
+    rewound,
+    markers,
+    emptied,
+    time_travel,
+    everything_changed,
+    deletions,
+    removed,
+    ping_pong,
+)
+"""In the order in which they look; what one holds, the next does not see."""
+
+
+def _parts_of_file(plan: Plan, sight: Sight, path: str) -> tuple[Part, ...]:
+    """Return everything that a plan does with the cards of a file."""
+    ids = dict.fromkeys(each.id for each in (*plan.to_store, *plan.to_file) if each.path == path)
+    agreed = (id for id in plan.agreed if id in sight.local and sight.local[id].path == path)
+    return tuple(Part(id) for id in dict.fromkeys((*ids, *agreed)))
+
+
+def _by_path(changes: tuple[Change, ...]) -> dict[str, list[Change]]:
+    """Return the changes of the cards of each file."""
+    groups: dict[str, list[Change]] = defaultdict(list)
+    for change in changes:
+        if change.path is not None:
+            groups[change.path].append(change)
+    return groups
+
+
+def _is_revert(file: FileSight, cards: int, thresholds: Thresholds) -> bool:
+    """Return whether a file's bytes are an older version's, and enough cards would go back with it."""
+    is_older = file.version_rank is not None and file.version_rank > 0
+    return is_older and (cards >= thresholds.reverts_min or (cards == 1 and file.head_moved))
+
+
+def _deed(change: Change, fields: Fields) -> str:
+    """Return what a revert does to a card, as a verb."""
+    match change.kind:
+        case ChangeKind.REMOVE | ChangeKind.ARCHIVE:
+            return "take away"
+        case ChangeKind.RESTORE:
+            return "bring back"
+        case _:
+            return f"revert {', '.join(sorted(fields))} of"
+
+
+def _state_to_file(sight: Sight, change: Change) -> Change:
+    """Return the file change that gives a row the state that its card has in the store."""
+    local, remote = sight.local[change.id], sight.remote[change.id]
+    taken = take_back(sight.base.get(change.id), local, remote, (STATUS,))
+    before = {name: local.fields.get(name) for name in taken.to_file}
+    return Change(ChangeKind.UPDATE, change.id, taken.to_file, path=local.path, before=before)
+
+
+def _swings(history: list[OwnWrite]) -> int:
+    """Return how often, at the end of a history, a field swung between two values and the two sides."""
+    swings = 0
+    for at in range(len(history) - 1, 0, -1):
+        last, previous = history[at], history[at - 1]
+        is_back = at < 2 or is_same(last.field, history[at - 2].value, last.value)
+        if last.side == previous.side or is_same(last.field, last.value, previous.value) or not is_back:
+            break
+        swings += 1
+    return swings
+
+
+def _names(fields: Fields) -> tuple[str, ...]:
+    """Return what a card depends on."""
+    names = fields.get(DEPENDS_ON)
+    return names if isinstance(names, tuple) else ()

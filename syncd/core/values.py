@@ -1,0 +1,55 @@
+"""When two values of a field mean the same: the one equality that reconcile, the guards and the base share.
+
+Files and stores spell emptiness and order differently (an empty cell, an absent key, ``0``); none of
+that is an edit.  May import ``syncd.schemas``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from typing import Final
+
+from syncd.schemas.card import Value
+
+STATUS: Final = "status"
+CLAIM_OWNER: Final = "claimOwner"
+PHASE: Final = "phase"
+BODY: Final = "body"
+DEPENDS_ON: Final = "dependsOn"
+PRIORITY: Final = "priority"
+ACCEPTANCE: Final = "acceptance"
+LABELS: Final = "extra.labels"
+
+UNORDERED: Final = frozenset({DEPENDS_ON, LABELS})
+"""Lists whose order says nothing.  Acceptance is read in its order, so a reorder of it is an edit."""
+
+SETS: Final = UNORDERED | {ACCEPTANCE}
+"""Lists that are merged element by element."""
+
+
+def is_empty(name: str, value: Value) -> bool:
+    """Return whether a value says nothing: no text, no elements, priority 0."""
+    return value is None or value == () or value == "" or (value == 0 and name == PRIORITY)
+
+
+def normal(name: str, value: Value) -> Hashable:
+    """Return a form of the value that is equal exactly when the meaning is."""
+    if is_empty(name, value):
+        return None
+    if name in UNORDERED and isinstance(value, tuple):
+        return frozenset(value)
+    return value
+
+
+def is_same(name: str, one: Value, other: Value) -> bool:
+    """Return whether two values of a field mean the same.  An equivalence relation."""
+    return one == other or normal(name, one) == normal(name, other)
+
+
+def stored(name: str, value: Value) -> Value:
+    """Return a file's value as the store's column can hold it: 0 and the empty list are never null there."""
+    if value is None and name == PRIORITY:
+        return 0
+    if value is None and name == DEPENDS_ON:
+        return ()
+    return value

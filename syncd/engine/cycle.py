@@ -1,0 +1,405 @@
+"""One cycle: observe, plan, guard, write.  The eight steps stand in ``_pass``, in their order.
+
+A cycle takes in everything there is, so that events need only wake it and losing one costs time, never
+data.  A crash after any step is answered by running the cycle again: what is durable on both sides is
+agreed, what is durable on one flows on, and the journal tells which write was under way.
+
+May import ``syncd.core``, ``syncd.parsers``, ``syncd.schemas``, ``syncd.ports``; no store, no file.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence, Set
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field, replace
+
+from syncd.core.drift import DriftEntry, drift
+from syncd.core.guard import guard
+from syncd.core.plan import BaseCard, ChangeKind, Conflict, Policy, Presence, Wait, advance
+from syncd.core.reconcile import reconcile
+from syncd.core.sight import STORE, Guarded, Thresholds
+from syncd.engine import draft as drafting
+from syncd.engine import edits, late_writes, recovery
+from syncd.engine.draft import Draft, closed_by
+from syncd.engine.naming import Names
+from syncd.engine.observe import LocalView, Observer
+from syncd.engine.pace import Pace
+from syncd.engine.problems import Refusals, card_problems
+from syncd.engine.remote import RemoteView
+from syncd.engine.report import CycleReport
+from syncd.engine.sighting import Sighting
+from syncd.parsers.document import ParseOptions
+from syncd.ports import Batch, BatchResult, Journal, State, SyncStore, TaskFiles
+from syncd.schemas.card import STATUS_WORD, Fields, Status
+
+PASSES_MAX = 6
+"""Passes of one cycle: a version that moved, or an edit that came in between, is planned again at once."""
+
+SETTLE_S_MAX = 5.0
+"""How long a single run waits for a file that is being written."""
+
+_SETTING = frozenset({ChangeKind.CREATE, ChangeKind.UPDATE, ChangeKind.CLAIM, ChangeKind.RESTORE})
+
+
+@dataclass(frozen=True, slots=True)
+class CycleSettings:
+    """What the configuration says to a cycle.
+
+    ``options`` gives the parse options of a path; ``statuses`` the words that the configuration adds;
+    ``prefix`` begins the ids of new cards where a file shows no habit.
+    """
+
+    policy: Policy
+    thresholds: Thresholds
+    options: Callable[[str], ParseOptions]
+    statuses: Mapping[str, Status] = field(default_factory=dict)
+    prefix: str = "T-"
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What a cycle would do, and what differs now."""
+
+    report: CycleReport
+    drift: tuple[DriftEntry, ...]
+
+
+class Cycle:
+    """The sync of one workspace with its store.
+
+    Args:
+        lock: holds the workspace for one cycle, against other processes.
+        monotonic: seconds from any start; used for ages only.
+        new_commit_id: a fresh id for each store transaction.
+        digest: the hash that names a file's content.
+        pace: how often files may be rewritten; ``None`` for a single run.
+    """
+
+    def __init__(
+        self,
+        files: TaskFiles,
+        store: SyncStore,
+        state: State,
+        settings: CycleSettings,
+        *,
+        lock: Callable[[], AbstractContextManager[object]],
+        monotonic: Callable[[], float],
+        new_commit_id: Callable[[], str],
+        digest: Callable[[bytes], str],
+        pace: Pace | None = None,
+    ) -> None:
+        self._files = files
+        self._store = store
+        self._state = state
+        self._settings = settings
+        self._lock = lock
+        self._new_commit_id = new_commit_id
+        self._digest = digest
+        self._pace = pace
+        self.remote = RemoteView(store)
+        self._observer = Observer(files, state, settings.options, monotonic)
+        self._sighting = Sighting(files, state, self._observer, settings.policy, monotonic)
+        self._names = Names(store, state, settings.prefix)
+        self._refusals = Refusals()
+        self._recorded: set[Conflict] = set()
+        self._must_recover = True
+        self._must_read_all = True
+        self._last: CycleReport | None = None
+
+    def run(self, *, full: bool = False) -> CycleReport:
+        """Bring both sides together and return what was done; with nothing to do nothing is written.
+
+        Args:
+            full: compare with every row of the store instead of what the feed tells.
+
+        Raises: StoreUnreachable and the other errors of a store; InputOutputError of the state.
+        Holds: I1, I3, I9.
+        """
+        self._must_read_all |= full
+        if self._last is not None and self._is_quiet(self._last):
+            return CycleReport(held=self._last.held, problems=self._last.problems)
+        with self._lock():
+            done = CycleReport()
+            for _ in range(PASSES_MAX):
+                report, again = self._pass()
+                done = joined(done, report)
+                if not again:
+                    break
+            self._last = done
+        return done
+
+    def wake_fully(self) -> None:
+        """Make the next cycle read every row of the store anew, after an error."""
+        self._must_read_all = self._must_recover = True
+
+    def preview(self) -> Preview:
+        """Look and plan, and write nothing anywhere.  Raises the errors of a store."""
+        view = self._observer.look()
+        self._load()
+        view = view.with_ids(self._names.guess(view, self.remote.cards))
+        guarded = self._plan(view)
+        closed = view.frozen | closed_by(guarded)
+        write = drafting.draft(view, guarded, {}, closed=closed, options=self._settings.options)
+        found = drift(self._state.base(), view.local, self.remote.remote, guarded.plan, guarded.holds)
+        return Preview(self._report(write, guarded, guarded.waits), found)
+
+    def preview_alone(self) -> Preview:
+        """Look at the files against the base, with the store away.  Writes nothing."""
+        base = self._state.base()
+        self.remote.suppose(base)
+        view = self._observer.look()
+        guarded = self._plan(view)
+        write = drafting.draft(view, guarded, {}, closed=view.frozen, options=self._settings.options)
+        found = drift(base, view.local, self.remote.remote, guarded.plan, guarded.holds)
+        return Preview(self._report(write, guarded, guarded.waits), found)
+
+    def knows(self, id: str) -> bool:
+        """Return whether a card of this id was seen in a file or in the store at the last look."""
+        return id in self.remote.remote or id in self._observer.last.local
+
+    def live_ids(self) -> frozenset[str]:
+        """Return the ids that the store showed as live at the last look."""
+        return frozenset(id for id, each in self.remote.remote.items() if each.presence is Presence.LIVE)
+
+    def _pass(self) -> tuple[CycleReport, bool]:
+        """Go through the eight steps once; return what was done and whether to go again at once."""
+        if self._must_recover:
+            self._names.learn(recovery.recover(self._files, self._store, self._state))
+            self._must_recover = False
+        late = self._take_in_late_writes()
+
+        # 1. Read the files.
+        view = self._observer.look()
+        # 2. Read the store.
+        self._load()
+        # 3. Reconcile and guard.
+        paced = self._paced(view)
+        ids = self._names.give(view, self.remote.cards, closed=view.frozen | paced.keys())
+        view = view.with_ids(ids)
+        guarded = self._plan(view)
+        closed = view.frozen | closed_by(guarded) | paced.keys()
+        write = drafting.draft(view, guarded, ids, closed=closed, options=self._settings.options)
+        waits = (*guarded.waits, *self._delayed(guarded, view, paced))
+
+        # 4. Stage the new bytes and journal what is going to happen.
+        drafting.stage(write, self._files, self._digest)
+        batch = self._batch(write, late)
+        if not (batch.changes or batch.conflicts or write.staged):
+            self._move_base(view, set(guarded.plan.agreed), set(guarded.plan.forgotten), {}, guarded)
+            self._settle(guarded)
+            return self._report(write, guarded, waits), False
+        self._must_recover = True
+        self._state.write_journal(self._journal(write, batch))
+        # 5. Commit to the store: the losers of conflicts first, then the changes.
+        result = self._commit(write, batch)
+        # 6. Replace the files, and look at what came out.
+        replaced = self._replace(write)
+        # 7. Advance the base, from results.
+        self._advance(write, guarded, batch, result, replaced)
+        # 8. Clear the journal.
+        is_whole = replaced == write.staged.keys()
+        if is_whole:
+            self._state.clear_journal()
+        self._must_recover = False
+        self._settle(guarded)
+        return self._report(write, guarded, waits), bool(result.moved or not is_whole or self._differs(batch, result))
+
+    # --- looking and planning ---------------------------------------------------------------------
+
+    def _is_quiet(self, last: CycleReport) -> bool:
+        """Return whether nothing moved since the last cycle: one stat a file and one question to the store."""
+        if last.waits or self._must_recover or self._must_read_all:
+            return False
+        has_news = self.remote.load(full=False, statuses=self._settings.statuses)
+        look_s = self._files.next_look_s()
+        return not (has_news or self._observer.has_moved() or (look_s is not None and look_s <= 0))
+
+    def _load(self) -> None:
+        self.remote.load(full=self._must_read_all, statuses=self._settings.statuses)
+        self._must_read_all = False
+
+    def _plan(self, view: LocalView) -> Guarded:
+        base, remote = self._state.base(), self.remote.remote
+        plan = reconcile(
+            base, view.local, remote, self._settings.policy, frozen=view.frozen, recent=self._sighting.recent()
+        )
+        plan = replace(plan, to_file=tuple(edits.showable(view, change) for change in plan.to_file))
+        sight = self._sighting.sight(view, self.remote)
+        return guard(plan, sight, self._settings.thresholds, self._state.decisions())
+
+    def _paced(self, view: LocalView) -> dict[str, int]:
+        """Return the files that were written often enough for now, with the milliseconds to wait."""
+        if self._pace is None:
+            return {}
+        waits = {path: self._pace.wait_ms(path) for path in view.reads}
+        return {path: wait_ms for path, wait_ms in waits.items() if wait_ms > 0}
+
+    def _delayed(self, guarded: Guarded, view: LocalView, paced: Mapping[str, int]) -> list[Wait]:
+        """Return the waits for files that have something to be written, and were written a moment ago."""
+        wanted = {change.path for change in guarded.plan.to_file} | {row.path for row in view.nameless}
+        if any(change.kind is ChangeKind.CREATE and change.path is None for change in guarded.plan.to_file):
+            wanted.update(list(view.reads)[:1])
+        return [Wait(path, "written a moment ago", ms) for path, ms in paced.items() if path in wanted]
+
+    # --- writing ----------------------------------------------------------------------------------
+
+    def _take_in_late_writes(self) -> list[Conflict]:
+        """Bring what was written into displaced files into the files that stand; return what clashed."""
+        conflicts: list[Conflict] = []
+        for late in self._files.late_writes():
+            outcome = late_writes.take_in(late, self._files, self._state, self._settings.options, self._digest)
+            if outcome is not None:
+                conflicts.extend(outcome)
+                self._files.taken_in(late)
+        return conflicts
+
+    def _settle(self, guarded: Guarded) -> None:
+        """Remember the versions that were taken in and the holds that stand; forget decisions that are done."""
+        self._sighting.remember(self._observer.last, guarded.holds, closed_by(guarded))
+        if done := [hold.fingerprint for hold in (*guarded.accepted, *guarded.rejected)]:
+            self._state.drop_decisions(done)
+
+    def _batch(self, write: Draft, late: Sequence[Conflict]) -> Batch:
+        return Batch(
+            commit_id=self._new_commit_id(),
+            changes=tuple(change for change in write.plan.to_store if not self._refusals.stands(change)),
+            conflicts=tuple(each for each in (*write.plan.conflicts, *late) if each not in self._recorded),
+        )
+
+    def _journal(self, write: Draft, batch: Batch) -> Journal:
+        marks = {(row.path, row.key): (row.path, row.mark) for row in write.view.nameless}
+        return Journal(
+            commit_id=batch.commit_id,
+            staged=tuple(write.staged.values()),
+            ids={marks[row]: id for row, id in write.ids.items()},
+            sent={change.id: change.fields for change in batch.changes if change.kind in _SETTING},
+            written=dict(write.written),
+        )
+
+    def _commit(self, write: Draft, batch: Batch) -> BatchResult:
+        if not (batch.changes or batch.conflicts):
+            return BatchResult({}, frozenset(), {})
+        result = self._store.commit(batch)
+        self.remote.take(result.cards.values(), self._settings.statuses)
+        self._recorded.update(each for each in batch.conflicts if each.id not in result.moved)
+        self._refusals.note(batch.changes, result)
+        self._sighting.sent([each for each in batch.changes if each.id in result.cards])
+        if failed := frozenset(result.moved | result.refused.keys()):
+            drafting.restage(write, failed, self._files, self._settings.options, self._digest)
+            self._state.write_journal(self._journal(write, batch))
+        return result
+
+    def _replace(self, write: Draft) -> Set[str]:
+        """Put the staged files in place; return the paths where nobody had written in between."""
+        replaced = set()
+        for path, staged in write.staged.items():
+            data, before = write.bytes[path], write.view.reads[path]
+            if before.data is not None and before.digest is not None:
+                self._state.remember_version(path, before.digest, before.data)
+            outcome = self._files.replace(path, staged.staged, staged.expected)
+            if outcome.matched:
+                replaced.add(path)
+                self._observer.wrote(path, staged.new)
+                self._state.remember_version(path, staged.new, data)
+                self._sighting.wrote([each for each in write.plan.to_file if each.path == path], write.view)
+                if self._pace is not None:
+                    self._pace.wrote(path)
+            elif outcome.displaced is None:
+                self._files.discard(staged.staged)
+            elif not recovery.take_back(self._files, staged, outcome.displaced):
+                self._files.report_late(path, outcome.displaced, staged.expected or "")
+        return replaced
+
+    def _advance(self, write: Draft, guarded: Guarded, batch: Batch, result: BatchResult, replaced: Set[str]) -> None:
+        """Move the base to what the store returned and what the files hold now."""
+        failed = result.moved | result.refused.keys()
+        gone = {each.id for each in batch.changes if each.kind in (ChangeKind.REMOVE, ChangeKind.ARCHIVE)} - failed
+        touched, forgotten = set(guarded.plan.agreed), set(guarded.plan.forgotten) | gone
+        sent = {each.id: each.fields for each in batch.changes if each.id not in failed}
+        for change in write.plan.to_file:
+            if change.path in replaced:
+                (forgotten if change.kind is ChangeKind.REMOVE else touched).add(change.id)
+        touched |= sent.keys()
+        view = self._observer.after({path: (write.bytes[path], write.staged[path].new) for path in replaced})
+        self._move_base(view, touched - failed - forgotten, forgotten, sent, guarded)
+
+    def _move_base(
+        self,
+        view: LocalView,
+        touched: Set[str],
+        forgotten: Set[str],
+        sent: Mapping[str, Fields],
+        guarded: Guarded,
+    ) -> None:
+        """Advance the base of these cards.
+
+        What was sent was on both sides when the store took it, even where a trigger changed it at once:
+        so the store's value counts as newer than the file's, and flows.
+        """
+        base, remote = self._state.base(), self.remote.remote
+        agreed: list[BaseCard] = []
+        for id in touched:
+            if id not in view.local or id not in remote:
+                continue
+            known = base.get(id)
+            if id in sent:
+                fields = {**(known.fields if known else {}), **sent[id]}
+                known = BaseCard(id=id, fields=fields, version=remote[id].version)
+            card = advance(known, view.local[id], remote[id], unshown=edits.unshown(view, id, remote[id]))
+            if card != base.get(id):
+                agreed.append(card)
+        gone = [id for id in forgotten if id in base]
+        is_rewound = any(hold.id == STORE for hold in guarded.holds)
+        cursor = self._state.cursor() if is_rewound else self.remote.cursor
+        if agreed or gone or self._sighting.must_note(cursor):
+            self._state.advance(agreed, gone, cursor)
+
+    def _differs(self, batch: Batch, result: BatchResult) -> bool:
+        """Return whether the store made something else of what it was sent."""
+        remote = self.remote.remote
+        return any(
+            remote[change.id].fields.get(name) != (value or None)
+            for change in batch.changes
+            if change.id in result.cards and change.id in remote and change.kind in _SETTING
+            for name, value in change.fields.items()
+            if name not in (STATUS_WORD, "priority", "dependsOn")
+        )
+
+    def _report(self, write: Draft, guarded: Guarded, waits: Sequence[Wait]) -> CycleReport:
+        view = write.view
+        return CycleReport(
+            to_store=write.plan.to_store,
+            to_file=write.plan.to_file,
+            conflicts=write.plan.conflicts,
+            held=guarded.holds,
+            problems=(
+                *view.problems,
+                *card_problems(view, self.remote.remote),
+                *self._refusals.problems(view),
+                *write.problems,
+            ),
+            waits=tuple(waits),
+        )
+
+
+def joined(done: CycleReport, more: CycleReport) -> CycleReport:
+    """Return the report of two passes: what both did, and what holds after the second."""
+    return CycleReport(
+        to_store=(*done.to_store, *more.to_store),
+        to_file=(*done.to_file, *more.to_file),
+        conflicts=(*done.conflicts, *(each for each in more.conflicts if each not in done.conflicts)),
+        held=more.held,
+        problems=more.problems,
+        waits=more.waits,
+    )
+
+
+def settled(run: Callable[[], CycleReport]) -> CycleReport:
+    """Run cycles until no file is unsettled, or it has been waited for long enough."""
+    deadline = time.monotonic() + SETTLE_S_MAX
+    report = run()
+    while report.waits and time.monotonic() < deadline:
+        time.sleep(min(wait.retry_ms for wait in report.waits) / 1000)
+        report = joined(report, run())
+    return report

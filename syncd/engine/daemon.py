@@ -1,0 +1,243 @@
+"""The daemon: wakes a cycle whenever a file, the store, a lease or a caller asks for one, and sleeps otherwise.
+
+One thread runs everything; watchers, the store's listener, signals and the socket only wake it.  Events
+are hints: waking once too often costs a stat and a question, losing one is made good by the full compare.
+May import ``syncd.core``, ``syncd.ports``, ``syncd.errors``, ``syncd.log``.
+"""
+
+from __future__ import annotations
+
+import random
+import signal
+import threading
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from types import FrameType
+from typing import Any, Final, Protocol
+
+from syncd.engine.cycle import Cycle, settled
+from syncd.engine.report import CycleReport, DaemonStatus
+from syncd.errors import Bug, SyncdError
+from syncd.log import event
+from syncd.ports import Listener, Store
+from syncd.schemas.card import instant_json
+
+FULL_COMPARE_S: Final = 300.0
+RETRY_MIN_S: Final = 1.0
+RETRY_MAX_S: Final = 60.0
+SLOW_CYCLE_MS: Final = 250.0
+
+
+class Closable(Protocol):
+    """Something that runs until it is closed."""
+
+    def close(self) -> None:
+        """End it."""
+
+
+class Waker:
+    """A flag that many threads may raise and one waits for; raised while nobody waits, it is not lost."""
+
+    def __init__(self) -> None:
+        self._condition = threading.Condition()
+        self._is_raised = False
+
+    def wake(self) -> None:
+        """Raise the flag."""
+        with self._condition:
+            self._is_raised = True
+            self._condition.notify()
+
+    def wait(self, timeout_s: float | None) -> bool:
+        """Wait for the flag, take it down, and return whether it was up."""
+        with self._condition:
+            self._condition.wait_for(lambda: self._is_raised, timeout_s)
+            was_raised, self._is_raised = self._is_raised, False
+        return was_raised
+
+
+@dataclass(slots=True)
+class Pulse:
+    """What ``status`` tells of the daemon."""
+
+    since: datetime
+    last_cycle_at: datetime | None = None
+    last_cycle_ms: float | None = None
+    error: SyncdError | None = None
+
+
+class Daemon:
+    """The life of one workspace's daemon.
+
+    Args:
+        watch: starts watching the files, given what to call when something may have changed.
+        revive: brings a store back that this machine runs itself, when it does not answer.
+        greet: tells the store that this working copy is here; called at start and with each full compare.
+        monotonic: seconds from any start.
+        pid: this process's.
+    """
+
+    def __init__(
+        self,
+        cycle: Cycle,
+        store: Store,
+        *,
+        watch: Callable[[Callable[[], None]], Closable],
+        revive: Callable[[], None],
+        greet: Callable[[], None],
+        monotonic: Callable[[], float],
+        pid: int,
+    ) -> None:
+        self.cycle = cycle
+        self._store = store
+        self._watch = watch
+        self._revive = revive
+        self._greet = greet
+        self._monotonic = monotonic
+        self._pid = pid
+        self._waker = Waker()
+        self._calls: deque[tuple[Callable[[], Any], Future[Any]]] = deque()
+        self._is_stopping = False
+        self._must_reload = False
+        self._retry_s = 0.0
+        self._listener: Listener | None = None
+        self._full_due_at = 0.0
+        self.pulse = Pulse(since=datetime.now(UTC))
+
+    def run(self) -> bool:
+        """Sync until SIGTERM or SIGINT, or SIGHUP; return True when the configuration is to be read again.
+
+        Effects: handlers of these signals are set while it runs, and restored.
+        """
+        before = {each: signal.signal(each, self._on_signal) for each in _SIGNALS}
+        watch = self._watch(self._waker.wake)
+        event("daemon.started", pid=self._pid)
+        try:
+            while not self._is_stopping:
+                timeout_s = self._turn()
+                self._answer()
+                if not self._is_stopping:
+                    self._waker.wait(timeout_s)
+        finally:
+            watch.close()
+            if self._listener is not None:
+                self._listener.close()
+            self._answer()
+            for each, handler in before.items():
+                signal.signal(each, handler)
+            event("daemon.stopped", reload=self._must_reload)
+        return self._must_reload
+
+    def call(self, work: Callable[[], Any], *, timeout_s: float) -> Any:
+        """Run ``work`` between two cycles, from another thread, and return its result."""
+        done: Future[Any] = Future()
+        self._calls.append((work, done))
+        self._waker.wake()
+        return done.result(timeout_s)
+
+    def sync(self) -> CycleReport:
+        """Run full cycles until no file is unsettled (to be called through ``call``)."""
+        return settled(lambda: self._timed(full=True))
+
+    def status(self) -> DaemonStatus:
+        """Return what ``status`` says of this daemon."""
+        pulse = self.pulse
+        return DaemonStatus(
+            running=True,
+            pid=self._pid,
+            since=instant_json(pulse.since),
+            last_cycle_at=instant_json(pulse.last_cycle_at),
+            last_cycle_ms=pulse.last_cycle_ms,
+            error=pulse.error.message if pulse.error else None,
+        )
+
+    @property
+    def mode(self) -> str:
+        """``live``, ``poll`` or ``offline``."""
+        if self.pulse.error is not None or self._listener is None:
+            return "offline"
+        return self._listener.mode
+
+    def _turn(self) -> float:
+        """Run a cycle and what is due beside it; return the seconds until the next is due."""
+        now = self._monotonic()
+        try:
+            if self.pulse.error is not None:
+                self._revive()
+            if self._listener is None:
+                self._listener = self._store.listen(self._waker.wake)
+                self._full_due_at = now
+            is_full = now >= self._full_due_at
+            report = self._timed(full=is_full)
+            if is_full:
+                self._greet()
+                self._full_due_at = now + FULL_COMPARE_S
+            expiry_s = self._expire()
+        except SyncdError as error:
+            return self._failed(error)
+        if self.pulse.error is not None:
+            event("store.back")
+        self.pulse.error, self._retry_s = None, 0.0
+        due = [self._full_due_at - self._monotonic(), *(wait.retry_ms / 1000 for wait in report.waits)]
+        if expiry_s is not None:
+            due.append(expiry_s)
+        return max(0.001, min(due))
+
+    def _timed(self, *, full: bool) -> CycleReport:
+        started = self._monotonic()
+        report = self.cycle.run(full=full)
+        took_ms = round((self._monotonic() - started) * 1000, 2)
+        self.pulse.last_cycle_at, self.pulse.last_cycle_ms = datetime.now(UTC), took_ms
+        if report.to_store or report.to_file or report.conflicts:
+            event(
+                "cycle.done",
+                ms=took_ms,
+                to_store=[each.id for each in report.to_store],
+                to_file=[each.id for each in report.to_file],
+                conflicts=[each.id for each in report.conflicts],
+            )
+        if took_ms > SLOW_CYCLE_MS and not full:
+            event("cycle.slow", ms=took_ms)
+        return report
+
+    def _expire(self) -> float | None:
+        """Put expired leases back to ready; return the seconds until the next one ends."""
+        expiry_s = self.cycle.remote.next_expiry_s()
+        if expiry_s == 0.0:
+            if reclaimed := self._store.reclaim():
+                event("lease.expired", ids=list(reclaimed))
+            self._waker.wake()
+            return RETRY_MIN_S
+        return expiry_s
+
+    def _failed(self, error: SyncdError) -> float:
+        """Note a failed cycle and return how long to wait, growing, with jitter."""
+        if self.pulse.error is None or self.pulse.error.message != error.message:
+            event("cycle.failed", code=error.code, message=error.message, hint=error.hint)
+        self.pulse.error = error
+        self.cycle.wake_fully()
+        self._retry_s = min(max(self._retry_s * 2, RETRY_MIN_S), RETRY_MAX_S)
+        return self._retry_s * random.uniform(0.75, 1.25)
+
+    def _answer(self) -> None:
+        """Carry out what other threads asked for."""
+        while self._calls:
+            work, done = self._calls.popleft()
+            if self._is_stopping:
+                done.set_exception(Bug("the daemon is stopping"))
+                continue
+            try:
+                done.set_result(work())
+            except SyncdError as error:
+                done.set_exception(error)
+
+    def _on_signal(self, number: int, _frame: FrameType | None) -> None:
+        self._is_stopping = True
+        self._must_reload = number == signal.SIGHUP
+        self._waker.wake()
+
+
+_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)

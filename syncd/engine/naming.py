@@ -1,0 +1,99 @@
+"""Ids for rows that have none.
+
+A row that lost its id takes it back; a row that was being named when syncd died gets the same id again;
+any other gets the next free number of its table, reserved in the store so that no two hosts give the
+same (rulings: lost ids, allocation).
+May import ``syncd.core``, ``syncd.parsers``, ``syncd.schemas``, ``syncd.ports``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Collection, Mapping, Set
+
+from syncd.engine.observe import LocalView, Row
+from syncd.parsers.render import id_habit
+from syncd.parsers.tasks_md import parse
+from syncd.ports import State, SyncStore
+from syncd.schemas.card import Card
+
+RowId = tuple[str, int]
+
+
+class Names:
+    """Gives ids to nameless rows, the same one for the same row until it stands in the file.
+
+    Args:
+        prefix: begins ids where a file shows no habit.
+    """
+
+    def __init__(self, store: SyncStore, state: State, prefix: str) -> None:
+        self._store = store
+        self._state = state
+        self._prefix = prefix
+        self._given: dict[tuple[str, str], str] = {}
+
+    def learn(self, ids: Mapping[tuple[str, str], str]) -> None:
+        """Take over the ids that a journal had given (file and mark of the row: id)."""
+        self._given.update(ids)
+
+    def give(self, view: LocalView, stored: Mapping[str, Card], *, closed: Set[str]) -> dict[RowId, str]:
+        """Return an id for each nameless row outside the closed files; new numbers are reserved in the store."""
+        return self._name(view, stored, closed, reserve=True)
+
+    def guess(self, view: LocalView, stored: Mapping[str, Card]) -> dict[RowId, str]:
+        """Return the ids that ``give`` would give now, reserving nothing."""
+        return self._name(view, stored, frozenset(), reserve=False)
+
+    def _name(
+        self, view: LocalView, stored: Mapping[str, Card], closed: Set[str], *, reserve: bool
+    ) -> dict[RowId, str]:
+        rows = [row for row in view.nameless if row.path not in closed]
+        if not rows:
+            self._given.clear()
+            return {}
+        ids: dict[RowId, str] = {}
+        taken = set(view.local)
+        lost = self._lost(view)
+        unnamed: dict[tuple[str, int], list[tuple[Row, int]]] = defaultdict(list)
+        for row in rows:
+            known = self._given.get((row.path, row.mark)) or lost.get((row.path, row.card.text))
+            if known is not None and known not in taken:
+                ids[row.path, row.key] = known
+                taken.add(known)
+                continue
+            prefix, width, highest = id_habit(view.documents[row.path], row.key)
+            unnamed[prefix or self._prefix, width].append((row, highest))
+        for (prefix, width), group in unnamed.items():
+            floor = max([highest for _, highest in group] + [_highest(prefix, stored), _highest(prefix, taken)])
+            first = self._store.reserve_ids(prefix, len(group), floor) if reserve else floor + 1
+            for number, (row, _) in enumerate(group, start=first):
+                ids[row.path, row.key] = f"{prefix}{number:0{max(width, 1)}d}"
+        if reserve:
+            marks = {(row.path, row.key): (row.path, row.mark) for row in rows}
+            self._given = {marks[row]: id for row, id in ids.items()}
+        return ids
+
+    def _lost(self, view: LocalView) -> dict[tuple[str, str], str]:
+        """Return the ids that vanished from a file in this change, by the text of their rows where that is unique."""
+        found: dict[tuple[str, str], str] = {}
+        for path in {row.path for row in view.nameless}:
+            before = self._state.newest_version(path)
+            if before is None:
+                continue
+            document = view.documents[path]
+            gone = [
+                card
+                for card in parse(before, path=path, options=document.options).cards
+                if card.id is not None and card.id not in view.local
+            ]
+            texts = Counter(card.text for card in gone)
+            found.update({(path, card.text): card.id for card in gone if card.id and texts[card.text] == 1})
+        return found
+
+
+def _highest(prefix: str, ids: Collection[str]) -> int:
+    """Return the highest number that follows a prefix in these ids, 0 without any."""
+    pattern = re.compile(re.escape(prefix) + r"(\d{1,9})$")
+    return max((int(found[1]) for id in ids if (found := pattern.match(id))), default=0)

@@ -1,0 +1,212 @@
+"""What the files say: documents, local cards, nameless rows and problems, in one look.
+
+A document is parsed once per content.  A file that cannot be read, or that is no text, is *frozen*: its
+cards take part in nothing, and nothing is concluded from their absence.
+May import ``syncd.core``, ``syncd.parsers``, ``syncd.schemas``, ``syncd.ports``.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+from syncd.core.plan import LocalCard
+from syncd.parsers.document import Document, FileCard, ParseOptions, Problem
+from syncd.parsers.tasks_md import parse
+from syncd.ports import FileRead, State, TaskFiles
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A nameless row: where it stands and what it says; ``mark`` tells it from its equals in the same file."""
+
+    path: str
+    key: int
+    mark: str
+    card: FileCard
+
+
+@dataclass(frozen=True, slots=True)
+class LocalView:
+    """The files as one look found them.
+
+    ``keys`` gives a card's file and its key in that file's document; ``elsewhere`` the rows that repeat the
+    id of a card in an earlier file.
+    """
+
+    reads: Mapping[str, FileRead]
+    documents: Mapping[str, Document]
+    local: Mapping[str, LocalCard]
+    keys: Mapping[str, tuple[str, int]]
+    nameless: tuple[Row, ...]
+    problems: tuple[Problem, ...]
+    frozen: frozenset[str]
+
+    def with_ids(self, ids: Mapping[tuple[str, int], str]) -> LocalView:
+        """Return the view as it will be once these nameless rows have these ids."""
+        local, keys = dict(self.local), dict(self.keys)
+        for row in self.nameless:
+            id = ids.get((row.path, row.key))
+            if id is not None and id not in local:
+                local[id] = local_card(id, row.path, row.card)
+                keys[id] = (row.path, row.key)
+        if len(local) == len(self.local):
+            return self
+        rank = {path: place for place, path in enumerate(self.reads)}
+        order = sorted(local, key=lambda id: (rank[keys[id][0]], keys[id][1]))
+        return replace(self, local={id: local[id] for id in order}, keys=keys)
+
+
+def local_card(id: str, path: str, card: FileCard) -> LocalCard:
+    """Return reconcile's view of a card in a file."""
+    return LocalCard(
+        id=id, fields=card.fields, path=path, line=card.line, weak=card.weak, heading=card.heading
+    )
+
+
+class Observer:
+    """Looks at the task files, remembering what it parsed and when each content was first seen.
+
+    Args:
+        options: what the configuration says about reading a path.
+        monotonic: seconds, from any start; never a wall clock.
+    """
+
+    def __init__(
+        self,
+        files: TaskFiles,
+        state: State,
+        options: Callable[[str], ParseOptions],
+        monotonic: Callable[[], float],
+    ) -> None:
+        self._files = files
+        self._state = state
+        self._options = options
+        self._monotonic = monotonic
+        self._documents: dict[str, tuple[str, Document]] = {}
+        self._seen_at: dict[str, tuple[str | None, float]] = {}
+        self.saw_editor = False
+        self.last = LocalView({}, {}, {}, {}, (), (), frozenset())
+        self.signatures: dict[str, tuple[int, ...] | None] = {}
+
+    def has_moved(self) -> bool:
+        """Return whether any task file may have changed since the last look (one stat a file)."""
+        paths = self._files.paths()
+        return set(paths) != self.signatures.keys() or any(
+            self._files.signature(path) != self.signatures[path] for path in paths
+        )
+
+    def look(self) -> LocalView:
+        """Read every task file and return what they say."""
+        reads = {path: self._files.read(path) for path in self._files.paths()}
+        self.signatures = {path: read.signature for path, read in reads.items()}
+        self.saw_editor = False
+        for path, read in reads.items():
+            if read.error is None:
+                self._date(path, read.digest)
+        self.last = self._view(reads)
+        return self.last
+
+    def after(self, written: Mapping[str, tuple[bytes, str]]) -> LocalView:
+        """Return the last look with these files as syncd has just written them (path: bytes and digest)."""
+        reads = dict(self.last.reads)
+        for path, (data, digest) in written.items():
+            reads[path] = FileRead(path, data, digest, self.signatures[path])
+        self.last = self._view(reads)
+        return self.last
+
+    def _view(self, reads: Mapping[str, FileRead]) -> LocalView:
+        documents: dict[str, Document] = {}
+        local: dict[str, LocalCard] = {}
+        keys: dict[str, tuple[str, int]] = {}
+        nameless: list[Row] = []
+        problems: list[Problem] = []
+        frozen: set[str] = set()
+        for path, read in reads.items():
+            if read.error is not None:
+                problems.append(_unreadable(path, read.error))
+                frozen.add(path)
+            elif read.data is not None:
+                document = documents[path] = self.document(path, read.digest or "", read.data)
+                problems.extend(document.problems)
+                if document.readable:
+                    self._collect(path, document, local, keys, nameless, problems)
+                else:
+                    frozen.add(path)
+        return LocalView(reads, documents, local, keys, tuple(nameless), tuple(problems), frozenset(frozen))
+
+    def _collect(
+        self,
+        path: str,
+        document: Document,
+        local: dict[str, LocalCard],
+        keys: dict[str, tuple[str, int]],
+        nameless: list[Row],
+        problems: list[Problem],
+    ) -> None:
+        """Add a document's cards to the view that is being made."""
+        marks: Counter[str] = Counter()
+        for card in document.cards:
+            if card.id is None:
+                marks[card.text] += 1
+                nameless.append(Row(path, card.key, f"{card.text}#{marks[card.text]}", card))
+            elif card.id in local:
+                problems.append(_repeated(path, card, local[card.id]))
+            else:
+                local[card.id] = local_card(card.id, path, card)
+                keys[card.id] = (path, card.key)
+
+    def document(self, path: str, digest: str, data: bytes) -> Document:
+        """Return the parsed document, from memory when the content is the one parsed last."""
+        known = self._documents.get(path)
+        if known is not None and known[0] == digest:
+            return known[1]
+        document = parse(data, path=path, options=self._options(path))
+        self._documents[path] = (digest, document)
+        return document
+
+    def wrote(self, path: str, digest: str) -> None:
+        """Note that syncd itself put this content there: it is settled and no news."""
+        self._seen_at[path] = (digest, float("-inf"))
+        self.signatures[path] = self._files.signature(path)
+
+    def age_ms(self, path: str) -> int | None:
+        """Return how long ago the content seen last was first seen, ``None`` for one that is no news."""
+        at = self._seen_at[path][1]
+        return None if at == float("-inf") else int((self._monotonic() - at) * 1000)
+
+    def forget(self) -> None:
+        """Make the next look count every file as changed."""
+        self.signatures = {}
+
+    def _date(self, path: str, digest: str | None) -> None:
+        known = self._seen_at.get(path)
+        if known is not None and known[0] == digest:
+            return
+        is_news = known is not None or (digest is not None and self._state.version_rank(path, digest) != 0)
+        is_news = is_news or (digest is None and any(card.path == path for card in self._state.base().values()))
+        self.saw_editor |= is_news
+        self._seen_at[path] = (digest, self._monotonic() if is_news else float("-inf"))
+
+
+def _unreadable(path: str, error: str) -> Problem:
+    return Problem(
+        path=path,
+        line=1,
+        column=1,
+        code="unreadable",
+        message=f"{path} cannot be read: {error}",
+        hint="Make the file readable again; nothing is synced from it or to it until then.",
+    )
+
+
+def _repeated(path: str, card: FileCard, first: LocalCard) -> Problem:
+    return Problem(
+        path=path,
+        line=card.line,
+        column=card.column,
+        code="duplicate-id",
+        message=f"{card.id} stands in {first.path} already, line {first.line}; that one is the card",
+        hint="Give this row an id of its own, or take it out.",
+    )

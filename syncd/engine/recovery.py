@@ -1,0 +1,77 @@
+"""What a crash left behind: a write that may have happened on one side, on both, or on none.
+
+Recovery comes before anything else is overwritten.  It decides nothing new: it finds out what is
+durable, lets the base take over what was on both sides at once, and brings an edit that was displaced
+back as an edit.
+May import ``syncd.core``, ``syncd.ports``, ``syncd.schemas``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from syncd.core.plan import BaseCard
+from syncd.ports import StagedFile, State, SyncStore, TaskFiles
+from syncd.schemas.card import Fields
+
+
+def recover(files: TaskFiles, store: SyncStore, state: State) -> Mapping[tuple[str, str], str]:
+    """Finish or forget the write that the journal names; return the ids that it had given to nameless rows.
+
+    The journal itself stays until the next write replaces or clears it, for those ids' sake.
+
+    Raises: StoreUnreachable: the outcome of the write is still unknown, nothing was touched.
+    Holds: I9 (no extra card, no extra conflict), I2.
+    """
+    journal = state.journal()
+    if journal is None:
+        return {}
+    is_committed = bool(journal.sent) and store.has_commit(journal.commit_id)
+    agreed: dict[str, Fields] = dict(journal.sent) if is_committed else {}
+    for staged in journal.staged:
+        if _was_replaced(files, staged):
+            for id, fields in journal.written.get(staged.path, {}).items():
+                agreed[id] = {**agreed.get(id, {}), **fields}
+    _take_over(state, agreed)
+    if not journal.ids:
+        state.clear_journal()
+    return journal.ids
+
+
+def take_back(files: TaskFiles, staged: StagedFile, displaced: str) -> bool:
+    """Undo a replacement that displaced an edit: the edit is the file again, and is planned as any other.
+
+    What syncd had written came from the store, so nothing is lost by taking it out.  When somebody wrote
+    over it meanwhile their file stays, and the displaced one is kept.
+    """
+    return files.swap_back(staged.path, displaced, staged.new)
+
+
+def _was_replaced(files: TaskFiles, staged: StagedFile) -> bool:
+    """Return whether the staged file became the task file, after putting a displaced edit back."""
+    found = files.digest_of(staged.staged)
+    if found is None:
+        return files.read(staged.path).digest == staged.new
+    if found == staged.new:
+        files.discard(staged.staged)
+        return False
+    if found == staged.expected:
+        files.set_aside(staged.path, staged.staged)
+        return True
+    if take_back(files, staged, staged.staged):
+        return False
+    files.report_late(staged.path, staged.staged, staged.expected or "")
+    return True
+
+
+def _take_over(state: State, agreed: Mapping[str, Fields]) -> None:
+    base = state.base()
+    known = [(base.get(id), id, fields) for id, fields in agreed.items()]
+    cards = [
+        replace(card, fields={**card.fields, **fields}) if card else BaseCard(id=id, fields=fields, version=0)
+        for card, id, fields in known
+    ]
+    if cards:
+        state.advance(cards, (), state.cursor())
+

@@ -1,0 +1,174 @@
+"""What a cycle did and what ``status`` says: plain values with the JSON of the command line contract.
+
+May import ``syncd.core``, ``syncd.parsers``, ``syncd.schemas``, ``syncd.ports``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from syncd.core.drift import DriftEntry
+from syncd.core.plan import Change, Conflict, Hold, Wait
+from syncd.parsers.document import Problem
+from syncd.ports import ConflictRecord
+from syncd.schemas.card import Value, instant_json
+
+
+class CycleReport(msgspec.Struct, frozen=True, kw_only=True):
+    """One cycle's plan as it was carried out, or as it would be."""
+
+    to_store: tuple[Change, ...] = ()
+    to_file: tuple[Change, ...] = ()
+    conflicts: tuple[Conflict, ...] = ()
+    held: tuple[Hold, ...] = ()
+    problems: tuple[Problem, ...] = ()
+    waits: tuple[Wait, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the JSON of ``syncd sync --json``."""
+        return {
+            "toStore": [change_json(each) for each in self.to_store],
+            "toFile": [change_json(each) for each in self.to_file],
+            "conflicts": [conflict_json(each) for each in self.conflicts],
+            "held": [hold_json(each) for each in self.held],
+            "problems": [problem_json(each) for each in self.problems],
+        }
+
+    def to_wire(self) -> Any:
+        """Return plain values for the daemon's socket; ``from_wire`` reads them."""
+        return msgspec.to_builtins(self)
+
+    @classmethod
+    def from_wire(cls, plain: Any) -> CycleReport:
+        """Return the report that ``to_wire`` wrote."""
+        return msgspec.convert(plain, cls)
+
+
+def change_json(change: Change) -> dict[str, Any]:
+    """Return one change of a plan as JSON."""
+    return {
+        "kind": change.kind.value,
+        "id": change.id,
+        "path": change.path,
+        "fields": {name: _plain(value) for name, value in change.fields.items()},
+        "before": {name: _plain(value) for name, value in change.before.items()},
+    }
+
+
+def conflict_json(conflict: Conflict) -> dict[str, Any]:
+    """Return a conflict as JSON, without what only a kept record knows."""
+    return {
+        "id": conflict.id,
+        "field": conflict.field,
+        "base": _plain(conflict.base),
+        "local": _plain(conflict.local),
+        "remote": _plain(conflict.remote),
+        "winner": conflict.winner.value,
+    }
+
+
+def record_json(record: ConflictRecord) -> dict[str, Any]:
+    """Return a kept conflict as JSON."""
+    return {
+        **conflict_json(record.conflict),
+        "seq": record.seq,
+        "replica": record.replica,
+        "at": instant_json(record.at),
+        "settled": record.settled,
+        "settledAt": instant_json(record.settled_at),
+    }
+
+
+def drift_json(entry: DriftEntry) -> dict[str, Any]:
+    """Return one difference between file and store as JSON."""
+    return {
+        "id": entry.id,
+        "field": entry.field,
+        "base": _plain(entry.base),
+        "local": _plain(entry.local),
+        "remote": _plain(entry.remote),
+        "direction": entry.direction,
+        "path": entry.path,
+        "line": entry.line,
+    }
+
+
+def hold_json(hold: Hold) -> dict[str, Any]:
+    """Return a hold as JSON."""
+    return {
+        "id": hold.id,
+        "guard": hold.guard,
+        "reason": hold.reason,
+        "release": hold.release,
+        "path": hold.path,
+    }
+
+
+def problem_json(problem: Problem) -> dict[str, Any]:
+    """Return a problem as JSON."""
+    return {
+        "path": problem.path,
+        "line": problem.line,
+        "column": problem.column,
+        "code": problem.code,
+        "message": problem.message,
+        "hint": problem.hint,
+    }
+
+
+def _plain(value: Value) -> Any:
+    return list(value) if isinstance(value, tuple) else value
+
+
+class StoreStatus(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """The store as ``status`` shows it; ``error`` says why it is not reachable."""
+
+    kind: str
+    reachable: bool
+    since: str | None = None
+    server_version: str | None = None
+    address: str | None = None
+    error: str | None = None
+    hint: str | None = None
+
+
+class DaemonStatus(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """The daemon as ``status`` shows it."""
+
+    running: bool
+    pid: int | None = None
+    since: str | None = None
+    last_cycle_at: str | None = None
+    last_cycle_ms: float | None = None
+    error: str | None = None
+
+
+class StatusReport(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """The drift report.  ``drift``, ``conflicts``, ``held``, ``problems`` hold JSON objects already."""
+
+    workspace: str
+    project: str
+    replica: str
+    mode: str
+    in_sync: bool
+    store: StoreStatus
+    daemon: DaemonStatus
+    cards: Mapping[str, int]
+    drift: list[dict[str, Any]]
+    conflicts: list[dict[str, Any]]
+    held: list[dict[str, Any]]
+    problems: list[dict[str, Any]]
+    mission: dict[str, Any] | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the JSON of ``syncd status --json``."""
+        plain: dict[str, Any] = msgspec.to_builtins(self)
+        return plain
+
+    @classmethod
+    def from_wire(cls, plain: Any) -> StatusReport:
+        """Return the report that ``to_json`` wrote."""
+        return msgspec.convert(plain, cls)

@@ -1,0 +1,153 @@
+"""The facts that the guards judge by: ages, known versions, markers, the store's history, syncd's own writes.
+
+Measures and remembers; decides nothing.
+May import ``syncd.core``, ``syncd.parsers``, ``syncd.schemas``, ``syncd.ports``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
+
+from syncd.core.plan import CARD_FIELD, Change, ChangeKind, Hold, Policy
+from syncd.core.sight import FileSight, OwnWrite, Sight
+from syncd.engine.observe import LocalView, Observer
+from syncd.engine.remote import RemoteView
+from syncd.parsers.document import Document
+from syncd.parsers.tasks_md import PARSER_VERSION
+from syncd.ports import Cursor, FileRead, State, TaskFiles
+from syncd.schemas.card import Value
+
+RECENT_S: Final = 10.0
+"""How long a value that syncd replaced counts as one that an editor may still have in its buffer."""
+
+OWN_WRITES_MAX: Final = 200
+
+_HEAD: Final = "git.head"
+_PARSER: Final = "parser.version"
+_STANDING: Final = "holds.standing"
+
+
+class Sighting:
+    """Gathers the sight of each pass.
+
+    Args:
+        monotonic: seconds from any start.
+    """
+
+    def __init__(
+        self,
+        files: TaskFiles,
+        state: State,
+        observer: Observer,
+        policy: Policy,
+        monotonic: Callable[[], float],
+    ) -> None:
+        self._files = files
+        self._state = state
+        self._observer = observer
+        self._policy = policy
+        self._monotonic = monotonic
+        self._own: deque[OwnWrite] = deque(maxlen=OWN_WRITES_MAX)
+        self._replaced: dict[tuple[str, str], tuple[Value, float]] = {}
+
+    def sight(self, view: LocalView, remote: RemoteView) -> Sight:
+        """Return everything that the guards see of this pass."""
+        if self._observer.saw_editor or remote.saw_foreign_writer:
+            self._own.clear()
+            remote.saw_foreign_writer = False
+        return Sight(
+            base=self._state.base(),
+            local=view.local,
+            remote=remote.remote,
+            files={path: self._file(path, read, view.documents.get(path)) for path, read in view.reads.items()},
+            policy=self._policy,
+            store_rewound=self.rewound(remote.cursor),
+            parser_changed=self._state.meta(_PARSER) not in (None, str(PARSER_VERSION)),
+            own_writes=tuple(self._own),
+            standing=frozenset(json.loads(self._state.meta(_STANDING) or "[]")),
+        )
+
+    def recent(self) -> Mapping[tuple[str, str], Value]:
+        """Return what syncd's own writes replaced a moment ago, by card and field."""
+        now = self._monotonic()
+        self._replaced = {key: each for key, each in self._replaced.items() if now - each[1] < RECENT_S}
+        return {key: value for key, (value, _) in self._replaced.items()}
+
+    def rewound(self, cursor: Cursor | None) -> str | None:
+        """Return why the store seems to have gone back in time, ``None`` when it has not."""
+        known = self._state.cursor()
+        if known is None or cursor is None:
+            return None
+        if known.epoch != cursor.epoch:
+            return "the store is another one than before (restored, failed over, or made anew)"
+        if known.xmin > cursor.xmin:
+            return "the store has forgotten transactions that were seen before (restored from a backup)"
+        return None
+
+    def must_note(self, cursor: Cursor | None) -> bool:
+        """Return whether the state does not know this history of the store yet."""
+        known = self._state.cursor()
+        return cursor is not None and (known is None or self.rewound(cursor) is not None)
+
+    def wrote(self, changes: Sequence[Change], view: LocalView) -> None:
+        """Remember what syncd's write to the files replaced, and that it was syncd's."""
+        now = self._monotonic()
+        for change in changes:
+            if change.kind is ChangeKind.CREATE:
+                self._replaced[change.id, CARD_FIELD] = (None, now)
+            before = view.local.get(change.id)
+            for name, value in change.fields.items():
+                if before is not None and name in before.fields:
+                    self._replaced[change.id, name] = (before.fields[name], now)
+                self._own.append(OwnWrite(change.id, name, "file", value))
+
+    def sent(self, changes: Sequence[Change]) -> None:
+        """Remember what syncd wrote to the store."""
+        for change in changes:
+            for name, value in change.fields.items():
+                self._own.append(OwnWrite(change.id, name, "store", value))
+
+    def remember(self, view: LocalView, holds: Sequence[Hold], closed: frozenset[str]) -> None:
+        """Keep the versions of the files that were taken in, and the holds that stand.
+
+        Effects: writes the state only for what is new.
+        """
+        for path, read in view.reads.items():
+            is_news = read.data is not None and read.digest is not None and path not in closed
+            if is_news and read.data is not None and self._state.version_rank(path, read.digest or "") != 0:
+                self._state.remember_version(path, read.digest or "", read.data)
+        standing = json.dumps(sorted(hold.fingerprint for hold in holds))
+        facts = {_HEAD: self._files.head(), _PARSER: str(PARSER_VERSION), _STANDING: standing}
+        for key, value in facts.items():
+            if self._state.meta(key) != value and not (key == _STANDING and self._state.meta(key) is None and not holds):
+                self._state.set_meta(key, value)
+
+    def _file(self, path: str, read: FileRead, document: Document | None) -> FileSight:
+        age_ms = self._observer.age_ms(path)
+        if read.data is None:
+            return FileSight(path, exists=read.error is not None, missing_ms=age_ms)
+        rank = self._state.version_rank(path, read.digest or "")
+        is_news = rank != 0
+        return FileSight(
+            path,
+            changed_ms_ago=age_ms,
+            marker_line=document.has_markers if document is not None else None,
+            version_rank=rank,
+            head_moved=is_news and self._state.meta(_HEAD) not in (None, self._files.head()),
+            is_truncation=is_news and document is not None and self._is_truncation(path, read.data, document),
+        )
+
+    def _is_truncation(self, path: str, data: bytes, document: Document) -> bool:
+        """Return whether new bytes look like the beginning of a write that goes on."""
+        before = self._state.newest_version(path)
+        if before is None:
+            return False
+        if len(data) < len(before) and before.startswith(data):
+            return True
+        if before.endswith(b"\n") and not data.endswith(b"\n"):
+            return True
+        last = data.count(b"\n") + (not data.endswith(b"\n"))
+        return any(problem.code == "too-few-cells" and problem.line == last for problem in document.problems)

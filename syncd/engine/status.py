@@ -1,0 +1,121 @@
+"""The drift report: what differs, what is held, what cannot be read, and how the store and the daemon are.
+
+Looks only.  With the store away it still tells what the files say against the base.
+May import ``syncd.core``, ``syncd.ports``, ``syncd.schemas``, ``syncd.errors``.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+from syncd.core.mission import tallies
+from syncd.core.plan import Presence, RemoteCard
+from syncd.engine.cycle import Cycle
+from syncd.engine.report import (
+    DaemonStatus,
+    StatusReport,
+    StoreStatus,
+    drift_json,
+    hold_json,
+    problem_json,
+    record_json,
+)
+from syncd.errors import StoreUnreachable, SyncdError
+from syncd.ports import SyncStore
+from syncd.schemas.card import Status
+from syncd.schemas.mission import Mission
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Which workspace a report is about."""
+
+    workspace: str
+    project: str
+    replica: str
+
+
+class AwayStore:
+    """Stands for a store that could not even be opened: whatever is asked of it raises why."""
+
+    def __init__(self, error: SyncdError) -> None:
+        self._error = error
+
+    def __getattr__(self, name: str) -> NoReturn:
+        raise self._error
+
+
+def describe(
+    identity: Identity,
+    cycle: Cycle,
+    store: SyncStore,
+    *,
+    kind: str,
+    daemon: DaemonStatus,
+    mode: str,
+    mission: Mission | None,
+) -> StatusReport:
+    """Return the drift report.
+
+    Args:
+        kind: the store's kind, known even while it is away.
+        mode: ``live`` or ``poll`` as a daemon sees it; ``poll`` without one.
+        mission: what the mission file says, to be held against the cards.
+    """
+    conflicts = []
+    try:
+        info = store.info()
+        preview = cycle.preview()
+        conflicts = [record_json(each) for each in store.conflicts()]
+        found = StoreStatus(
+            kind=kind, reachable=True, since=daemon.since, server_version=info.server_version, address=info.address
+        )
+    except SyncdError as error:
+        preview = cycle.preview_alone()
+        mode = "offline" if isinstance(error, StoreUnreachable) else mode
+        found = StoreStatus(kind=kind, reachable=False, error=error.message, hint=error.hint)
+    report = preview.report
+    return StatusReport(
+        workspace=identity.workspace,
+        project=identity.project,
+        replica=identity.replica,
+        mode=mode,
+        in_sync=found.reachable and not preview.drift and not report.held,
+        store=found,
+        daemon=daemon,
+        cards=card_counts(cycle),
+        drift=[drift_json(each) for each in preview.drift],
+        conflicts=conflicts,
+        held=[hold_json(each) for each in report.held],
+        problems=[problem_json(each) for each in report.problems],
+        mission=mission_json(mission, cycle.remote.remote) if mission is not None else None,
+    )
+
+
+def mission_json(mission: Mission, remote: Mapping[str, RemoteCard]) -> dict[str, Any]:
+    """Return a mission's milestones, each held against its cards."""
+    return {
+        "id": mission.id,
+        "milestones": [
+            {
+                "id": each.milestone.id,
+                "status": each.milestone.status,
+                "cards": {"total": each.total, "done": each.done},
+                "agrees": each.agrees,
+            }
+            for each in tallies(mission, (card.fields for card in remote.values() if card.presence is Presence.LIVE))
+        ],
+    }
+
+
+def card_counts(cycle: Cycle) -> Mapping[str, int]:
+    """Return how many live cards there are by state, as the store says (or the base, with the store away)."""
+    counts = Counter(
+        str(card.fields.get("status"))
+        for card in cycle.remote.remote.values()
+        if card.presence is Presence.LIVE
+    )
+    return {"total": counts.total(), **{status.value: counts[status.value] for status in Status}}

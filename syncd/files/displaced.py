@@ -1,0 +1,234 @@
+"""What a write took out of a task file's place: kept, looked at again, and in the end a version for ``undo``.
+
+A program that had the file open when it was replaced still holds what came out, and may write into
+it.  So each displaced file is hashed again after 50 ms, 0.5 s, 5 s and 60 s; bytes that differ are a
+late write, reported once two looks agree on them.  Names carry the digest with which a file came out
+(``00000042-a1b2c3-<digest>``), so that a later process can tell as well.  May import ``syncd.ports``.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+from collections.abc import Collection, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from syncd.files.atomic import OUT, aside_of, digest_of, write_whole
+from syncd.files.layout import private_folder
+from syncd.ports import LateWrite
+
+LOOKS_S: Final = (0.05, 0.5, 5.0, 60.0)
+"""When a displaced file is hashed again, counted from when it came out or was last seen to change."""
+
+VERSIONS_MAX: Final = 20
+"""How many displaced versions of a file are kept when nobody can write into them any more."""
+
+_STAGED: Final = re.compile(rf"\.(?P<name>.+)\.syncd-(?P<token>\d{{8}}-[0-9a-f]{{6}})(?:{OUT})?", re.DOTALL)
+_KEPT: Final = re.compile(r"(?P<token>\d{8}-[0-9a-f]{6})-(?P<digest>[0-9a-f]{64})")
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """A displaced file, and the digest with which it came out; ``token`` gives the order."""
+
+    path: Path
+    token: str
+    digest: str
+
+
+class DisplacedFolder:
+    """The files under ``.syncd/displaced/``, one folder for each task file.
+
+    Args:
+        root: the workspace; task files are given by their real path inside it.
+        folder: where displaced files are kept.
+    """
+
+    def __init__(self, root: Path, folder: Path) -> None:
+        self._root = root
+        self._folder = folder
+
+    def staged_name(self, target: Path) -> Path:
+        """Return a fresh name beside a file, later in order than every version that is kept of it."""
+        last = max((int(each.token[:8]) for each in self.versions(target)), default=0)
+        return target.with_name(f".{target.name}.syncd-{last + 1:08d}-{secrets.token_hex(3)}")
+
+    def keep(self, staged: Path, digest: str) -> Path:
+        """Move what came out under a staged name to where it is kept; return its path.
+
+        Where ``.syncd`` lies on another file system it stays beside the task file until ``archive``.
+
+        Effects: one rename, never a copy: whoever has the file open goes on writing into the kept one.
+        """
+        target, token = _staged_parts(staged)
+        folder = self._made(target)
+        kept = folder / f"{token}-{digest}"
+        if folder.stat().st_dev != target.parent.stat().st_dev:
+            kept = target.with_name(f"{_beside(target)}{token}-{digest}")
+        return staged.rename(kept)
+
+    def find(self, staged: Path) -> Path | None:
+        """Return where the bytes of a staged name are now: there still, aside, or kept; ``None`` when nowhere."""
+        for path in (staged, aside_of(staged)):
+            if os.path.lexists(path):
+                return path
+        target, token = _staged_parts(staged)
+        return next((each.path for each in self.versions(target) if each.token == token), None)
+
+    def versions(self, target: Path) -> tuple[Version, ...]:
+        """Return the displaced files of a task file, the newest first."""
+        found: list[Version] = []
+        for folder, prefix in ((self._of(target), ""), (target.parent, _beside(target))):
+            for name in _names(folder):
+                if name.startswith(prefix) and (parts := _KEPT.fullmatch(name, len(prefix))):
+                    found.append(Version(folder / name, parts["token"], parts["digest"]))
+        return tuple(sorted(found, key=lambda each: each.token, reverse=True))
+
+    def leftovers(self, target: Path, *, spare: Collection[str] = ()) -> tuple[Path, ...]:
+        """Return files staged for a task file and never used: what a crash before the journal leaves.
+
+        Args:
+            spare: staged files that a journal names.
+        """
+        names = ((name, _STAGED.fullmatch(name)) for name in sorted(_names(target.parent)))
+        paths = (target.parent / name for name, parts in names if parts and parts["name"] == target.name)
+        return tuple(path for path in paths if str(path).removesuffix(OUT) not in spare)
+
+    def discard(self, staged: Path) -> None:
+        """Remove a staged file that was never used, and the link to the task file that a cut exchange left."""
+        with suppress(FileNotFoundError):
+            staged.unlink()
+            # Without the staged file, what is aside came out of the task file's place and is wanted.
+            aside_of(staged).unlink()
+
+    def rename(self, kept: Path, digest: str) -> Path:
+        """Write the present digest of a displaced file into its name; return its path."""
+        return kept.rename(kept.with_name(kept.name[: -len(digest)] + digest))
+
+    def archive(self, target: Path, *, spare: Collection[Path] = ()) -> None:
+        """Bring files kept beside the task file home, and drop all but the last ``VERSIONS_MAX``.
+
+        Args:
+            spare: paths that are still watched, and stay where they are.
+        """
+        for each in self.versions(target):
+            if each.path.parent == target.parent and each.path not in spare:
+                with suppress(FileNotFoundError):
+                    write_whole(self._made(target) / f"{each.token}-{each.digest}", each.path.read_bytes())
+                each.path.unlink(missing_ok=True)
+        for each in self.versions(target)[VERSIONS_MAX:]:
+            if each.path not in spare:
+                each.path.unlink(missing_ok=True)
+
+    def _of(self, target: Path) -> Path:
+        return self._folder / target.relative_to(self._root)
+
+    def _made(self, target: Path) -> Path:
+        folder = self._of(target)
+        if not folder.is_dir():
+            private_folder(self._folder)
+            folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+
+def is_staged_name(path: Path) -> bool:
+    """Return whether a path has the name of a staged file."""
+    return _STAGED.fullmatch(path.name) is not None
+
+
+def _staged_parts(staged: Path) -> tuple[Path, str]:
+    parts = _STAGED.fullmatch(staged.name)
+    if parts is None:
+        raise ValueError(f"{staged} is no staged file's name")
+    return staged.with_name(parts["name"]), parts["token"]
+
+
+def _beside(target: Path) -> str:
+    return f".{target.name}.syncd-kept-"
+
+
+def _names(folder: Path) -> list[str]:
+    try:
+        return [each.name for each in os.scandir(folder)]
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+@dataclass(slots=True)
+class _Watched:
+    path: str
+    target: Path
+    kept: Path
+    digest: str
+    since: float
+    looks: int = 0
+    unsettled: str | None = None
+
+    @property
+    def next_at(self) -> float:
+        return self.since + LOOKS_S[self.looks]
+
+
+class DisplacedWatch:
+    """The displaced files that somebody may still write into, and when to look at them next.
+
+    Instants are whatever the caller's monotonic clock says; nothing here reads a clock.
+    """
+
+    def __init__(self, folder: DisplacedFolder) -> None:
+        self._folder = folder
+        self._watched: dict[Path, _Watched] = {}
+
+    def add(self, path: str, target: Path, kept: Path, digest: str, now: float) -> None:
+        """Watch a displaced file that came out of the task file ``path`` with a digest."""
+        self._watched[kept] = _Watched(path, target, kept, digest, now)
+
+    def adopt(self, path: str, target: Path, now: float) -> None:
+        """Watch what an earlier process displaced: a late write that it did not see is reported as well."""
+        for each in self._folder.versions(target):
+            if each.path not in self._watched:
+                self.add(path, target, each.path, each.digest, now)
+
+    def next_at(self) -> float | None:
+        """Return when ``look`` has something to do; ``None`` when nothing is watched."""
+        return min((each.next_at for each in self._watched.values()), default=None)
+
+    def look(self, now: float) -> tuple[LateWrite, ...]:
+        """Hash again what is due; return the late writes on which two looks agree.
+
+        Bytes seen for the first time start the looks over, so that a writer in mid-write is not taken at
+        its word.  A file whose last look is over is left to ``undo``.
+        """
+        return tuple(late for each in list(self._watched.values()) for late in self._look(each, now))
+
+    def taken_in(self, late: LateWrite) -> None:
+        """Note that a late write is now part of the sync; it is not reported again, by no later process either."""
+        kept = Path(late.absolute)
+        renamed = self._folder.rename(kept, late.digest)
+        if watched := self._watched.pop(kept, None):
+            watched.kept = renamed
+            self._watched[renamed] = watched
+
+    def _look(self, watched: _Watched, now: float) -> Iterator[LateWrite]:
+        while watched.kept in self._watched and watched.next_at <= now:
+            found = digest_of(watched.kept)
+            if found is None:
+                del self._watched[watched.kept]
+            elif found not in (watched.digest, watched.unsettled):
+                watched.unsettled, watched.since, watched.looks = found, now, 0
+            else:
+                if found == watched.unsettled:
+                    yield LateWrite(watched.path, str(watched.kept), watched.digest, found)
+                    watched.digest = found
+                watched.unsettled = None
+                self._advance(watched)
+
+    def _advance(self, watched: _Watched) -> None:
+        watched.looks += 1
+        if watched.looks == len(LOOKS_S):
+            del self._watched[watched.kept]
+            self._folder.archive(watched.target, spare=self._watched.keys())

@@ -1,0 +1,374 @@
+"""``.syncd/state.db``: what syncd remembers beside the files.
+
+The base, the journal of the write under way, the feed's cursor, the versions of task files that were
+seen, people's decisions about holds.  Implements ``ports.State``.  The base is kept in memory and
+written card by card; another process' advance is noticed by SQLite's ``data_version`` and read again.
+May import ``syncd.ports``, ``syncd.core``, ``syncd.schemas``, ``syncd.errors``.
+"""
+
+from __future__ import annotations
+
+import secrets
+import sqlite3
+import threading
+import zlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Final, TypeAlias
+
+import msgspec
+
+from syncd.core.plan import BaseCard
+from syncd.errors import SyncdError
+from syncd.files.database import Damaged, Database, set_aside
+from syncd.files.layout import Layout
+from syncd.files.replica import Place
+from syncd.files.workspace import make_dot
+from syncd.ports import Cursor, Journal, StagedFile
+from syncd.schemas.card import Fields, Value
+
+VERSIONS_MAX: Final = 50
+"""How many versions of each task file are remembered."""
+
+_ZLIB_LEVEL: Final = 1
+_CURSOR: Final = "cursor"
+_GENERATION: Final = "base.generation"
+_BINDING: Final = "base.binding"
+_LOST: Final = "state.lost"
+_REPLICA: Final = "replica.id"
+_PLACE: Final = "replica.place"
+
+_encode_fields: Final = msgspec.json.Encoder().encode
+_decode_fields: Final = msgspec.json.Decoder(dict[str, Value]).decode
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """What a base is a base of: the project, the history of its store, and the parser that read the files."""
+
+    project: str
+    epoch: str
+    parser: str
+
+
+_Fields: TypeAlias = dict[str, Value]
+
+
+class _JournalEntry(msgspec.Struct, frozen=True):
+    commit_id: str
+    staged: list[tuple[str, str, str | None, str]]
+    ids: list[tuple[str, str, str]]
+    sent: dict[str, _Fields]
+    written: dict[str, dict[str, _Fields]]
+
+
+class StateFile:
+    """The state of one workspace, safe to share between threads; several processes may have it open.
+
+    Args:
+        layout: the workspace; ``.syncd/`` and the database are made when absent.
+        is_read_only: for commands that only look: nothing is written, made or put aside, and an absent or
+            copied state shows as empty.
+
+    A file that is damaged is put aside and an empty state begun: ``was_lost`` names it until
+    ``acknowledge_loss``.  A copied ``.syncd/`` gets a new replica id and begins without a base.
+
+    Raises:
+        SchemaVersionError: a newer syncd made it.
+        Busy: another process holds it for too long.
+        InputOutputError: permission, full disk, or damaged and to be left alone.
+    """
+
+    def __init__(self, layout: Layout, *, is_read_only: bool = False) -> None:
+        self._lock = threading.RLock()
+        self._base: Mapping[str, BaseCard] = MappingProxyType({})
+        self._seen = self._generation = 0
+        if is_read_only:
+            self._open(layout.state, is_read_only=True)
+            if layout.dot.is_dir() and self._is_copied(Place.of(layout.dot)):
+                self.close()
+                self._open(None, is_read_only=True)
+            return
+        make_dot(layout)
+        try:
+            self._open(layout.state)
+        except Damaged:
+            aside = set_aside(layout.state)
+            self._open(layout.state)
+            self.set_meta(_LOST, aside.name)
+        self._adopt(Place.of(layout.dot))
+
+    @property
+    def replica(self) -> str:
+        """The id of this working copy; ``local`` before anything was written."""
+        return self.meta(_REPLICA) or "local"
+
+    # --- base ------------------------------------------------------------------------------------
+
+    def base(self) -> Mapping[str, BaseCard]:
+        """Return the base, every card; the same mapping until it advances, in this process or another."""
+        with self._lock:
+            seen = self._database.data_version()
+            if seen != self._seen:
+                if self._stored_generation() != self._generation:
+                    self._load()
+                self._seen = seen
+            return self._base
+
+    def advance(self, agreed: Iterable[BaseCard], forgotten: Iterable[str], cursor: Cursor | None) -> None:
+        """Move the base and the feed's cursor in one durable transaction.
+
+        ``cursor`` is where the feed is read on; ``None`` leaves it.  Nothing new writes nothing; a cursor
+        alone costs no fsync, since reading from an older one repeats, and skips nothing.
+
+        Holds: I3, I6, I9.
+        """
+        with self._lock:
+            current = self.base()
+            changed = [card for card in agreed if current.get(card.id) != card]
+            gone = [id for id in forgotten if id in current]
+            is_moved = cursor is not None and cursor != self.cursor()
+            if not changed and not gone and not is_moved:
+                return
+            is_new = bool(changed or gone)
+            with self._database.writing(is_durable=is_new) as connection:
+                stored = self._stored_generation()
+                connection.executemany("delete from base where id = ?", ((id,) for id in gone))
+                connection.executemany("insert or replace into base values (?, ?, ?, ?, ?)", map(_row, changed))
+                if is_new:
+                    _put_meta(connection, _GENERATION, str(stored + 1))
+                if is_moved:
+                    _put_meta(connection, _CURSOR, msgspec.json.encode(cursor).decode())
+            if stored != self._generation:
+                self._load()
+            elif is_new:
+                # A new mapping: whoever reads the present one goes on seeing it whole.
+                advanced = dict(current)
+                for id in gone:
+                    del advanced[id]
+                advanced.update((card.id, card) for card in changed)
+                self._base = MappingProxyType(advanced)
+                self._generation = stored + 1
+
+    def forget_base(self) -> None:
+        """Drop base, cursor, journal and decisions: the next cycle is a first contact, and deletes nothing."""
+        with self._lock:
+            with self._database.writing() as connection:
+                for table in ("base", "journal", "decision"):
+                    connection.execute(f"delete from {table}")
+                connection.execute("delete from meta where key in (?, ?)", (_CURSOR, _BINDING))
+                _put_meta(connection, _GENERATION, str(self._stored_generation() + 1))
+            self._load()
+
+    def binding(self) -> Binding | None:
+        """Return what the base belongs to; ``None`` before ``bind``."""
+        text = self.meta(_BINDING)
+        return None if text is None else msgspec.json.decode(text, type=Binding)
+
+    def bind(self, binding: Binding) -> None:
+        """Record what the base belongs to; bound so already, nothing is written.
+
+        Whoever binds decides first what a difference means: another project needs ``forget_base``, another
+        epoch is the guard ``store rewound``, another parser is ``everything changed``.
+        """
+        if self.binding() != binding:
+            self.set_meta(_BINDING, msgspec.json.encode(binding).decode())
+
+    def cursor(self) -> Cursor | None:
+        """Return the feed's place at the last advance."""
+        text = self.meta(_CURSOR)
+        return None if text is None else msgspec.json.decode(text, type=Cursor)
+
+    # --- journal ---------------------------------------------------------------------------------
+
+    def journal(self) -> Journal | None:
+        """Return the write under way."""
+        with self._database.reading() as connection:
+            row = connection.execute("select entry from journal").fetchone()
+        if row is None:
+            return None
+        entry = msgspec.json.decode(row[0], type=_JournalEntry)
+        return Journal(
+            commit_id=entry.commit_id,
+            staged=tuple(StagedFile(*parts) for parts in entry.staged),
+            ids={(path, text): id for path, text, id in entry.ids},
+            sent=entry.sent,
+            written=entry.written,
+        )
+
+    def write_journal(self, journal: Journal) -> None:
+        """Record a write durably before it starts."""
+        entry = msgspec.json.encode(
+            _JournalEntry(
+                commit_id=journal.commit_id,
+                staged=[(each.path, each.staged, each.expected, each.new) for each in journal.staged],
+                ids=[(path, text, id) for (path, text), id in journal.ids.items()],
+                sent=_plain(journal.sent),
+                written={path: _plain(cards) for path, cards in journal.written.items()},
+            )
+        )
+        with self._database.writing() as connection:
+            connection.execute("insert or replace into journal values (1, ?)", (entry,))
+
+    def clear_journal(self) -> None:
+        """Forget the write under way, durably; with none, nothing is written."""
+        with self._lock:
+            if self.journal() is not None:
+                with self._database.writing() as connection:
+                    connection.execute("delete from journal")
+
+    # --- versions of files -----------------------------------------------------------------------
+
+    def remember_version(self, path: str, digest: str, data: bytes) -> None:
+        """Keep a version of a file that was seen, as its newest; the last ``VERSIONS_MAX`` stay.
+
+        Costs no fsync: a power cut may forget the last versions, which makes the guards less wary of old
+        bytes and loses nothing else.
+        """
+        with self._lock:
+            if self.version_rank(path, digest) == 0:
+                return
+            packed = self._packed(path, digest) or zlib.compress(data, _ZLIB_LEVEL)
+            with self._database.writing(is_durable=False) as connection:
+                connection.execute("delete from file_version where path = ? and digest = ?", (path, digest))
+                connection.execute(
+                    "insert into file_version (path, digest, bytes) values (?, ?, ?)", (path, digest, packed)
+                )
+                connection.execute(
+                    "delete from file_version where path = ?1 and seen <= (select seen from file_version"
+                    " where path = ?1 order by seen desc limit 1 offset ?2)",
+                    (path, VERSIONS_MAX),
+                )
+
+    def version_rank(self, path: str, digest: str) -> int | None:
+        """Return 0 for the newest version seen of a file, its age in versions for an older one, else ``None``."""
+        with self._database.reading() as connection:
+            row = connection.execute(
+                "select (select count(*) from file_version as later"
+                " where later.path = it.path and later.seen > it.seen)"
+                " from file_version as it where it.path = ? and it.digest = ?",
+                (path, digest),
+            ).fetchone()
+        return None if row is None else int(row[0])
+
+    def version_bytes(self, path: str, digest: str) -> bytes | None:
+        """Return the bytes of a kept version."""
+        packed = self._packed(path, digest)
+        return None if packed is None else zlib.decompress(packed)
+
+    def newest_version(self, path: str) -> bytes | None:
+        """Return the bytes of the newest version seen of a file."""
+        with self._database.reading() as connection:
+            row = connection.execute(
+                "select bytes from file_version where path = ? order by seen desc limit 1", (path,)
+            ).fetchone()
+        return None if row is None else zlib.decompress(row[0])
+
+    # --- decisions, facts ------------------------------------------------------------------------
+
+    def decisions(self) -> Mapping[str, str]:
+        """Return what people decided about holds: fingerprint -> ``accept`` or ``reject``."""
+        with self._database.reading() as connection:
+            return dict(connection.execute("select fingerprint, verdict from decision"))
+
+    def decide(self, fingerprints: Mapping[str, str]) -> None:
+        """Keep decisions about holds."""
+        if fingerprints:
+            with self._database.writing() as connection:
+                connection.executemany("insert or replace into decision values (?, ?)", fingerprints.items())
+
+    def drop_decisions(self, fingerprints: Iterable[str]) -> None:
+        """Forget decisions that were carried out, or whose hold is gone."""
+        if keys := [(each,) for each in fingerprints]:
+            with self._database.writing() as connection:
+                connection.executemany("delete from decision where fingerprint = ?", keys)
+
+    def meta(self, key: str) -> str | None:
+        """Return a small remembered fact."""
+        with self._database.reading() as connection:
+            row = connection.execute("select value from meta where key = ?", (key,)).fetchone()
+        return None if row is None else str(row[0])
+
+    def set_meta(self, key: str, value: str | None) -> None:
+        """Remember or forget a small fact; one that is known already writes nothing."""
+        if self.meta(key) == value:
+            return
+        with self._database.writing() as connection:
+            if value is None:
+                connection.execute("delete from meta where key = ?", (key,))
+            else:
+                _put_meta(connection, key, value)
+
+    # --- life ------------------------------------------------------------------------------------
+
+    @property
+    def was_lost(self) -> str | None:
+        """The name of the damaged file in whose stead this state was begun empty."""
+        return self.meta(_LOST)
+
+    def acknowledge_loss(self) -> None:
+        """Forget that a state was lost: a person was told, or a full cycle built the base again."""
+        self.set_meta(_LOST, None)
+
+    def close(self) -> None:
+        """Close the database; twice is fine."""
+        self._database.close()
+
+    def _open(self, path: Path | None, *, is_read_only: bool = False) -> None:
+        self._database = Database(path, is_read_only=is_read_only)
+        try:
+            self._load()
+        except SyncdError:
+            self._database.close()
+            raise
+
+    def _adopt(self, here: Place) -> None:
+        """Give a new or copied state its id.  The base goes first: a crash in between repeats it."""
+        if self.meta(_REPLICA) is None or self._is_copied(here):
+            self.forget_base()
+            self.set_meta(_REPLICA, secrets.token_hex(4))
+        self.set_meta(_PLACE, msgspec.json.encode(here).decode())
+
+    def _is_copied(self, here: Place) -> bool:
+        text = self.meta(_PLACE)
+        return text is not None and not msgspec.json.decode(text, type=Place).is_of(here)
+
+    def _load(self) -> None:
+        """Read the base.  Raises Damaged."""
+        with self._database.reading() as connection:
+            connection.execute("begin")
+            try:
+                self._seen = self._database.data_version()
+                self._generation = self._stored_generation()
+                rows = connection.execute("select id, fields, version, path, heading from base").fetchall()
+            finally:
+                connection.rollback()
+        try:
+            cards = {row[0]: BaseCard(row[0], _decode_fields(row[1]), *row[2:]) for row in rows}
+        except msgspec.MsgspecError as error:
+            raise Damaged(f"The base holds no JSON: {error}.") from error
+        self._base = MappingProxyType(cards)
+
+    def _stored_generation(self) -> int:
+        return int(self.meta(_GENERATION) or 0)
+
+    def _packed(self, path: str, digest: str) -> bytes | None:
+        with self._database.reading() as connection:
+            row = connection.execute(
+                "select bytes from file_version where path = ? and digest = ?", (path, digest)
+            ).fetchone()
+        return None if row is None else bytes(row[0])
+
+
+def _plain(cards: Mapping[str, Fields]) -> dict[str, _Fields]:
+    return {id: dict(fields) for id, fields in cards.items()}
+
+
+def _row(card: BaseCard) -> tuple[str, bytes, int, str | None, str | None]:
+    return (card.id, _encode_fields(dict(card.fields)), card.version, card.path, card.heading)
+
+
+def _put_meta(connection: sqlite3.Connection, key: str, value: str) -> None:
+    connection.execute("insert or replace into meta values (?, ?)", (key, value))

@@ -1,0 +1,103 @@
+"""``syncd run``: the daemon in the foreground, from its lock to its last step.
+
+May import everything below the faces.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from syncd.errors import StoreUnreachable
+from syncd.files.layout import Layout, find_root, private_folder
+from syncd.files.lock import daemon_lock
+from syncd.log import configure, event
+from syncd.wiring import Wiring
+
+if TYPE_CHECKING:
+    from syncd.engine.daemon import Daemon
+
+CALL_TIMEOUT_S: Final = 30.0
+
+
+def run(
+    path: str | Path | None,
+    *,
+    mode: str | None,
+    environ: Mapping[str, str],
+    once: bool,
+    log_format: str = "text",
+    actor: str | None = None,
+) -> int:
+    """Sync a workspace until SIGTERM; return the exit code.  SIGHUP reads the configuration again.
+
+    Args:
+        once: run one cycle, waiting for files that are being written, and return.
+
+    Raises: Busy when another daemon has the workspace, ConfigError and its kin for what is wrong with
+    the configuration or the store.  A store that is away is no error: it is tried again.
+    """
+    configure(log_format)
+    root = find_root(Path.cwd(), environ, told=None if path is None else Path(path))
+    while True:
+        with ExitStack() as life:
+            wiring = Wiring(Layout(root), environ=environ, mode=mode, actor=actor, face="daemon")
+            life.callback(wiring.close)
+            wiring.state()
+            life.enter_context(daemon_lock(wiring.layout))
+            if once:
+                return _run_once(wiring)
+            if not _run_daemon(wiring, life):
+                return 0
+
+
+def _run_once(wiring: Wiring) -> int:
+    from syncd.engine.cycle import settled
+
+    report = settled(wiring.cycle().run)
+    event("cycle.done", to_store=len(report.to_store), to_file=len(report.to_file), held=len(report.held))
+    return 0
+
+
+def _run_daemon(wiring: Wiring, life: ExitStack) -> bool:
+    """Run the daemon; return whether it is to start again with the configuration as it is then."""
+    from syncd.engine.daemon import Daemon
+    from syncd.engine.endpoint import Endpoint
+    from syncd.files.watch import Watch
+
+    store = wiring.store()
+    try:
+        store.info()
+    except StoreUnreachable as error:
+        event("store.offline", message=error.message, hint=error.hint)
+    cycle = wiring.cycle(is_paced=True)
+    daemon = Daemon(
+        cycle,
+        store,
+        watch=lambda wake: Watch(lambda: [wiring.layout.root / path for path in wiring.files.paths()], wake),
+        revive=wiring.revive,
+        greet=wiring.greet,
+        monotonic=time.monotonic,
+        pid=os.getpid(),
+    )
+    private_folder(wiring.socket.parent)
+    endpoint = Endpoint(wiring.socket, _handlers(wiring, daemon))
+    life.callback(endpoint.close)
+    return daemon.run()
+
+
+def _handlers(wiring: Wiring, daemon: Daemon) -> Mapping[str, Any]:
+    def sync(_: Mapping[str, Any]) -> Any:
+        return daemon.call(lambda: daemon.sync().to_wire(), timeout_s=CALL_TIMEOUT_S)
+
+    def status(_: Mapping[str, Any]) -> Any:
+        return daemon.call(
+            lambda: wiring.status(daemon.cycle, daemon=daemon.status(), mode=daemon.mode).to_json(),
+            timeout_s=CALL_TIMEOUT_S,
+        )
+
+    return {"sync": sync, "status": status}

@@ -1,0 +1,431 @@
+"""The protocols between the shells: what the engine asks of a store, of the files and of the state beside them.
+
+``engine``, ``store`` and ``files`` never import one another; they meet here, and ``wiring`` joins
+them.  Every call is synchronous; the daemon runs the cycle in a thread.  May import ``syncd.core``,
+``syncd.parsers``, ``syncd.schemas``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Protocol
+
+from syncd.core.plan import BaseCard, Change, Conflict
+from syncd.schemas.card import Card, Fields, Status
+
+# --- store: sync ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """A place in the change feed: read on with ``changed_xid >= xmin`` in the same ``epoch``."""
+
+    epoch: str
+    xmin: int
+
+
+@dataclass(frozen=True, slots=True)
+class Feed:
+    """Cards of the project as one snapshot saw them.
+
+    With ``is_full`` it is every card (archived and tombstoned ones too); else those changed since the
+    cursor, each at least once.  ``gone`` names rows that were deleted outright by others.
+    """
+
+    cards: Mapping[str, Card]
+    gone: frozenset[str]
+    cursor: Cursor
+    is_full: bool
+    now: datetime
+    """The store's clock, for leases."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """One store transaction of a cycle: conflicts first, then changes, each only at its version."""
+
+    commit_id: str
+    changes: tuple[Change, ...]
+    conflicts: tuple[Conflict, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why the store took a change in no form: the card stays as it was, the rest of the batch goes on."""
+
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class BatchResult:
+    """What a transaction really did: cards as stored now, cards whose version had moved, and refusals."""
+
+    cards: Mapping[str, Card]
+    moved: frozenset[str]
+    refused: Mapping[str, Refusal]
+
+
+@dataclass(frozen=True, slots=True)
+class ConflictRecord:
+    """A conflict as it is kept until settled."""
+
+    seq: int
+    conflict: Conflict
+    replica: str
+    at: datetime
+    settled: str | None = None
+    settled_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StoreInfo:
+    """What ``status`` says about a store."""
+
+    kind: str
+    server_version: str
+    schema_version: int
+    address: str
+    """Where it is, without secrets."""
+
+
+class Listener(Protocol):
+    """A running subscription to the store's notifications."""
+
+    @property
+    def mode(self) -> str:
+        """``live`` while the heartbeat comes back, else ``poll``."""
+
+    def close(self) -> None:
+        """End the subscription; no wake-up comes after it."""
+
+
+# --- store: queue --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class NewCard:
+    """What ``create`` is given; ``None`` leaves the column's default."""
+
+    id: str
+    title: str
+    body: str | None = None
+    phase: str | None = None
+    priority: int = 0
+    depends_on: tuple[str, ...] = ()
+    acceptance: Any = None
+    idempotency_key: str | None = None
+    max_retries: int | None = None
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    path: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CardFilter:
+    """Which cards ``list`` gives: highest priority first, then oldest, then by id.
+
+    ``cursor`` is the id of the last card of the page before.
+    """
+
+    status: Status | None = None
+    phase: str | None = None
+    owner: str | None = None
+    ready_only: bool = False
+    limit: int | None = None
+    cursor: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class QueueStats:
+    """Counts of a project's live cards.
+
+    ``pending``: claimable or waiting for dependencies, and due; ``delayed``: ``run_after`` lies
+    ahead; ``active``: claimed; ``completed``: done; ``failed``: blocked with a ``last_error``.
+    """
+
+    counts: Mapping[str, int]
+    total: int
+    oldest_ready_age_s: float | None
+    expired_claim_count: int
+    queue: Mapping[str, int]
+    paused: bool
+
+
+class SyncStore(Protocol):
+    """The half of a store that the cycle uses."""
+
+    def info(self) -> StoreInfo:
+        """Return what is connected.  Raises StoreUnreachable, CredentialsError, SchemaVersionError."""
+
+    def read(self, cursor: Cursor | None) -> Feed:
+        """Return what changed since ``cursor`` in one snapshot; everything when it is ``None``, of another
+        epoch, or ahead of the snapshot.
+        """
+
+    def commit(self, batch: Batch) -> BatchResult:
+        """Apply a batch in one transaction: conflicts, then changes by compare-and-swap, then the commit id.
+
+        A change whose row moved or was refused is left out and named in the result; a batch whose commit
+        id is known already changes nothing and answers with the cards as they are.
+
+        Raises: StoreUnreachable with the outcome unknown: ask ``has_commit``.
+        """
+
+    def has_commit(self, commit_id: str) -> bool:
+        """Return whether a batch with this id was committed."""
+
+    def reserve_ids(self, prefix: str, count: int, floor: int) -> int:
+        """Reserve ``count`` numbers above ``floor`` for ``prefix``; return the first.  Never given twice."""
+
+    def listen(self, wake: Callable[[], None]) -> Listener:
+        """Call ``wake`` (from any thread) whenever the project may have changed."""
+
+    def conflicts(self, *, settled: bool = False) -> Sequence[ConflictRecord]:
+        """Return the project's conflicts, oldest first; with ``settled`` those too."""
+
+    def settle(self, conflict: ConflictRecord, how: str) -> None:
+        """Mark a conflict as settled (``local``, ``remote``, ``value``)."""
+
+    def touch_replica(self, replica: str, host: str, path: str) -> None:
+        """Record that this working copy was here now."""
+
+    def close(self) -> None:
+        """Give connections back."""
+
+
+class Store(SyncStore, Protocol):
+    """A whole store: sync and queue.  Each method is one transaction and safe to repeat where it says so.
+
+    All raise StoreUnreachable; those with an ``id`` raise NotFound.
+    """
+
+    def create(self, new: NewCard) -> Card:
+        """Insert a card; a repeated idempotency key gives the first.  Raises AlreadyExists, CycleRefused."""
+
+    def get(self, id: str) -> Card:
+        """Return one live or archived card."""
+
+    def list(self, chosen: CardFilter) -> Sequence[Card]:
+        """Return live cards (done ones too) as the filter says."""
+
+    def update(self, id: str, fields: Fields, *, if_version: int | None = None) -> Card:
+        """Set synced fields.  Raises BadValue, StaleVersion, CycleRefused."""
+
+    def claim(
+        self, owner: str, ttl_s: int | None, *, id: str | None = None, count: int = 1
+    ) -> Sequence[Card]:
+        """Lease up to ``count`` of the best claimable cards in one statement; nothing to claim gives none.
+
+        Raises: Paused.  Holds: I13.
+        """
+
+    def renew(self, id: str, owner: str, ttl_s: int | None = None, *, attempt: int | None = None) -> Card:
+        """Extend a live lease.  Raises NotOwner."""
+
+    def release(self, id: str, owner: str, *, attempt: int | None = None) -> Card:
+        """Give a lease back: the card is ready again.  Raises NotOwner."""
+
+    def complete(self, id: str, *, owner: str | None = None, attempt: int | None = None) -> Card:
+        """Mark a card done; a done card stays as it is.  Raises NotOwner."""
+
+    def block(self, id: str, reason: str | None = None) -> Card:
+        """Take a card out of the queue; ``reason`` goes to ``last_error``."""
+
+    def unblock(self, id: str) -> Card:
+        """Make a blocked card ready.  Raises Refused when it is not blocked."""
+
+    def reclaim(self, id: str | None = None) -> Sequence[str]:
+        """Put expired leases (or this one) back to ready; return their ids."""
+
+    def link(self, id: str, depends_on: str) -> Card:
+        """Add a dependency.  Raises CycleRefused, NotFound."""
+
+    def unlink(self, id: str, depends_on: str) -> Card:
+        """Take a dependency away; one that is not there is no error."""
+
+    def remove(self, id: str, *, force: bool = False) -> Card:
+        """Tombstone a card.  Raises Refused while others depend on it, unless forced."""
+
+    def stats(self) -> QueueStats:
+        """Return the counts of the project."""
+
+
+# --- files ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class FileRead:
+    """A stable look at a file: stat, bytes, stat, the two stats equal.
+
+    ``data`` is ``None`` when the file is absent or ``error`` says why it cannot be read.
+    ``signature`` changes whenever the file may have changed.
+    """
+
+    path: str
+    data: bytes | None
+    digest: str | None
+    signature: tuple[int, ...] | None
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Replaced:
+    """The outcome of a replacement.  ``displaced`` names the kept file that came out, ``digest`` its
+    hash; ``matched`` is False when somebody had written in between.
+    """
+
+    displaced: str | None
+    digest: str | None
+    matched: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LateWrite:
+    """Somebody wrote into a displaced file: ``before`` (a digest) came out of ``path``, ``digest`` is there now."""
+
+    path: str
+    absolute: str
+    before: str
+    digest: str
+
+
+class TaskFiles(Protocol):
+    """The workspace's task files.  Paths are relative to the workspace, with ``/``."""
+
+    def paths(self) -> tuple[str, ...]:
+        """Return the task files that the configuration names, existing or not, in its order."""
+
+    def read(self, path: str) -> FileRead:
+        """Return a stable look at a file; a file that keeps changing is reported in ``error``."""
+
+    def signature(self, path: str) -> tuple[int, ...] | None:
+        """Return the file's stat signature, ``None`` when absent: the cheap look."""
+
+    def stage(self, path: str, data: bytes) -> str:
+        """Write the new bytes beside the file and fsync them; return the staged file's absolute path.
+
+        Raises: InputOutputError (full disk, no permission).
+        """
+
+    def replace(self, path: str, staged: str, expected: str | None) -> Replaced:
+        """Put a staged file in the task file's place and verify what came out (RENAME_EXCHANGE).
+
+        ``expected`` is the digest that the file had, ``None`` for absent (RENAME_NOREPLACE; a file that
+        appeared meanwhile gives ``matched=False`` and is left alone).  What came out is kept under
+        ``.syncd/displaced/``.
+        """
+
+    def swap_back(self, path: str, displaced: str, expected: str) -> bool:
+        """Put a displaced file back, if the task file still has the digest ``expected``; return whether."""
+
+    def late_writes(self) -> Sequence[LateWrite]:
+        """Return what was written into displaced files since they came out, each once until taken in."""
+
+    def next_look_s(self) -> float | None:
+        """Return in how many seconds ``late_writes`` has something to look at; ``None`` for never."""
+
+    def report_late(self, path: str, absolute: str, before: str) -> None:
+        """Have a displaced file that could not be put back reported as a late write."""
+
+    def taken_in(self, late: LateWrite) -> None:
+        """Note that a late write is part of the sync now."""
+
+    def bytes_of(self, absolute: str) -> bytes | None:
+        """Return the bytes of a staged or displaced file, ``None`` when it is gone."""
+
+    def head(self) -> str | None:
+        """Return what git's HEAD points at, ``None`` outside a repository."""
+
+    def digest_of(self, absolute: str) -> str | None:
+        """Return the hash of a staged or displaced file, ``None`` when it is gone."""
+
+    def set_aside(self, path: str, absolute: str) -> str:
+        """Move what came out of a replacement under ``.syncd/displaced/``; return where it is now."""
+
+    def discard(self, absolute: str) -> None:
+        """Remove a staged file that was never used; absent is fine."""
+
+
+# --- state ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class StagedFile:
+    """One file replacement of the write under way."""
+
+    path: str
+    staged: str
+    expected: str | None
+    new: str
+
+
+@dataclass(frozen=True, slots=True)
+class Journal:
+    """The write under way: enough to finish or to forget it after a crash.
+
+    ``ids`` maps a nameless row (path and text) to the id that was allocated for it.  ``sent`` holds the
+    fields, by card, that the files showed and the store gets; ``written`` those that the store held and
+    each file gets, by path and card: what the base may take over once the write is known to have happened.
+    """
+
+    commit_id: str
+    staged: tuple[StagedFile, ...]
+    ids: Mapping[tuple[str, str], str]
+    sent: Mapping[str, Fields]
+    written: Mapping[str, Mapping[str, Fields]]
+
+
+class State(Protocol):
+    """What syncd remembers beside the files: base, journal, cursor, known versions, decisions."""
+
+    def base(self) -> Mapping[str, BaseCard]:
+        """Return the base, every card; the same mapping until it advances."""
+
+    def advance(self, agreed: Iterable[BaseCard], forgotten: Iterable[str], cursor: Cursor | None) -> None:
+        """Move the base and the feed's cursor in one durable transaction."""
+
+    def cursor(self) -> Cursor | None:
+        """Return the feed's place at the last advance."""
+
+    def journal(self) -> Journal | None:
+        """Return the write under way."""
+
+    def write_journal(self, journal: Journal) -> None:
+        """Record a write durably before it starts."""
+
+    def clear_journal(self) -> None:
+        """Forget the write under way, durably."""
+
+    def remember_version(self, path: str, digest: str, data: bytes) -> None:
+        """Keep a version of a file that was seen (the last ones only)."""
+
+    def version_rank(self, path: str, digest: str) -> int | None:
+        """Return 0 when this is the newest version seen of a file, its age in versions when it is an older
+        one, ``None`` when it was never seen.
+        """
+
+    def version_bytes(self, path: str, digest: str) -> bytes | None:
+        """Return the bytes of a kept version."""
+
+    def newest_version(self, path: str) -> bytes | None:
+        """Return the bytes of the newest version seen of a file."""
+
+    def decisions(self) -> Mapping[str, str]:
+        """Return what people decided about holds: fingerprint -> ``accept`` or ``reject``."""
+
+    def decide(self, fingerprints: Mapping[str, str]) -> None:
+        """Keep decisions about holds."""
+
+    def drop_decisions(self, fingerprints: Iterable[str]) -> None:
+        """Forget decisions that were carried out, or whose hold is gone."""
+
+    def meta(self, key: str) -> str | None:
+        """Return a small remembered fact."""
+
+    def set_meta(self, key: str, value: str | None) -> None:
+        """Remember or forget a small fact."""
+
+    def close(self) -> None:
+        """Close the database."""

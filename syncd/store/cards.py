@@ -1,0 +1,201 @@
+"""Single cards: create, list, update, link, remove, and the counts.
+
+Each is one transaction that locks the card's row, asks ``changes`` what it shall be, writes it with the
+statements of the batches, and reads it back, because triggers count what it waits for.  May import
+``syncd.core``, ``syncd.ports``, ``syncd.schemas``, ``syncd.errors`` and the store's own modules.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+
+from msgspec.structs import replace
+
+from syncd.core.graph import would_close
+from syncd.core.plan import Change, ChangeKind
+from syncd.errors import AlreadyExists, BadValue, CycleRefused, NotOwner, Refused, StaleVersion
+from syncd.ports import CardFilter, NewCard, QueueStats, Refusal
+from syncd.schemas.card import Card, Fields, Status
+from syncd.store.changes import added_dependencies, changed, new_card, removed, require_id
+from syncd.store.commits import ids_of, reach, write
+from syncd.store.leases import get, not_found
+from syncd.store.rows import card_of, cards_of
+from syncd.store.session import Link, Session, execute, together
+
+
+def create(session: Session, new: NewCard) -> Card:
+    """Insert a card; a repeated idempotency key gives the first.  Raises AlreadyExists, CycleRefused, BadValue."""
+
+    def work(link: Link) -> Card:
+        project = session.project
+        card = new_card(new, project=project, now=None)
+        with link.transaction():
+            if new.idempotency_key is not None:
+                first = execute(link, "card_by_key", project=project, key=new.idempotency_key).fetchall()
+                if first and card_of(first[0]).deleted_at is None:
+                    return card_of(first[0])
+            if card.depends_on:
+                execute(link, "lock_edges", project=project)
+                _refuse_cycle(link, project, None, card)
+            with together(link):
+                execute(link, "forget_tombstone", project=project, id=new.id)
+                clock = execute(link, "now")
+            card = replace(card, created_at=clock.fetchall()[0][0])
+            with together(link):
+                inserted = write(link, project, {}, {new.id: card})
+                rows = execute(link, "cards", project=project, ids=[new.id])
+                same_key = execute(link, "card_by_key", project=project, key=new.idempotency_key)
+            if ids_of(inserted):
+                return card_of(rows.fetchall()[0])
+            first = same_key.fetchall()
+            if first:
+                return card_of(first[0])
+            raise AlreadyExists(f"there is a card {new.id} already", hint=f"syncd backlog show {new.id}")
+
+    return session.run(work)
+
+
+def chosen(session: Session, wanted: CardFilter) -> list[Card]:
+    """Return live cards as the filter says.  Raises NotFound for a cursor that is no card."""
+    if wanted.cursor is not None and not session.fetch("cards", ids=[wanted.cursor]):
+        raise not_found(session, wanted.cursor)
+    rows = session.fetch(
+        "list",
+        status=None if wanted.status is None else wanted.status.value,
+        phase=wanted.phase,
+        owner=wanted.owner,
+        ready_only=wanted.ready_only,
+        cursor=wanted.cursor,
+        limit=wanted.limit,
+    )
+    return [card_of(row) for row in rows]
+
+
+def update(session: Session, id: str, fields: Fields, if_version: int | None) -> Card:
+    """Set synced fields.  Raises NotFound, BadValue, StaleVersion, CycleRefused, NotOwner."""
+
+    def edit(card: Card, now: datetime) -> Card:
+        if if_version is not None and card.version != if_version:
+            raise StaleVersion(f"{id} is at version {card.version}, not {if_version}", hint=f"syncd backlog show {id}")
+        change = Change(kind=ChangeKind.UPDATE, id=id, fields=fields)
+        match changed(card, change, project=session.project, now=now):
+            case Card() as result:
+                return result
+            case Refusal(code="not-owner", message=message):
+                raise NotOwner(message)
+            case Refusal(message=message):
+                raise BadValue(message)
+            case None:
+                raise not_found(session, id)
+
+    return _edit(session, id, edit, adds_edges="dependsOn" in fields)
+
+
+def link_cards(session: Session, id: str, depends_on: str) -> Card:
+    """Add a dependency.  Raises NotFound for either card, CycleRefused."""
+    get(session, depends_on)
+
+    def edit(card: Card, now: datetime) -> Card:
+        return replace(card, depends_on=tuple(dict.fromkeys((*card.depends_on, depends_on))))
+
+    return _edit(session, id, edit, adds_edges=True)
+
+
+def unlink_cards(session: Session, id: str, depends_on: str) -> Card:
+    """Take a dependency away; one that is not there is no error.  Raises NotFound."""
+
+    def edit(card: Card, now: datetime) -> Card:
+        return replace(card, depends_on=tuple(each for each in card.depends_on if each != depends_on))
+
+    return _edit(session, id, edit)
+
+
+def remove(session: Session, id: str, *, force: bool) -> Card:
+    """Tombstone a card.  Raises NotFound, Refused while others depend on it, unless forced."""
+
+    def edit(card: Card, now: datetime) -> Card:
+        return removed(card, now)
+
+    def allow(link: Link) -> None:
+        dependents = [row[0] for row in execute(link, "dependents", project=session.project, id=id)]
+        if dependents:
+            named = ", ".join(dependents[:5]) + (f" and {len(dependents) - 5} more" if len(dependents) > 5 else "")
+            raise Refused(f"{named} depend on {id}", hint=f"syncd backlog remove --id {id} --force")
+
+    return _edit(session, id, edit, adds_edges=not force, allow=None if force else allow)
+
+
+def stats(session: Session) -> QueueStats:
+    """Return the counts of the project's live cards."""
+    counts = dict.fromkeys((each.value for each in Status), 0)
+    delayed = failed = expired = 0
+    oldest: float | None = None
+    for status, total, later, with_error, ended, age in session.fetch("counts"):
+        counts[status] = total
+        delayed, failed, expired = delayed + later, failed + with_error, expired + ended
+        oldest = age if status == Status.READY else oldest
+    return QueueStats(
+        counts=counts,
+        total=sum(counts.values()),
+        oldest_ready_age_s=None if oldest is None else max(0.0, oldest),
+        expired_claim_count=expired,
+        queue={
+            "pending": counts[Status.READY] - delayed,
+            "active": counts[Status.CLAIMED],
+            "completed": counts[Status.DONE],
+            "failed": failed,
+            "delayed": delayed,
+        },
+        paused=bool(session.fetch("paused")[0][0]),
+    )
+
+
+def _edit(
+    session: Session,
+    id: str,
+    edit: Callable[[Card, datetime], Card],
+    *,
+    adds_edges: bool = False,
+    allow: Callable[[Link], None] | None = None,
+) -> Card:
+    """Lock a card, write what ``edit`` makes of it, and return it as stored."""
+
+    def work(link: Link) -> Card:
+        project = session.project
+        with link.transaction():
+            with together(link):
+                if adds_edges:
+                    execute(link, "lock_edges", project=project)
+                locked = execute(link, "lock_cards", project=project, ids=[id])
+            rows = locked.fetchall()
+            before = cards_of(row[1:] for row in rows)
+            if id not in before or before[id].deleted_at is not None:
+                raise not_found(session, id)
+            if allow is not None:
+                allow(link)
+            after = edit(before[id], rows[0][0])
+            if after == before[id]:
+                return after
+            _refuse_cycle(link, project, before[id], after)
+            with together(link):
+                write(link, project, before, {id: after})
+                stored = execute(link, "cards", project=project, ids=[id])
+            return card_of(stored.fetchall()[0])
+
+    try:
+        require_id(id)
+    except BadValue:
+        raise not_found(session, ascii(id)) from None
+    return session.run(work)
+
+
+def _refuse_cycle(link: Link, project: str, before: Card | None, after: Card) -> None:
+    added = added_dependencies(before, after)
+    if not added:
+        return
+    path = would_close(reach(link, project, added), after.id, after.depends_on)
+    if path is not None:
+        raise CycleRefused(
+            f"this closes a cycle: {' → '.join(path)}", hint=f"syncd backlog unlink --from {path[-2]} --to {path[-1]}"
+        )

@@ -1,0 +1,207 @@
+"""A client's way to a server that answers: join it, wait for it, or start it.
+
+May import ``syncd.errors``, its sibling modules ``embedded_*``, and the standard library.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import select
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Final
+
+from syncd.errors import ConfigError, InputOutputError, StoreUnreachable
+from syncd.store import embedded_binaries, embedded_cluster, embedded_socket
+from syncd.store.embedded_binaries import Account, Binaries
+from syncd.store.embedded_home import DISK_FULL, Deadline, Home, reported, way_out
+from syncd.store.embedded_socket import Answer, Probe
+
+_AGAIN_S: Final = 0.01
+_AGAIN_MAX_S: Final = 0.05
+_LAUNCHES_MAX: Final = 5
+"""A server that ends without a complaint was killed; whoever does that may do so a few times."""
+
+_FREE_BYTES_MIN: Final = 1_000_000
+_WATCHER: Final = Path(__file__).with_name("embedded_watcher.py")
+
+_SETTINGS: Final = {
+    "listen_addresses": "",
+    "port": str(embedded_socket.PORT),
+    "unix_socket_directories": embedded_cluster.HERE,
+    "unix_socket_permissions": "0700",
+    "cluster_name": "syncd",
+    "fsync": "on",
+    "timezone": "UTC",
+    "log_timezone": "UTC",
+    "log_checkpoints": "off",
+    # Card bodies stand in statements and in details of errors: they stay out of the log.
+    "log_min_error_statement": "panic",
+    "log_error_verbosity": "terse",
+    "max_connections": "200",
+    "max_wal_size": "256MB",
+}
+
+
+class Arrival:
+    """One client that holds a share of the clients' lock and looks for the server.
+
+    Args:
+        grace_s: how long the server stays after its last client, if this client is the one to start it.
+        may_start: without it, only a server that runs already is waited for.
+    """
+
+    def __init__(self, home: Home, deadline: Deadline, *, grace_s: float, may_start: bool) -> None:
+        self._home = home
+        self._deadline = deadline
+        self._grace_s = grace_s
+        self._may_start = may_start
+        self._launches = 0
+        self._log_start = 0
+        self._ended: int | None = None
+        """Becomes readable when the server that we launched has ended; None when there is none."""
+
+    def wait(self) -> Probe | None:
+        """Return when the server takes queries, whoever started it; None when it may not be started.
+
+        Raises:
+            ConfigError: there are no programs for this machine, or the data folder is not syncd's.
+            SchemaVersionError: the data folder was made by another major version.
+            InputOutputError: the disk is full, a permission is missing, or the server gave up.
+            Busy: a foreign server runs there.
+            StoreUnreachable: it did not take queries in time.
+        """
+        pause_s = _AGAIN_S
+        try:
+            while True:
+                probe = embedded_socket.probe(self._home.cluster, timeout_s=min(5.0, self._deadline.left_s))
+                match probe.answer:
+                    case Answer.READY:
+                        return probe
+                    case Answer.STRANGER:
+                        raise self._not_ours(probe)
+                    case Answer.SILENT if not self._may_start:
+                        return None
+                    case Answer.SILENT if self._ended is None:
+                        self._launch()
+                    case Answer.SILENT | Answer.STARTING:
+                        pass
+                if self._deadline.is_over:
+                    raise self._too_late(probe)
+                self._rest(pause_s)
+                pause_s = min(_AGAIN_MAX_S, pause_s * 1.2)
+        finally:
+            self._forget()
+
+    def _rest(self, pause_s: float) -> None:
+        """Wait a moment, or until the server that we launched has ended.
+
+        Raises:
+            InputOutputError: it ended with a complaint, or for no reason once too often.
+        """
+        if self._ended is None:
+            time.sleep(pause_s)
+        elif select.select([self._ended], [], [], pause_s)[0]:
+            self._forget()
+            complaint = self._complaint()
+            if complaint or self._launches == _LAUNCHES_MAX:
+                raise self._gave_up(complaint)
+
+    def _forget(self) -> None:
+        """Look no longer after the server that we launched."""
+        if self._ended is not None:
+            os.close(self._ended)
+            self._ended = None
+
+    def _launch(self) -> None:
+        """Start the watcher and its server, unless another process is at it or a server has yet to end."""
+        home = self._home
+        with contextlib.ExitStack() as starting:
+            watcher = home.try_lock(home.watcher_lock)
+            if watcher is None:
+                return
+            starting.callback(os.close, watcher)
+            server = home.try_lock(home.server_lock)
+            if server is None:
+                return
+            starting.callback(os.close, server)
+            if embedded_socket.probe(home.cluster).answer is not Answer.SILENT:
+                return
+            account = embedded_binaries.server_account(home.cluster, home.folder)
+            binaries = embedded_binaries.find(account)
+            embedded_cluster.prepare(home, binaries, account, self._deadline, watcher)
+            log = home.open_log()
+            starting.callback(os.close, log)
+            self._ended, alive = os.pipe()
+            starting.callback(os.close, alive)
+            self._launches += 1
+            self._log_start = home.log_bytes()
+            self._spawn(binaries, account, log=log, server=server, handed_on=(watcher, server, alive))
+
+    def _spawn(
+        self, binaries: Binaries, account: Account | None, *, log: int, server: int, handed_on: tuple[int, ...]
+    ) -> None:
+        """Run the watcher until it has left our session."""
+        settings = [word for name, value in _SETTINGS.items() for word in ("-c", f"{name}={value}")]
+        order = {
+            "command": [str(binaries.folder / "postgres"), "-D", embedded_cluster.HERE, *settings],
+            "folder": str(self._home.cluster),
+            "environment": embedded_binaries.ENVIRONMENT,
+            "clients": str(self._home.clients_lock),
+            "grace_s": self._grace_s,
+            "server_fd": server,
+            "uid": None if account is None else account.uid,
+            "gid": None if account is None else account.gid,
+        }
+        try:
+            with reported(Path(sys.executable)):
+                subprocess.run(
+                    [sys.executable, "-I", "-S", _WATCHER, json.dumps(order)],
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    pass_fds=handed_on,
+                    timeout=self._deadline.left_s,
+                    check=False,
+                )
+        except subprocess.TimeoutExpired as failure:
+            raise StoreUnreachable(
+                f"the watcher of the embedded server in {self._home.folder} did not start in time",
+                hint=f"try again; its log is {self._home.log}",
+            ) from failure
+
+    def _too_late(self, probe: Probe) -> StoreUnreachable:
+        return StoreUnreachable(
+            f"the embedded server in {self._home.folder} takes no queries: "
+            f"{probe.detail or 'another process starts it, or the last server has yet to end'}",
+            hint=f"try again; its log is {self._home.log}",
+        )
+
+    def _not_ours(self, probe: Probe) -> ConfigError:
+        return ConfigError(
+            f"the server in {self._home.cluster} is not one that syncd made: {probe.detail}",
+            hint=f"move {self._home.cluster} away, or set SYNCD_DATA_DIR to another folder",
+        )
+
+    def _complaint(self) -> str:
+        """Return the gravest of what the server said since it was started; empty when it was killed."""
+        home = self._home
+        with reported(home.log):
+            said = home.log.read_bytes()[self._log_start :].decode(errors="replace")
+            complaint = embedded_cluster.last_complaint(said)
+            # On a full disk the server's last words are lost as well.
+            if not complaint and shutil.disk_usage(home.folder).free < _FREE_BYTES_MIN:
+                complaint = DISK_FULL[0]
+        return complaint.replace(embedded_cluster.HERE, str(home.cluster))
+
+    def _gave_up(self, complaint: str) -> InputOutputError:
+        home = self._home
+        return InputOutputError(
+            f"the embedded server in {home.folder} did not start: {complaint or 'it was killed each time'}",
+            hint=f"{way_out(complaint, home.folder)}; its log is {home.log}",
+        )

@@ -1,0 +1,54 @@
+"""The change feed: what changed since a cursor, gap-free, whoever wrote it.
+
+Each row carries the id of the transaction that changed it last.  A read returns every row with
+``changed_xid >= cursor`` and moves the cursor to the snapshot's ``xmin``: all transactions below it had
+ended, so nothing is skipped when transactions commit out of order, and a long one holds nobody up; rows
+at or above it may come again.  A cursor of another epoch, or ahead of the snapshot, belongs to another
+history: everything is read.
+
+Source: the PostgreSQL manual, "Transaction ID and Snapshot Information Functions".
+May import ``syncd.ports`` and the store's own modules.
+"""
+
+from __future__ import annotations
+
+from syncd.ports import Cursor, Feed
+from syncd.store.rows import Row, card_of
+from syncd.store.session import Link, Session, execute, together
+
+_PLACE = 3
+_ID = _PLACE
+"""Where a row's card begins: after xmin, epoch and now."""
+
+
+def read(session: Session, cursor: Cursor | None) -> Feed:
+    """Return what changed since ``cursor`` in one snapshot; everything where that cannot be told.
+
+    Shape: with nothing changed, one round trip and one row.
+    """
+    return session.run(lambda link: _read(link, session.project, cursor))
+
+
+def _read(link: Link, project: str, cursor: Cursor | None) -> Feed:
+    if cursor is None:
+        return _feed(execute(link, "feed_full", project=project).fetchall(), frozenset(), is_full=True)
+    with together(link):
+        changed = execute(link, "feed", project=project, xmin=str(cursor.xmin))
+        # Later than the rows: a card deleted and made again in between is there, and not gone.
+        gone = execute(link, "feed_gone", project=project, xmin=str(cursor.xmin))
+    feed = _feed(changed.fetchall(), frozenset(row[0] for row in gone), is_full=False)
+    if feed.cursor.epoch != cursor.epoch or feed.cursor.xmin < cursor.xmin:
+        return _read(link, project, None)
+    return feed
+
+
+def _feed(rows: list[Row], gone: frozenset[str], *, is_full: bool) -> Feed:
+    xmin, epoch, now = rows[0][:_PLACE]
+    cards = [card_of(row[_PLACE:]) for row in rows if row[_ID] is not None]
+    return Feed(
+        cards={card.id: card for card in cards if card.id not in gone},
+        gone=gone,
+        cursor=Cursor(epoch, int(xmin)),
+        is_full=is_full,
+        now=now,
+    )

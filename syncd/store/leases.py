@@ -1,0 +1,129 @@
+"""Leases: claim, renew, release, complete, block, reclaim, each one statement by the store's clock.
+
+``attempts`` is the fencing number: who writes with an older one, or under another owner's name, is
+refused in the statement's own ``where``.  May import ``syncd.errors``, ``syncd.schemas`` and the
+store's own modules.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from syncd.errors import BadValue, NotFound, NotOwner, Paused, Refused
+from syncd.schemas.card import Card, Status
+from syncd.store.changes import require_id, require_integer, require_storable
+from syncd.store.rows import card_of
+from syncd.store.session import Session
+
+
+def claim(session: Session, owner: str, ttl_s: int | None, *, id: str | None, count: int) -> list[Card]:
+    """Lease up to ``count`` of the best claimable cards, or the one with this id when it is claimable.
+
+    When too few are ready, expired leases are put back first: a queue works without a daemon too.
+
+    Raises: Paused, BadValue.  Holds: I13.
+    """
+    require_id(owner)
+    require_integer(ttl_s)
+    if ttl_s is not None and ttl_s <= 0:
+        raise BadValue(f"a lease lasts more than 0 seconds, not {ttl_s}")
+    if id is not None:
+        return _or_paused(session, _cards(session, "claim_id", owner=owner, ttl=ttl_s, id=id))
+    cards = _cards(session, "claim", owner=owner, ttl=ttl_s, count=count)
+    if len(cards) < count and reclaim(session):
+        cards += _cards(session, "claim", owner=owner, ttl=ttl_s, count=count - len(cards))
+    cards.sort(key=lambda card: (-card.priority, card.created_at, card.id))
+    return _or_paused(session, cards)
+
+
+def renew(session: Session, id: str, owner: str, ttl_s: int | None, attempt: int | None) -> Card:
+    """Extend a live lease from now.  Raises NotFound, NotOwner."""
+    require_integer(ttl_s)
+    return _held(session, "renew", id, owner=owner, ttl=ttl_s, attempt=attempt)
+
+
+def release(session: Session, id: str, owner: str, attempt: int | None) -> Card:
+    """Give a lease back.  Raises NotFound, NotOwner."""
+    return _held(session, "release", id, owner=owner, attempt=attempt)
+
+
+def complete(session: Session, id: str, owner: str | None, attempt: int | None) -> Card:
+    """Mark a card done; a done card stays as it is.  Raises NotFound, NotOwner."""
+    cards = _cards(session, "complete", id=id, owner=owner, attempt=attempt)
+    if cards:
+        return cards[0]
+    card = get(session, id)
+    if card.status is Status.DONE:
+        return card
+    raise _not_owner(card, owner, attempt)
+
+
+def block(session: Session, id: str, reason: str | None) -> Card:
+    """Take a card out of the queue, its lease with it.  Raises NotFound, BadValue."""
+    require_storable(reason)
+    cards = _cards(session, "block", id=id, reason=reason)
+    return cards[0] if cards else get(session, id)
+
+
+def unblock(session: Session, id: str) -> Card:
+    """Make a blocked card ready.  Raises NotFound, Refused when it is not blocked."""
+    cards = _cards(session, "unblock", id=id)
+    if cards:
+        return cards[0]
+    card = get(session, id)
+    raise Refused(f"{id} is {card.status}, not blocked")
+
+
+def reclaim(session: Session, id: str | None = None) -> list[str]:
+    """Put expired leases (or the lease of this card, expired or not) back to ready; return their ids."""
+    if id is None:
+        return sorted(row[0] for row in session.fetch("reclaim"))
+    ids = [row[0] for row in session.fetch("reclaim_id", id=id)]
+    if not ids:
+        get(session, id)
+    return ids
+
+
+def get(session: Session, id: str) -> Card:
+    """Return one live or archived card.  Raises NotFound."""
+    try:
+        require_storable(id)
+    except BadValue:
+        raise not_found(session, ascii(id)) from None
+    cards = _cards(session, "cards", ids=[id])
+    if not cards or cards[0].deleted_at is not None:
+        raise not_found(session, id)
+    return cards[0]
+
+
+def not_found(session: Session, id: str) -> NotFound:
+    """Return the error for a card that is not there."""
+    return NotFound(f"no card {id} in project {session.project}", hint="syncd backlog list")
+
+
+def _cards(session: Session, name: str, **parameters: Any) -> list[Card]:
+    return [card_of(row) for row in session.fetch(name, **parameters)]
+
+
+def _or_paused(session: Session, cards: list[Card]) -> list[Card]:
+    if not cards and session.fetch("paused")[0][0]:
+        raise Paused(f"project {session.project} is paused", hint="syncd backlog resume")
+    return cards
+
+
+def _held(session: Session, name: str, id: str, *, owner: str, attempt: int | None, **parameters: Any) -> Card:
+    cards = _cards(session, name, id=id, owner=owner, attempt=attempt, **parameters)
+    if cards:
+        return cards[0]
+    raise _not_owner(get(session, id), owner, attempt)
+
+
+def _not_owner(card: Card, owner: str | None, attempt: int | None) -> NotOwner:
+    if card.status is not Status.CLAIMED:
+        whose = f", not claimed by {owner}" if owner else ""
+        return NotOwner(f"{card.id} is {card.status}{whose}")
+    if owner is not None and card.claim_owner != owner:
+        return NotOwner(f"{card.id} is claimed by {card.claim_owner}, not by {owner}")
+    if attempt is not None and card.attempts != attempt:
+        return NotOwner(f"{card.id} is at attempt {card.attempts}, not {attempt}")
+    return NotOwner(f"the lease of {owner} on {card.id} has expired", hint=f"syncd backlog claim --id {card.id}")

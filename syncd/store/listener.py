@@ -1,0 +1,154 @@
+"""The subscription to changes: LISTEN on a connection of its own, proved by a heartbeat, else polling.
+
+A notification is a hint without data.  The listener believes in them only while its own heartbeat comes
+back (behind a transaction pooler it never does); until then it wakes its subscriber every second, and
+less often, down to every ten, while nothing changes.  May import ``syncd.errors``, ``syncd.log`` and the
+store's own modules.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import random
+import secrets
+import select
+import threading
+import time
+from collections.abc import Callable
+from typing import Final
+
+import psycopg
+from psycopg import sql
+
+from syncd.errors import SyncdError
+from syncd.log import event
+from syncd.store.dsn import with_keepalives
+from syncd.store.session import Link, connect, execute
+
+CHANNEL: Final = "syncd"
+HEARTBEAT_S: Final = 30.0
+HEARTBEAT_WAIT_S: Final = 3.0
+POLL_MIN_S: Final = 1.0
+POLL_MAX_S: Final = 10.0
+RECONNECT_MAX_S: Final = 60.0
+
+
+class PostgresListener:
+    """A running subscription: a thread, a connection, and a pipe that ends both.
+
+    Args:
+        dsn: where to listen.
+        project: whose changes pace the polling.
+        wake: called from the listener's thread whenever the project may have changed.
+        may_listen: False behind a transaction pooler, where LISTEN reaches nobody.
+        heartbeat_s: how often the heartbeat is sent.
+    """
+
+    def __init__(
+        self,
+        dsn: str,
+        *,
+        project: str,
+        wake: Callable[[], None],
+        may_listen: bool = True,
+        heartbeat_s: float = HEARTBEAT_S,
+    ) -> None:
+        self._dsn = with_keepalives(dsn)
+        self._project = project
+        self._wake = wake
+        self._may_listen = may_listen
+        self._heartbeat_s = heartbeat_s
+        self._beat_channel = f"syncd_beat_{secrets.token_hex(8)}"
+        self._mode = "poll"
+        self._closing = threading.Event()
+        self._pipe_out, self._pipe_in = os.pipe()
+        self._thread = threading.Thread(target=self._run, name="syncd-listener", daemon=True)
+        self._thread.start()
+
+    @property
+    def mode(self) -> str:
+        """``live`` while the heartbeat comes back, else ``poll``."""
+        return self._mode
+
+    def close(self) -> None:
+        """End the subscription; no wake-up comes after it."""
+        if self._closing.is_set():
+            return
+        self._closing.set()
+        os.write(self._pipe_in, b".")
+        if threading.current_thread() is not self._thread:
+            self._thread.join()
+        os.close(self._pipe_in)
+        os.close(self._pipe_out)
+
+    def _run(self) -> None:
+        backoff_s = POLL_MIN_S
+        while not self._closing.is_set():
+            try:
+                link = connect(self._dsn, pooled=not self._may_listen)
+            except SyncdError as error:
+                event("store.listener.unreachable", level=logging.DEBUG, message=error.message)
+                self._pause(backoff_s * random.uniform(0.5, 1.0))
+                backoff_s = min(backoff_s * 2, RECONNECT_MAX_S)
+                continue
+            backoff_s = POLL_MIN_S
+            with contextlib.closing(link):
+                try:
+                    self._serve(link)
+                except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+                    event("store.listener.lost", level=logging.WARNING, message=str(error).splitlines()[0])
+                finally:
+                    self._mode = "poll"
+
+    def _serve(self, link: Link) -> None:
+        """Wake the subscriber as long as the connection lasts."""
+        if self._may_listen:
+            for channel in (CHANNEL, self._beat_channel):
+                link.execute(sql.SQL("listen {}").format(sql.Identifier(channel)))
+        self._wake()
+        poll_s = POLL_MIN_S
+        place: str | None = None
+        beat_due = time.monotonic() if self._may_listen else float("inf")
+        beat_lost = float("inf")
+        poll_due = time.monotonic() + poll_s
+        while not self._closing.is_set():
+            now = time.monotonic()
+            if now >= beat_due:
+                link.execute("select pg_notify(%s, '')", [self._beat_channel])
+                beat_due, beat_lost = now + self._heartbeat_s, now + min(HEARTBEAT_WAIT_S, self._heartbeat_s)
+            if now >= beat_lost:
+                self._mode, beat_lost = "poll", float("inf")
+                poll_s = POLL_MIN_S
+            if self._mode == "poll" and now >= poll_due:
+                seen = execute(link, "poll", project=self._project).fetchall()[0][0]
+                poll_s = POLL_MIN_S if seen != place else min(poll_s * 2, POLL_MAX_S)
+                place, poll_due = seen, now + poll_s
+                self._wake()
+            heard = self._heard(link)
+            if self._beat_channel in heard:
+                self._mode, beat_lost = "live", float("inf")
+            if CHANNEL in heard:
+                self._wake()
+            elif not heard:
+                dues = [beat_due, beat_lost] + ([poll_due] if self._mode == "poll" else [])
+                self._wait(link, min(dues) - time.monotonic())
+
+    def _heard(self, link: Link) -> set[str]:
+        """Return the channels notified since the last look."""
+        link.pgconn.consume_input()
+        heard = set()
+        while (notify := link.pgconn.notifies()) is not None:
+            heard.add(notify.relname.decode())
+        return heard
+
+    def _wait(self, link: Link, timeout_s: float) -> None:
+        """Wait until the connection or ``close`` has something to say."""
+        poller = select.poll()
+        poller.register(link.fileno(), select.POLLIN)
+        poller.register(self._pipe_out, select.POLLIN)
+        poller.poll(max(0.0, timeout_s) * 1000)
+
+    def _pause(self, timeout_s: float) -> None:
+        self._closing.wait(timeout_s)

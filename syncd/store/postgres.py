@@ -1,0 +1,177 @@
+"""The store on Postgres, served or embedded: the same code.
+
+One class says what a store can do; the rules are in ``commits`` (batches of the cycle), ``cards``
+(single cards), ``leases`` (the queue) and ``feed`` (what changed).  All threads share one connection,
+one at a time; a listener has its own.  May import ``syncd.ports``, ``syncd.schemas`` and the store's own
+modules.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from syncd.errors import NotFound
+from syncd.ports import (
+    Batch,
+    BatchResult,
+    CardFilter,
+    ConflictRecord,
+    Cursor,
+    Feed,
+    Listener,
+    NewCard,
+    QueueStats,
+    StoreInfo,
+)
+from syncd.schemas.card import Card, Fields
+from syncd.store import cards, commits, feed, leases
+from syncd.store.listener import HEARTBEAT_S, PostgresListener
+from syncd.store.queries import SCHEMA_VERSION
+from syncd.store.session import Session
+
+
+class PostgresStore:
+    """A project's cards in a Postgres database.
+
+    Args:
+        dsn: where the database is.
+        project: whose cards.
+        actor: who acts, for the audit trail.
+        face: through which face (``cli``, ``daemon``, ``mcp``, …), for the audit trail.
+        replica: which working copy, for conflicts and commits.
+        kind: ``postgres`` or ``embedded``, for ``status``.
+        pooled: a transaction pooler stands in front of the server.
+        listen_dsn: a way past the pooler, for LISTEN.
+
+    Nothing is connected before it is used.
+    """
+
+    def __init__(
+        self,
+        dsn: str,
+        *,
+        project: str,
+        actor: str,
+        face: str,
+        replica: str,
+        kind: str = "postgres",
+        pooled: bool = False,
+        listen_dsn: str | None = None,
+    ) -> None:
+        self._session = Session(dsn, project=project, actor=actor, face=face, pooled=pooled)
+        self._replica = replica
+        self._kind = kind
+        self._listen_dsn = listen_dsn or dsn
+        self._may_listen = not pooled or listen_dsn is not None
+
+    # --- sync -------------------------------------------------------------------------------------
+
+    def info(self) -> StoreInfo:
+        """Return what is connected.  Raises StoreUnreachable, CredentialsError, SchemaVersionError."""
+        version = str(self._session.fetch("server")[0][0])
+        return StoreInfo(self._kind, version, SCHEMA_VERSION, self._session.address)
+
+    def read(self, cursor: Cursor | None) -> Feed:
+        """Return what changed since ``cursor`` in one snapshot; everything without one that holds."""
+        return feed.read(self._session, cursor)
+
+    def commit(self, batch: Batch) -> BatchResult:
+        """Apply a batch in one transaction.  Raises StoreUnreachable with the outcome unknown."""
+        return commits.commit(self._session, batch, self._replica)
+
+    def has_commit(self, commit_id: str) -> bool:
+        """Return whether a batch with this id was committed."""
+        return commits.has_commit(self._session, commit_id)
+
+    def reserve_ids(self, prefix: str, count: int, floor: int) -> int:
+        """Reserve ``count`` numbers above ``floor`` for ``prefix``; return the first.  Never given twice."""
+        return int(self._session.fetch("reserve_ids", prefix=prefix, count=count, floor=floor)[0][0])
+
+    def listen(self, wake: Callable[[], None], *, heartbeat_s: float = HEARTBEAT_S) -> Listener:
+        """Call ``wake`` from another thread whenever the project may have changed."""
+        return PostgresListener(
+            self._listen_dsn,
+            project=self._session.project,
+            wake=wake,
+            may_listen=self._may_listen,
+            heartbeat_s=heartbeat_s,
+        )
+
+    def conflicts(self, *, settled: bool = False) -> Sequence[ConflictRecord]:
+        """Return the project's conflicts, oldest first; with ``settled`` those too."""
+        return commits.conflicts(self._session, settled=settled)
+
+    def settle(self, conflict: ConflictRecord, how: str) -> None:
+        """Mark a conflict as settled.  Raises NotFound."""
+        if not self._session.fetch("settle", seq=conflict.seq, how=how):
+            raise NotFound(f"no conflict {conflict.seq} in project {self._session.project}", hint="syncd conflicts")
+
+    def touch_replica(self, replica: str, host: str, path: str) -> None:
+        """Record that this working copy was here now."""
+        self._session.fetch("touch_replica", replica=replica, host=host, path=path)
+
+    def close(self) -> None:
+        """Give the connection back; the next use makes another."""
+        self._session.close()
+
+    # --- queue ------------------------------------------------------------------------------------
+
+    def create(self, new: NewCard) -> Card:
+        """Insert a card; a repeated idempotency key gives the first.  Raises AlreadyExists, CycleRefused."""
+        return cards.create(self._session, new)
+
+    def get(self, id: str) -> Card:
+        """Return one live or archived card.  Raises NotFound."""
+        return leases.get(self._session, id)
+
+    def list(self, chosen: CardFilter) -> Sequence[Card]:
+        """Return live cards as the filter says: highest priority first, then oldest, then by id."""
+        return cards.chosen(self._session, chosen)
+
+    def update(self, id: str, fields: Fields, *, if_version: int | None = None) -> Card:
+        """Set synced fields.  Raises NotFound, BadValue, StaleVersion, CycleRefused."""
+        return cards.update(self._session, id, fields, if_version)
+
+    def claim(self, owner: str, ttl_s: int | None, *, id: str | None = None, count: int = 1) -> Sequence[Card]:
+        """Lease up to ``count`` of the best claimable cards; nothing to claim gives none.  Raises Paused."""
+        return leases.claim(self._session, owner, ttl_s, id=id, count=count)
+
+    def renew(self, id: str, owner: str, ttl_s: int | None = None, *, attempt: int | None = None) -> Card:
+        """Extend a live lease.  Raises NotFound, NotOwner."""
+        return leases.renew(self._session, id, owner, ttl_s, attempt)
+
+    def release(self, id: str, owner: str, *, attempt: int | None = None) -> Card:
+        """Give a lease back: the card is ready again.  Raises NotFound, NotOwner."""
+        return leases.release(self._session, id, owner, attempt)
+
+    def complete(self, id: str, *, owner: str | None = None, attempt: int | None = None) -> Card:
+        """Mark a card done; a done card stays as it is.  Raises NotFound, NotOwner."""
+        return leases.complete(self._session, id, owner, attempt)
+
+    def block(self, id: str, reason: str | None = None) -> Card:
+        """Take a card out of the queue; ``reason`` goes to ``last_error``.  Raises NotFound."""
+        return leases.block(self._session, id, reason)
+
+    def unblock(self, id: str) -> Card:
+        """Make a blocked card ready.  Raises NotFound, Refused when it is not blocked."""
+        return leases.unblock(self._session, id)
+
+    def reclaim(self, id: str | None = None) -> Sequence[str]:
+        """Put expired leases (or this one) back to ready; return their ids.  Raises NotFound."""
+        return leases.reclaim(self._session, id)
+
+    def link(self, id: str, depends_on: str) -> Card:
+        """Add a dependency.  Raises CycleRefused, NotFound."""
+        return cards.link_cards(self._session, id, depends_on)
+
+    def unlink(self, id: str, depends_on: str) -> Card:
+        """Take a dependency away; one that is not there is no error.  Raises NotFound."""
+        return cards.unlink_cards(self._session, id, depends_on)
+
+    def remove(self, id: str, *, force: bool = False) -> Card:
+        """Tombstone a card.  Raises NotFound, Refused while others depend on it, unless forced."""
+        return cards.remove(self._session, id, force=force)
+
+    def stats(self) -> QueueStats:
+        """Return the counts of the project."""
+        return cards.stats(self._session)

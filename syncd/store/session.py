@@ -1,0 +1,208 @@
+"""One connection to Postgres, shared by the threads of a process, and its transactions.
+
+A session connects when it is first used and again after the connection broke.  One lock lets one thread
+in at a time: what a store does is short, and a workspace costs the server one connection (and one more
+for LISTEN).  Every transaction may run again after a deadlock or a serialization failure, so what it
+does outside the database must be repeatable.  May import ``syncd.errors`` and the store's own modules.
+"""
+
+from __future__ import annotations
+
+import random
+import select
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from typing import Any, Final, TypeAlias, TypeVar
+
+import psycopg
+from psycopg import Connection
+
+from syncd.errors import SchemaVersionError
+from syncd.store.dsn import address, with_keepalives
+from syncd.store.failures import RETRIED, connect_failure, query_failure
+from syncd.store.queries import SCHEMA_VERSION, query
+from syncd.store.rows import Row
+
+T = TypeVar("T")
+Link: TypeAlias = Connection[Row]
+
+TIMEOUTS: Final = {
+    "statement_timeout": "60s",
+    "lock_timeout": "10s",
+    "idle_in_transaction_session_timeout": "60s",
+}
+
+_SET: Final = """
+select set_config(name, value, %(local)s)
+from unnest(%(names)s::text[], %(values)s::text[]) as setting (name, value)
+where name in ('syncd.actor', 'syncd.face', 'TimeZone') or current_setting(name) = '0'"""
+
+_ATTEMPTS_MAX = 8
+_BACKOFF_S = 0.01
+
+
+class Session:
+    """A connection with syncd's settings.
+
+    Args:
+        dsn: where the database is; what it sets itself is kept.
+        project: whose cards; a parameter of every query.
+        actor: who acts, for the audit trail.
+        face: through which face, for the audit trail.
+        pooled: a transaction pooler stands in front: no prepared statements, and every setting is made
+            anew in each transaction.
+    """
+
+    def __init__(self, dsn: str, *, project: str, actor: str, face: str, pooled: bool = False) -> None:
+        self.address = address(dsn)
+        self.project = project
+        self.pooled = pooled
+        self._dsn = with_keepalives(dsn)
+        self._settings = {"syncd.actor": actor, "syncd.face": face, "TimeZone": "UTC"}
+        self._lock = threading.RLock()
+        self._link: Link | None = None
+
+    def fetch(self, name: str, **parameters: Any) -> list[Row]:
+        """Run one named query as a transaction of its own and return its rows."""
+        return self.run(lambda link: execute(link, name, project=self.project, **parameters).fetchall())
+
+    def run(self, work: Callable[[Link], T]) -> T:
+        """Run ``work`` on the connection, again after a deadlock or a serialization failure.
+
+        ``work`` opens a transaction where it needs more than one statement to stand together.
+
+        Raises: the errors of ``failures``, and what ``work`` raises.
+        """
+        with self._lock:
+            for attempt in range(1, _ATTEMPTS_MAX + 1):
+                try:
+                    return self._attempt(work)
+                except RETRIED as error:
+                    if attempt == _ATTEMPTS_MAX:
+                        raise query_failure(error, self.address) from error
+                    time.sleep(random.uniform(0, _BACKOFF_S * 2**attempt))
+        raise AssertionError("unreachable")
+
+    def _attempt(self, work: Callable[[Link], T]) -> T:
+        link = self._connected()
+        try:
+            with self._transaction_settings(link):
+                return work(link)
+        except RETRIED:
+            raise
+        except psycopg.Error as error:
+            raise query_failure(error, self.address) from error
+        finally:
+            if link.closed:
+                self._link = None
+
+    @contextmanager
+    def _transaction_settings(self, link: Link) -> Iterator[None]:
+        """Behind a pooler, put everything into one transaction that begins with the settings."""
+        if not self.pooled:
+            yield
+            return
+        with link.transaction():
+            self._set(link, is_local=True)
+            yield
+
+    def close(self) -> None:
+        """Give the connection back."""
+        with self._lock:
+            if self._link is not None:
+                self._link.close()
+                self._link = None
+
+    def _connected(self) -> Link:
+        if self._link is not None and _is_dead(self._link):
+            self._link.close()
+            self._link = None
+        if self._link is None:
+            link = connect(self._dsn, pooled=self.pooled)
+            try:
+                self._prepare(link)
+            except psycopg.Error as error:
+                link.close()
+                raise query_failure(error, self.address) from error
+            except BaseException:
+                link.close()
+                raise
+            self._link = link
+        return self._link
+
+    def _prepare(self, link: Link) -> None:
+        if not self.pooled:
+            self._set(link, is_local=False)
+        try:
+            rows = execute(link, "connected").fetchall()
+        except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName):
+            rows = []
+        version = rows[0][0] if rows else None
+        if version != SCHEMA_VERSION:
+            raise schema_mismatch(link, version, self.address)
+
+    def _set(self, link: Link, *, is_local: bool) -> None:
+        """Set timeouts where nobody else did, and who acts."""
+        values = {**TIMEOUTS, **self._settings}
+        link.execute(
+            _SET,
+            {"local": is_local, "names": list(values), "values": list(values.values())},
+        )
+
+
+def execute(link: Link, name: str, **parameters: Any) -> psycopg.Cursor[Row]:
+    """Run one named query."""
+    return link.execute(query(name), parameters)
+
+
+def together(link: Link) -> Any:
+    """Return a context in which statements share a round trip; their results are there when it ends."""
+    return link.pipeline() if psycopg.Pipeline.is_supported() else nullcontext()
+
+
+def connect(dsn: str, *, pooled: bool = False) -> Link:
+    """Return a new connection in autocommit mode.  Raises StoreUnreachable, CredentialsError, ConfigError."""
+    try:
+        return psycopg.connect(dsn, autocommit=True, prepare_threshold=None if pooled else 2)
+    except psycopg.Error as error:
+        raise connect_failure(error, address(dsn)) from error
+
+
+def schema_mismatch(link: Link, version: int | None, place: str) -> SchemaVersionError:
+    """Return why the database's schema is not the one that this code works on."""
+    if version is not None and version > SCHEMA_VERSION:
+        return SchemaVersionError(
+            f"{place}: the table is of an unknown schema version: {version}; this syncd knows {SCHEMA_VERSION}",
+            hint="Use the newer syncd that migrated it.",
+        )
+    has_table, has_meta, has_ours = _found(link)
+    if has_table and not has_ours:
+        return SchemaVersionError(
+            f"{place}: there is a backlog table that syncd did not make", hint="syncd db adopt --dry-run"
+        )
+    if not has_table and not has_meta:
+        return SchemaVersionError(f"{place}: there is no backlog yet", hint="syncd db migrate")
+    return SchemaVersionError(
+        f"{place}: the schema has version {version or 0}, this syncd needs {SCHEMA_VERSION}", hint="syncd db migrate"
+    )
+
+
+def _found(link: Link) -> Sequence[bool]:
+    return execute(link, "found").fetchall()[0]
+
+
+def _is_dead(link: Link) -> bool:
+    """Return whether an idle connection was closed by the other end: nothing else makes it readable."""
+    if link.closed:
+        return True
+    poller = select.poll()
+    poller.register(link.fileno(), select.POLLIN)
+    if not poller.poll(0):
+        return False
+    try:
+        link.pgconn.consume_input()
+    except psycopg.Error:
+        return True
+    return link.pgconn.status != psycopg.pq.ConnStatus.OK

@@ -1,0 +1,356 @@
+"""The only place that joins real adapters: configuration, files, state and a store, into a cycle or a daemon.
+
+Everything is made when first asked for, so that a command pays for what it uses.
+May import everything below the faces.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+import uuid
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from syncd.errors import ConfigError, NotFound, StoreMismatch, SyncdError
+from syncd.files.layout import Layout
+from syncd.files.settings import get_setting, read_config
+from syncd.schemas.config import Config, Mode, StoreKind
+
+if TYPE_CHECKING:
+    from syncd.engine.cycle import Cycle, CycleSettings
+    from syncd.files.state import StateFile
+    from syncd.engine.report import DaemonStatus, StatusReport
+    from syncd.files.task_files import WorkspaceFiles
+    from syncd.ports import Store, SyncStore
+    from syncd.schemas.mission import Mission
+    from syncd.store.embedded import EmbeddedServer
+
+URL_VARIABLES: Final = ("SYNCD_DATABASE_URL", "DATABASE_URL")
+ACTOR_VARIABLE: Final = "SYNCD_ACTOR"
+
+
+@dataclass(frozen=True, slots=True)
+class StoreChoice:
+    """Which store is meant: its kind, its address without secrets, how to reach it, and what named it."""
+
+    kind: StoreKind
+    address: str
+    source: str
+    dsn: str | None = None
+    data_dir: Path | None = None
+
+
+def choose_store(config: Config, environ: Mapping[str, str], mode: str | None) -> StoreChoice:
+    """Return the store that the command line, the configuration and the environment name, in this order.
+
+    Raises: ConfigError for a mode that nothing here provides, StoreMismatch when the workspace was made
+    with another store.
+    """
+    chosen = _choice(config, environ, Mode(mode) if mode else config.mode)
+    recorded = config.store
+    if recorded is not None and (recorded.kind, recorded.address) != (chosen.kind, chosen.address):
+        raise StoreMismatch(
+            f"this workspace belongs to the {recorded.kind} store at {recorded.address}, "
+            f"but {chosen.source} names the {chosen.kind} store at {chosen.address}",
+            hint=_mismatch_hint(recorded.kind, chosen),
+        )
+    return chosen
+
+
+def _choice(config: Config, environ: Mapping[str, str], mode: Mode) -> StoreChoice:
+    if mode is Mode.FLATFILE:
+        raise ConfigError(
+            "mode flatfile: this version keeps cards in Postgres only",
+            hint="Use mode auto or embedded: the embedded Postgres needs no server and no setup.",
+        )
+    variables = (config.database_url_env,) if config.database_url_env else URL_VARIABLES
+    variable = next((name for name in variables if environ.get(name)), None)
+    if mode is Mode.POSTGRES or (mode is Mode.AUTO and variable is not None):
+        from syncd.store.dsn import address
+
+        if variable is None:
+            raise ConfigError(
+                f"mode postgres needs the database's URL, and {' and '.join(variables)} are not set",
+                hint=f"export {variables[0]}=postgresql://user@host/database",
+            )
+        dsn = environ[variable]
+        return StoreChoice(StoreKind.POSTGRES, address(dsn), f"${variable}", dsn=dsn)
+    from syncd.store.embedded import data_dir
+
+    folder = data_dir(environ)
+    source = "the default (no database URL is set)" if mode is Mode.AUTO else "mode embedded"
+    return StoreChoice(StoreKind.EMBEDDED, str(folder), source, data_dir=folder)
+
+
+def _mismatch_hint(recorded: StoreKind, chosen: StoreChoice) -> str:
+    if recorded is StoreKind.POSTGRES and chosen.kind is StoreKind.EMBEDDED:
+        return f"export {URL_VARIABLES[0]}=… with the URL of the workspace's database."
+    if chosen.source.startswith("$"):
+        return f"unset {chosen.source[1:]}, or set it to the workspace's own store; `store:` in syncd.yaml names it."
+    return "Use the workspace's own store; `store:` in syncd.yaml names it."
+
+
+class Wiring:
+    """One workspace, joined on demand.
+
+    Args:
+        environ: the environment; nothing else here reads it.
+        mode: ``--mode``, over everything.
+        actor: who makes changes, for the history.
+        face: through which face.
+        config: settings that are not written yet, instead of those in ``syncd.yaml``.
+    """
+
+    def __init__(
+        self,
+        layout: Layout,
+        *,
+        environ: Mapping[str, str],
+        mode: str | None,
+        actor: str | None,
+        face: str,
+        config: Config | None = None,
+    ) -> None:
+        self.layout = layout
+        self.environ = environ
+        self.mode = mode
+        self.actor = actor or environ.get(ACTOR_VARIABLE) or f"{_user(environ)}@{socket.gethostname()}"
+        self.face = face
+        self.config: Config = read_config(layout.config) if config is None else config
+        self._open = ExitStack()
+        self._server: EmbeddedServer | None = None
+        self._store: Store | None = None
+        self._state: StateFile | None = None
+        self._may_write = False
+
+    def close(self) -> None:
+        """Give back connections, locks and files, in the reverse order."""
+        self._store = self._state = None
+        self._open.close()
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+
+    # --- files and state --------------------------------------------------------------------------
+
+    @cached_property
+    def files(self) -> WorkspaceFiles:
+        """The task files."""
+        from syncd.files.task_files import WorkspaceFiles
+
+        return WorkspaceFiles(self.layout, self.config)
+
+    @property
+    def socket(self) -> Path:
+        """Where the daemon listens."""
+        return self.layout.socket(self.environ)
+
+    @property
+    def replica(self) -> str:
+        """This working copy's id; ``local`` before the first write."""
+        return (self._state or self.state(may_write=False)).replica
+
+    def state(self, *, may_write: bool = True) -> StateFile:
+        """Return the state beside the files, for reading only unless a caller says that it writes."""
+        if self._state is None or (may_write and not self._may_write):
+            from syncd.files.state import StateFile
+
+            self._state = StateFile(self.layout, is_read_only=not may_write)
+            self._may_write = may_write
+            self._open.callback(self._state.close)
+        return self._state
+
+    def set_up(self, starter: bytes | None) -> None:
+        """Write the configuration, make ``.syncd/`` and the store's schema, and a first task file.
+
+        Args:
+            starter: the bytes of the first task file; ``None`` when there is one.
+
+        Effects: safe to repeat; a file that appears meanwhile is left alone.
+        """
+        from syncd.files.workspace import create
+
+        names = ["project", "store"]
+        names += [name for name in ("tasks", "mission") if getattr(self.config, name) != getattr(Config(), name)]
+        settings = {name: get_setting(self.config, name) for name in names}
+        create(self.layout, settings)
+        self.state()
+        if starter is not None and (path := self.files.paths()[0]):
+            staged = self.files.stage(path, starter)
+            if not self.files.replace(path, staged, None).matched:
+                self.files.discard(staged)
+        self.migrate()
+        self.greet()
+
+    # --- store ------------------------------------------------------------------------------------
+
+    @cached_property
+    def choice(self) -> StoreChoice:
+        """The store that is meant.  Raises ConfigError, StoreMismatch."""
+        return choose_store(self.config, self.environ, self.mode)
+
+    def dsn(self, *, may_make: bool) -> str:
+        """Return how to connect, starting the embedded server when that is the store.
+
+        Args:
+            may_make: whether an embedded server may be created; one that exists is started in any case.
+
+        Raises: NotFound when there is none yet, and what the supervisor raises.
+        """
+        if self.choice.dsn is not None:
+            return self.choice.dsn
+        if self._server is None:
+            self._server = self._start(may_make=may_make)
+        return self._server.dsn
+
+    def store(self, *, may_make: bool = True) -> Store:
+        """Return the store; ``may_make`` as for ``dsn``, and then an embedded one is migrated as well.
+
+        Raises: StoreUnreachable, ConfigError and its kin.
+        """
+        if self._store is None:
+            if may_make and self.choice.data_dir is not None:
+                self.migrate()
+            from syncd.store.postgres import PostgresStore
+
+            store = PostgresStore(
+                self.dsn(may_make=may_make),
+                project=self.config.project,
+                actor=self.actor,
+                face=self.face,
+                replica=self.replica,
+                kind=self.choice.kind.value,
+            )
+            self._open.callback(store.close)
+            self._store = store
+        return self._store
+
+    def migrate(self) -> None:
+        """Bring the store's schema up to date; with nothing to do nothing is written."""
+        from syncd.store.migrate import migrate
+
+        migrate(self.dsn(may_make=True))
+
+    def greet(self) -> None:
+        """Tell the store that this working copy is here."""
+        self.store().touch_replica(self.replica, socket.gethostname(), str(self.layout.root))
+
+    def revive(self) -> None:
+        """Start the embedded server again when it died; a served one is left to those who run it."""
+        if self.choice.data_dir is not None:
+            dead, self._server = self._server, self._start(may_make=True)
+            if dead is not None:
+                dead.close()
+
+    def _start(self, *, may_make: bool) -> EmbeddedServer:
+        from syncd.store.embedded import EmbeddedServer
+
+        data_dir = self.choice.data_dir
+        assert data_dir is not None
+        server = (
+            EmbeddedServer.start(data_dir, grace_s=self.config.embedded_grace_s)
+            if may_make
+            else EmbeddedServer.join(data_dir)
+        )
+        if server is None:
+            raise NotFound(f"no embedded store has been made in {data_dir} yet", hint="syncd init")
+        return server
+
+    # --- engine -----------------------------------------------------------------------------------
+
+    def cycle(self, *, is_paced: bool = False, may_make: bool = True, store: SyncStore | None = None) -> Cycle:
+        """Return a cycle over this workspace.
+
+        Args:
+            is_paced: for a daemon, which writes files politely.
+            may_make: False for a look: nothing is made, started anew, or written.
+            store: another store than the workspace's own.
+        """
+        from syncd.engine.cycle import Cycle
+        from syncd.engine.pace import Pace
+        from syncd.files.atomic import digest
+        from syncd.files.lock import cycle_lock
+
+        state = self.state(may_write=may_make)
+        return Cycle(
+            self.files,
+            store or self.store(may_make=may_make),
+            state,
+            self._cycle_settings(),
+            lock=lambda: cycle_lock(self.layout),
+            monotonic=time.monotonic,
+            new_commit_id=lambda: uuid.uuid4().hex,
+            digest=digest,
+            pace=Pace(self.config.file_write_interval_ms, time.monotonic) if is_paced else None,
+        )
+
+    def status(
+        self, cycle: Cycle | None = None, *, daemon: DaemonStatus | None = None, mode: str = "poll"
+    ) -> StatusReport:
+        """Return the drift report.
+
+        Args:
+            cycle: a daemon's; by default one that only looks.
+            daemon: how the daemon is; by default there is none.
+            mode: how the daemon hears of the store's changes.
+        """
+        from syncd.engine.report import DaemonStatus
+        from syncd.engine.status import AwayStore, Identity, describe
+
+        store: SyncStore
+        try:
+            store = self.store(may_make=cycle is not None)
+        except SyncdError as error:
+            store = AwayStore(error)
+        return describe(
+            Identity(str(self.layout.root), self.config.project, self.replica),
+            cycle or self.cycle(may_make=False, store=store),
+            store,
+            kind=self.choice.kind.value,
+            daemon=daemon or DaemonStatus(running=False),
+            mode=mode,
+            mission=self._mission(),
+        )
+
+    def _mission(self) -> Mission | None:
+        """Return the workspace's mission as its file tells it; ``None`` without one that can be read."""
+        from syncd.files.workspace import mission_path
+        from syncd.parsers.mission_json import read_mission
+
+        path = mission_path(self.layout, self.config)
+        data = self.files.read(path).data if path is not None else None
+        return read_mission(data) if data is not None else None
+
+    def _cycle_settings(self) -> CycleSettings:
+        from syncd.core.plan import Policy
+        from syncd.core.sight import Thresholds
+        from syncd.engine.cycle import CycleSettings
+        from syncd.parsers.words import fold
+        from syncd.schemas.card import Status
+
+        config, guards = self.config, self.config.guards
+        return CycleSettings(
+            policy=Policy(winners=config.policy, on_removed=config.on_removed, replica=self.replica),
+            thresholds=Thresholds(
+                deletions_max=guards.deletions_max,
+                deletions_share=guards.deletions_share,
+                grace_s=guards.grace_s,
+                settle_ms=guards.settle_ms,
+                settle_deletions_ms=guards.settle_deletions_ms,
+                changed_share=guards.changed_share,
+                changed_min=guards.changed_min,
+            ),
+            options=self.files.parse_options,
+            statuses={fold(word): Status(state) for word, state in config.statuses.items()},
+            prefix=config.prefix,
+        )
+
+
+def _user(environ: Mapping[str, str]) -> str:
+    return environ.get("USER") or environ.get("LOGNAME") or str(os.getuid())

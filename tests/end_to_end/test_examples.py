@@ -1,0 +1,98 @@
+"""The examples, run as a newcomer runs them."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.embedded import ordinary_user, wait_until
+
+ROOT = Path(__file__).resolve().parents[2]
+DEMO = ROOT / "examples" / "01-first-sync" / "demo.py"
+DEADLINE_S = 100.0
+
+
+@contextlib.contextmanager
+def _scratch(owner: int | None = None) -> Iterator[Path]:
+    """Give a folder with a space in its name, where the demo's own folder goes; it has to be empty again."""
+    folder = Path(tempfile.mkdtemp(prefix="syncd test "))
+    try:
+        if owner is not None:
+            os.chown(folder, owner, -1)
+        yield folder
+        assert [each.name for each in folder.iterdir()] == []
+    finally:
+        shutil.rmtree(folder)
+
+
+def _demo(scratch: Path, **account: Any) -> subprocess.Popen[str]:
+    python = account.pop("python", sys.executable)
+    environ = account.pop("env", None) or dict(os.environ)
+    # What the caller's own environment says of a store has to leave the demo cold.
+    environ |= {"TMPDIR": str(scratch), "HOME": str(scratch), "DATABASE_URL": "postgresql://nowhere.invalid/x"}
+    return subprocess.Popen(
+        [python, str(DEMO)],
+        env=environ,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        **account,
+    )
+
+
+def _told(demo: subprocess.Popen[str]) -> str:
+    out, err = demo.communicate(timeout=DEADLINE_S)
+    assert demo.returncode == 0, out + err
+    assert err == ""
+    assert "\x1b" not in out
+    return out
+
+
+def test_the_first_sync_holds_as_it_is_told() -> None:
+    """The demo's every sentence is true, and it leaves nothing behind."""
+    with _scratch() as scratch, _demo(scratch) as demo:
+        told = _told(demo)
+    assert told.count("✓") >= 10
+    assert "All of it held" in told
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="the tests run as an ordinary user already")
+def test_the_first_sync_holds_for_an_ordinary_user() -> None:
+    """The demo runs the same for a user who is not root."""
+    account = ordinary_user()
+    with _scratch(pwd.getpwnam("nobody").pw_uid) as scratch, _demo(scratch, **account) as demo:
+        assert "All of it held" in _told(demo)
+
+
+def test_an_interrupt_leaves_nothing_behind() -> None:
+    """Ctrl-C in the middle of the demo ends its daemon and its server and takes its folder away."""
+    with _scratch() as scratch, _demo(scratch, start_new_session=True) as demo:
+        assert demo.stdout is not None
+        wait_for = "syncd run &"
+        assert any(wait_for in line for line in demo.stdout), f"the demo never came to {wait_for!r}"
+        os.killpg(demo.pid, signal.SIGINT)
+        demo.communicate(timeout=DEADLINE_S)
+        assert demo.returncode == 130
+    wait_until(lambda: not _is_at_work(scratch), "no process of the demo is left")
+
+
+def _is_at_work(scratch: Path) -> bool:
+    """Say whether a process works with this folder."""
+    for process in Path("/proc").iterdir():
+        if process.name.isdigit():
+            with contextlib.suppress(OSError):
+                if str(scratch).encode() in (process / "cmdline").read_bytes():
+                    return True
+    return False

@@ -1,0 +1,535 @@
+"""Task files on real file systems: stable looks, verified replacement, every way in which others interfere."""
+
+from __future__ import annotations
+
+import errno
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from syncd.errors import InputOutputError
+from syncd.files import atomic
+from syncd.files.atomic import OUT, Rename, Replacement, digest
+from syncd.files.layout import Layout
+from syncd.files.task_files import WorkspaceFiles
+from syncd.schemas.config import Config, TaskEntry
+
+OLD: Final = b"| id | status |\n"
+NEW: Final = b"| id | status |\n| A1 | done |\n"
+EDIT: Final = b"| id | status |\n| A2 | ready |\n"
+NOBODY: Final = 65534
+
+
+def no_exchange(source: Path, target: Path) -> None:
+    """Stand for a file system that cannot exchange names."""
+    raise OSError(errno.EINVAL, os.strerror(errno.EINVAL), str(source), None, str(target))
+
+
+def made(root: Path, exchanging: Rename = atomic.exchange, config: Config | None = None) -> WorkspaceFiles:
+    (root / ".syncd").mkdir(exist_ok=True)
+    return WorkspaceFiles(Layout(root), config or Config(), exchanging=exchanging)
+
+
+@pytest.fixture(params=[atomic.exchange, no_exchange], ids=["exchange", "link"])
+def files(request: pytest.FixtureRequest, tmp_path: Path) -> WorkspaceFiles:
+    (tmp_path / "TASKS.md").write_bytes(OLD)
+    return made(tmp_path, request.param)
+
+
+def names(folder: Path) -> set[str]:
+    return {each.name for each in folder.iterdir()}
+
+
+def interrupted(act: Callable[[], None], calls: int = 1) -> Rename:
+    """Return an exchange before whose first calls (but the probe's) somebody acts."""
+    left = [calls]
+
+    def exchanging(source: Path, target: Path) -> None:
+        if ".syncd-probe-" not in source.name and left[0]:
+            left[0] -= 1
+            act()
+        atomic.exchange(source, target)
+
+    return exchanging
+
+
+def saved_by_rename(path: Path, data: bytes) -> None:
+    with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
+        file.write(data)
+    Path(file.name).rename(path)
+
+
+# --- reading -------------------------------------------------------------------------------------
+
+
+def test_a_file_is_read_with_its_digest(files: WorkspaceFiles) -> None:
+    """A look gives bytes, digest and a signature; an absent file gives none of them, and no error."""
+    look = files.read("TASKS.md")
+    assert (look.data, look.digest, look.error) == (OLD, digest(OLD), None)
+    absent = files.read("absent/TASKS.md")
+    assert (absent.data, absent.digest, absent.signature, absent.error) == (None, None, None, None)
+
+
+def test_case_08_same_size_and_tick(files: WorkspaceFiles, tmp_path: Path) -> None:
+    """Two writes of one size within a tick never look alike: a young file equals no signature."""
+    path = tmp_path / "TASKS.md"
+    path.write_bytes(b"aaaa")
+    first = files.read("TASKS.md")
+    path.write_bytes(b"bbbb")
+    os.utime(path, ns=(path.stat().st_atime_ns, path.stat().st_mtime_ns))
+    assert files.signature("TASKS.md") != first.signature
+    assert files.read("TASKS.md").digest == digest(b"bbbb")
+
+
+def test_a_settled_file_keeps_its_signature(tmp_path: Path) -> None:
+    """A file that nobody touched for a while has one signature, which a read gives too."""
+    files = made(tmp_path)
+    path = tmp_path / "TASKS.md"
+    path.write_bytes(OLD)
+    mark = atomic.signature(path)
+    assert mark is not None
+    wait_until(lambda: files.signature("TASKS.md") == mark)
+    assert files.read("TASKS.md").signature == mark
+
+
+def test_case_25_a_huge_file_is_not_read(tmp_path: Path) -> None:
+    """A file over the limit is told with both sizes, and nothing of it is read."""
+    files = made(tmp_path, config=Config(bytes_max=10))
+    (tmp_path / "TASKS.md").write_bytes(b"x" * 11)
+    look = files.read("TASKS.md")
+    assert look.data is None
+    assert look.error is not None
+    assert "11 bytes; at most 10" in look.error
+    (tmp_path / "TASKS.md").write_bytes(b"x" * 10)
+    assert files.read("TASKS.md").data == b"x" * 10
+
+
+@pytest.mark.parametrize("kind", ["folder", "fifo"])
+def test_what_is_no_regular_file(tmp_path: Path, kind: str) -> None:
+    """A folder or a pipe under a task file's name is an error, and nothing waits for it."""
+    files = made(tmp_path)
+    path = tmp_path / "TASKS.md"
+    if kind == "folder":
+        path.mkdir()
+    else:
+        os.mkfifo(path)
+    look = files.read("TASKS.md")
+    assert look.data is None
+    assert look.error == "TASKS.md is no regular file."
+
+
+def test_a_file_that_keeps_changing_is_told(tmp_path: Path) -> None:
+    """A file that grows under the reader is never handed on half."""
+    files = made(tmp_path)
+    path = tmp_path / "TASKS.md"
+    path.write_bytes(b"")
+    is_over = threading.Event()
+
+    def write() -> None:
+        number = 0
+        while not is_over.is_set():
+            number += 1
+            path.write_bytes(b"%08d\n" % number * 2000)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        for _ in range(300):
+            look = files.read("TASKS.md")
+            if look.data:
+                assert look.data == look.data[:9] * (len(look.data) // 9)
+            else:
+                assert look.data == b"" or look.error == "TASKS.md changes while it is read."
+    finally:
+        is_over.set()
+        writer.join()
+
+
+# --- replacing -----------------------------------------------------------------------------------
+
+
+def test_a_file_is_replaced_and_the_other_kept(files: WorkspaceFiles, tmp_path: Path) -> None:
+    """A replacement puts the new bytes in place, keeps what came out, and leaves nothing else behind."""
+    staged = files.stage("TASKS.md", NEW)
+    assert files.digest_of(staged) == digest(NEW)
+    outcome = files.replace("TASKS.md", staged, digest(OLD))
+    assert outcome.matched
+    assert outcome.digest == digest(OLD)
+    assert outcome.displaced is not None
+    assert Path(outcome.displaced).read_bytes() == OLD
+    assert Path(outcome.displaced).parent == tmp_path / ".syncd" / "displaced" / "TASKS.md"
+    assert (tmp_path / "TASKS.md").read_bytes() == NEW
+    assert names(tmp_path) == {"TASKS.md", ".syncd"}
+    assert [each.digest for each in files.versions("TASKS.md")] == [digest(OLD)]
+
+
+def test_how_a_directory_is_replaced_is_probed_once(files: WorkspaceFiles, tmp_path: Path) -> None:
+    """The way of replacing shows per directory, and the probe leaves nothing behind."""
+    assert files.replacements == {}
+    found = files.replacement("TASKS.md")
+    assert files.replacements == {tmp_path: found}
+    assert names(tmp_path) == {"TASKS.md", ".syncd"}
+
+
+def test_case_04_a_save_before_the_last_look(files: WorkspaceFiles, tmp_path: Path) -> None:
+    """An edit that landed before the replacement is left alone, and its digest told."""
+    staged = files.stage("TASKS.md", NEW)
+    (tmp_path / "TASKS.md").write_bytes(EDIT)
+    outcome = files.replace("TASKS.md", staged, digest(OLD))
+    assert (outcome.displaced, outcome.digest, outcome.matched) == (None, digest(EDIT), False)
+    assert (tmp_path / "TASKS.md").read_bytes() == EDIT
+    files.discard(staged)
+    files.discard(staged)
+    assert names(tmp_path) == {"TASKS.md", ".syncd"}
+
+
+@pytest.mark.parametrize("save", [saved_by_rename, Path.write_bytes], ids=["rename", "in place"])
+def test_case_05_a_save_between_the_last_look_and_the_exchange(
+    tmp_path: Path, save: Callable[[Path, bytes], None]
+) -> None:
+    """An edit that lands at the very last moment comes out, is told by its digest, and can be swapped back."""
+    path = tmp_path / "TASKS.md"
+    path.write_bytes(OLD)
+    files = made(tmp_path, interrupted(lambda: save(path, EDIT) and None))
+    outcome = files.replace("TASKS.md", files.stage("TASKS.md", NEW), digest(OLD))
+    assert not outcome.matched
+    assert outcome.digest == digest(EDIT)
+    assert outcome.displaced is not None
+    assert files.bytes_of(outcome.displaced) == EDIT
+    assert path.read_bytes() == NEW
+    assert files.swap_back("TASKS.md", outcome.displaced, digest(NEW))
+    assert path.read_bytes() == EDIT
+    assert [each.digest for each in files.versions("TASKS.md")] == [digest(NEW)]
+
+
+def test_a_swap_back_that_meets_another_save(tmp_path: Path) -> None:
+    """A save at the last moment of a swap back stays the file, and the displaced bytes stay kept."""
+    path = tmp_path / "TASKS.md"
+    path.write_bytes(OLD)
+    later = b"later\n"
+    saves = iter([EDIT, later])
+    files = made(tmp_path, interrupted(lambda: saved_by_rename(path, next(saves)), calls=2))
+    outcome = files.replace("TASKS.md", files.stage("TASKS.md", NEW), digest(OLD))
+    assert outcome.displaced is not None
+    assert not files.swap_back("TASKS.md", outcome.displaced, digest(NEW))
+    assert path.read_bytes() == later
+    assert files.bytes_of(outcome.displaced) == EDIT
+    assert not files.swap_back("TASKS.md", outcome.displaced, digest(NEW))
+
+
+def test_case_33_a_file_that_vanishes_at_the_last_moment(tmp_path: Path) -> None:
+    """A task file removed before the exchange stays removed, and the staged file is still there."""
+    path = tmp_path / "TASKS.md"
+    path.write_bytes(OLD)
+    files = made(tmp_path, interrupted(path.unlink))
+    staged = files.stage("TASKS.md", NEW)
+    outcome = files.replace("TASKS.md", staged, digest(OLD))
+    assert (outcome.displaced, outcome.digest, outcome.matched) == (None, None, False)
+    assert not path.exists()
+    assert files.digest_of(staged) == digest(NEW)
+
+
+def test_case_34_an_absent_file_is_created_only_while_absent(files: WorkspaceFiles, tmp_path: Path) -> None:
+    """A file that appears between the look and the write is left alone; else the new one is put there."""
+    path = tmp_path / "docs" / "TASKS.md"
+    staged = files.stage("docs/TASKS.md", NEW)
+    path.write_bytes(EDIT)
+    outcome = files.replace("docs/TASKS.md", staged, None)
+    assert (outcome.displaced, outcome.digest, outcome.matched) == (None, digest(EDIT), False)
+    assert path.read_bytes() == EDIT
+    path.unlink()
+    assert files.replace("docs/TASKS.md", staged, None).matched
+    assert path.read_bytes() == NEW
+    assert names(path.parent) == {"TASKS.md"}
+
+
+def test_where_no_new_name_can_be_refused_by_the_kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without RENAME_NOREPLACE, too, a new file never covers one that is there."""
+    monkeypatch.setattr(atomic, "_renameat2", None)
+    files = made(tmp_path)
+    staged = files.stage("TASKS.md", NEW)
+    (tmp_path / "TASKS.md").write_bytes(EDIT)
+    assert not files.replace("TASKS.md", staged, None).matched
+    (tmp_path / "TASKS.md").unlink()
+    assert files.replace("TASKS.md", staged, None).matched
+    assert files.replacement("TASKS.md") is Replacement.LINK
+    assert names(tmp_path) == {"TASKS.md", ".syncd"}
+
+
+def test_case_06_a_writer_that_still_holds_the_old_file(files: WorkspaceFiles, tmp_path: Path) -> None:
+    """What is written in place into a displaced file is reported, with what it was and what it is."""
+    now = [0.0]
+    files = WorkspaceFiles(Layout(tmp_path), Config(), clock=lambda: now[0], exchanging=files._exchanging)
+    with (tmp_path / "TASKS.md").open("ab") as held:
+        outcome = files.replace("TASKS.md", files.stage("TASKS.md", NEW), digest(OLD))
+        assert outcome.displaced is not None
+        assert files.next_look_s() == 0.05
+        held.write(b"| A9 | done |\n")
+    now[0] = 0.05
+    assert files.late_writes() == ()
+    now[0] = 0.1
+    (late,) = files.late_writes()
+    assert (late.path, late.before) == ("TASKS.md", digest(OLD))
+    assert files.bytes_of(late.absolute) == OLD + b"| A9 | done |\n"
+    files.taken_in(late)
+    now[0] = 200.0
+    assert files.late_writes() == ()
+    assert files.next_look_s() is None
+
+
+# --- what a crash leaves ---------------------------------------------------------------------------
+
+
+def test_a_crash_after_the_exchange_is_finished_later(files: WorkspaceFiles, tmp_path: Path) -> None:
+    """The staged name leads to the bytes that came out, before they are kept and after."""
+    staged = files.stage("TASKS.md", NEW)
+    if files.replacement("TASKS.md") is Replacement.EXCHANGE:
+        atomic.exchange(Path(staged), tmp_path / "TASKS.md")
+    else:
+        (tmp_path / "TASKS.md").rename(staged + OUT)
+        Path(staged).rename(tmp_path / "TASKS.md")
+    assert files.digest_of(staged) == digest(OLD)
+    kept = files.set_aside("TASKS.md", staged)
+    assert files.digest_of(kept) == digest(OLD)
+    assert files.digest_of(staged) == digest(OLD)
+    assert files.set_aside("TASKS.md", staged) == kept
+    assert names(tmp_path) == {"TASKS.md", ".syncd"}
+
+
+def test_a_crash_within_an_emulated_exchange(tmp_path: Path) -> None:
+    """Cut off after its link, an emulated exchange has done nothing, and is cleared away whole."""
+    files = made(tmp_path, no_exchange)
+    path = tmp_path / "TASKS.md"
+    path.write_bytes(OLD)
+    staged = files.stage("TASKS.md", NEW)
+    os.link(path, staged + OUT)
+    assert files.digest_of(staged) == digest(NEW)
+    files.discard(staged)
+    assert path.read_bytes() == OLD
+    assert names(tmp_path) == {"TASKS.md", ".syncd"}
+
+
+def test_an_emulated_exchange_that_meets_a_save(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where names are not exchanged, a save between link and rename is noticed, and left alone."""
+    files = made(tmp_path, no_exchange)
+    path = tmp_path / "TASKS.md"
+    path.write_bytes(OLD)
+    link = os.link
+
+    def link_and_save(source: Path, target: Path) -> None:
+        link(source, target)
+        saved_by_rename(path, EDIT)
+
+    monkeypatch.setattr(os, "link", link_and_save)
+    staged = files.stage("TASKS.md", NEW)
+    outcome = files.replace("TASKS.md", staged, digest(OLD))
+    assert (outcome.displaced, outcome.digest, outcome.matched) == (None, digest(EDIT), False)
+    assert path.read_bytes() == EDIT
+    files.discard(staged)
+    assert names(tmp_path) == {"TASKS.md", ".syncd"}
+
+
+def test_staged_files_of_a_crash_are_found(files: WorkspaceFiles) -> None:
+    """Staged files that no journal names are left over; the journal's own are not."""
+    first, second = files.stage("TASKS.md", NEW), files.stage("TASKS.md", EDIT)
+    assert files.leftovers([first]) == (Path(second),)
+
+
+# --- links, modes, file systems --------------------------------------------------------------------
+
+
+def test_case_28_a_symlink_stays_a_symlink(files: WorkspaceFiles, tmp_path: Path) -> None:
+    """A symlinked task file keeps its link; the target is replaced, staged beside itself."""
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "TASKS.md").rename(tmp_path / "docs" / "real.md")
+    (tmp_path / "TASKS.md").symlink_to("docs/real.md")
+    assert files.read("TASKS.md").data == OLD
+    staged = files.stage("TASKS.md", NEW)
+    assert Path(staged).parent == tmp_path / "docs"
+    assert files.replace("TASKS.md", staged, digest(OLD)).matched
+    assert (tmp_path / "TASKS.md").is_symlink()
+    assert (tmp_path / "docs" / "real.md").read_bytes() == NEW
+    assert names(tmp_path / "docs") == {"real.md"}
+
+
+def test_case_28_a_symlink_that_leads_out_is_refused(tmp_path: Path) -> None:
+    """A link out of the workspace is neither read nor written: read tells why, stage raises."""
+    root = tmp_path / "root"
+    root.mkdir()
+    outside = tmp_path / "outside.md"
+    outside.write_bytes(OLD)
+    (root / "TASKS.md").symlink_to(outside)
+    files = made(root)
+    look = files.read("TASKS.md")
+    assert look.data is None
+    assert look.error is not None
+    assert "leads out of the workspace" in look.error
+    with pytest.raises(InputOutputError):
+        files.stage("TASKS.md", NEW)
+    assert outside.read_bytes() == OLD
+    assert names(tmp_path) == {"root", "outside.md"}
+
+
+def test_case_29_mode_owner_and_attributes_stay(files: WorkspaceFiles, tmp_path: Path) -> None:
+    """The new file has the mode, the owner where that is allowed, and the attributes of the one before."""
+    path = tmp_path / "TASKS.md"
+    path.chmod(0o640)
+    has_attributes = True
+    try:
+        os.setxattr(path, "user.note", b"mine")
+    except OSError:
+        has_attributes = False
+    if os.getuid() == 0:
+        os.chown(path, NOBODY, NOBODY)
+    before = path.stat()
+    files.replace("TASKS.md", files.stage("TASKS.md", NEW), digest(OLD))
+    after = path.stat()
+    assert (after.st_mode, after.st_uid, after.st_gid) == (before.st_mode, before.st_uid, before.st_gid)
+    if has_attributes:
+        assert os.getxattr(path, "user.note") == b"mine"
+
+
+def test_case_29_hard_links_are_counted(files: WorkspaceFiles, tmp_path: Path) -> None:
+    """A task file with two names says so; a replacement parts it from the other."""
+    os.link(tmp_path / "TASKS.md", tmp_path / "other.md")
+    assert files.links("TASKS.md") == 2
+    files.replace("TASKS.md", files.stage("TASKS.md", NEW), digest(OLD))
+    assert (tmp_path / "other.md").read_bytes() == OLD
+    assert files.links("absent.md") == 0
+
+
+def test_one_file_under_two_names_is_one_task_file(tmp_path: Path) -> None:
+    """A file that a glob and a link both reach is listed once, under the first entry."""
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "TASKS.md").write_bytes(OLD)
+    (tmp_path / "TASKS.md").symlink_to("docs/TASKS.md")
+    config = Config(tasks=(TaskEntry("TASKS.md", "main"), TaskEntry("docs/*.md", "docs"), TaskEntry("later.md")))
+    files = made(tmp_path, config=config)
+    assert files.paths() == ("TASKS.md", "later.md")
+    assert files.parse_options("TASKS.md").namespace == "main"
+
+
+@pytest.fixture
+def other_file_system() -> Iterator[Path]:
+    """A folder on a file system of its own, in memory."""
+    if not os.access("/dev/shm", os.W_OK):
+        pytest.skip("no /dev/shm to write to")
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
+        yield Path(folder)
+
+
+def test_in_memory_names_are_exchanged(other_file_system: Path) -> None:
+    """On tmpfs a replacement is an exchange as well."""
+    files = made(other_file_system)
+    (other_file_system / "TASKS.md").write_bytes(OLD)
+    assert files.replace("TASKS.md", files.stage("TASKS.md", NEW), digest(OLD)).matched
+    assert files.replacement("TASKS.md") is Replacement.EXCHANGE
+
+
+def test_displaced_files_stay_beside_on_another_file_system(tmp_path: Path, other_file_system: Path) -> None:
+    """With .syncd elsewhere, what came out stays in its directory, until it is certain and becomes a version."""
+    if tmp_path.stat().st_dev == other_file_system.stat().st_dev:
+        pytest.skip("the temporary folder lies on the same file system")
+    now = [0.0]
+    (tmp_path / ".syncd").symlink_to(other_file_system)
+    files = WorkspaceFiles(Layout(tmp_path), Config(), clock=lambda: now[0])
+    (tmp_path / "TASKS.md").write_bytes(OLD)
+    outcome = files.replace("TASKS.md", files.stage("TASKS.md", NEW), digest(OLD))
+    assert outcome.displaced is not None
+    assert Path(outcome.displaced).parent == tmp_path
+    now[0] = 100.0
+    assert files.late_writes() == ()
+    assert names(tmp_path) == {"TASKS.md", ".syncd"}
+    assert [each.path.read_bytes() for each in files.versions("TASKS.md")] == [OLD]
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can mount a small file system")
+def test_case_26_a_full_disk_changes_nothing(tmp_path: Path) -> None:
+    """ENOSPC while staging, or writing whole, is an input/output error: no byte changed, nothing left behind."""
+    script = f"""
+import ctypes, os, sys
+from pathlib import Path
+libc = ctypes.CDLL(None, use_errno=True)
+if libc.unshare(0x00020000) or libc.mount(b"none", b"/", None, 0x44000, None):
+    sys.exit(77)
+root = Path({str(tmp_path)!r})
+if libc.mount(b"tmpfs", os.fsencode(root), b"tmpfs", 0, b"size=64k"):
+    sys.exit(77)
+from syncd.errors import InputOutputError
+from syncd.files.atomic import digest, write_whole
+from syncd.files.layout import Layout
+from syncd.files.task_files import WorkspaceFiles
+from syncd.schemas.config import Config
+(root / ".syncd").mkdir()
+(root / "TASKS.md").write_bytes(b"old")
+files = WorkspaceFiles(Layout(root), Config())
+for act in (lambda: files.stage("TASKS.md", b"x" * 200_000), lambda: write_whole(root / "TASKS.md", b"x" * 200_000)):
+    try:
+        act()
+    except InputOutputError as error:
+        assert "No space left" in error.message and "disk is full" in error.hint, error.message
+    else:
+        sys.exit("no error")
+    assert sorted(os.listdir(root)) == [".syncd", "TASKS.md"], os.listdir(root)
+    assert (root / "TASKS.md").read_bytes() == b"old"
+assert files.replace("TASKS.md", files.stage("TASKS.md", b"new"), digest(b"old")).matched
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    if done.returncode == 77:
+        pytest.skip("no mount namespace to be had")
+    assert done.returncode == 0, done.stderr
+
+
+def test_case_27_a_folder_that_may_not_be_written(tmp_path: Path) -> None:
+    """In a read-only folder the file is read, staging is an input/output error, an unreadable file is told."""
+    root = tmp_path / "root"
+    (root / ".syncd").mkdir(parents=True)
+    (root / "TASKS.md").write_bytes(OLD)
+    (root / "secret.md").write_bytes(OLD)
+    (root / "secret.md").chmod(0)
+    root.chmod(0o555)
+    script = f"""
+import os
+from pathlib import Path
+from syncd.errors import InputOutputError
+from syncd.files.layout import Layout
+from syncd.files.task_files import WorkspaceFiles
+from syncd.schemas.config import Config
+files = WorkspaceFiles(Layout(Path({str(root)!r})), Config())
+if os.getuid() == 0:
+    os.setgroups([]); os.setgid({NOBODY}); os.setuid({NOBODY})
+assert files.read("TASKS.md").data is not None
+secret = files.read("secret.md")
+assert secret.data is None and "Permission denied" in secret.error, secret
+assert secret.signature is not None
+try:
+    files.stage("TASKS.md", b"new")
+except InputOutputError as error:
+    assert "Permission denied" in error.message, error.message
+else:
+    raise SystemExit("no error")
+"""
+    for folder in (tmp_path, *tmp_path.parents):
+        if os.getuid() == 0 and not folder.stat().st_mode & 0o001:
+            folder.chmod(folder.stat().st_mode | 0o011)
+            if folder == Path(tempfile.gettempdir()):
+                break
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    root.chmod(0o755)
+    assert done.returncode == 0, done.stderr
+
+
+def wait_until(is_so: Callable[[], bool], deadline_s: float = 5.0) -> None:
+    """Wait for a condition, at most so long."""
+    import time
+
+    end = time.monotonic() + deadline_s
+    while not is_so():
+        assert time.monotonic() < end

@@ -1,0 +1,123 @@
+"""REFERENCE.md: the tables that the code generates.
+
+``make reference`` writes it; a test holds that it says what the code says.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, is_dataclass
+from typing import Any
+
+import typer.main
+
+from syncd.cli.app import app
+from syncd.cli.schemas import titles
+from syncd.engine.problems import ENGINE_PROBLEM_CODES
+from syncd.errors import SyncdError
+from syncd.parsers.document import PROBLEM_CODES
+from syncd.schemas.config import KEYS
+
+HEAD = """\
+# Reference
+
+Tables made from the code by `make reference`; a test keeps them true. `syncd COMMAND --help` says more,
+with an example for each command.
+"""
+
+
+def reference() -> str:
+    """Return REFERENCE.md as the code has it now."""
+    parts = [
+        HEAD,
+        _section("Commands", ("command", "does"), _commands()),
+        "Every command takes `--json` (one JSON value on stdout), `-C DIR`, `--mode MODE`, `--log-format text|json`\n"
+        "and `--debug`, before its name or after it.\n",
+        _section("Exit codes and error codes", ("exit", "code", "means"), _errors()),
+        "0 is done; 1 is a check that says no (`status --exit-code`, `parse --check`). With `--json` an error is the\n"
+        'last line of stderr: `{"error": {"code": …, "message": …, "hint": …}}`.\n',
+        _section("Problems", ("code", "means"), sorted(_coded({**PROBLEM_CODES, **ENGINE_PROBLEM_CODES}))),
+        "A problem has a path, line, column, message and hint. It never stops the rest of the file, never deletes\n"
+        "anything, is shown by `syncd status`, and ends by itself when the file is mended.\n",
+        _section("Keys of syncd.yaml", ("key", "default", "holds", "meaning"), _keys()),
+        "`syncd config set KEY VALUE` changes one and keeps every other byte of the file.\n",
+        _section("JSON Schemas", ("name", "describes"), _coded(titles())),
+        "`syncd schema NAME` prints one, complete in itself.\n",
+    ]
+    return "\n".join(parts)
+
+
+def commands() -> dict[str, str]:
+    """Return every command with the first sentence of its help."""
+    return dict(_walk(typer.main.get_command(app), ()))
+
+
+def errors() -> list[type[SyncdError]]:
+    """Return the error classes that can be met, by exit code."""
+    found = [SyncdError]
+    for each in found:
+        found += each.__subclasses__()
+    return sorted(
+        (each for each in found if each is not SyncdError and each.__module__ == SyncdError.__module__),
+        key=lambda each: (each.exit_code, found.index(each)),
+    )
+
+
+def _walk(command: Any, path: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+    children: Mapping[str, Any] = getattr(command, "commands", {})
+    if not children:
+        yield " ".join(("syncd", *path)), _first_sentence(command.help or "")
+    for name, child in children.items():
+        yield from _walk(child, (*path, name))
+
+
+def _commands() -> Iterator[tuple[str, str]]:
+    return ((f"`{name}`", does) for name, does in commands().items())
+
+
+def _errors() -> Iterator[tuple[str, str, str]]:
+    seen = set()
+    for each in errors():
+        if each.code not in seen:
+            seen.add(each.code)
+            yield str(each.exit_code), f"`{each.code}`", _first_sentence(inspect.getdoc(each) or "")
+
+
+def _coded(table: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    return ((f"`{code}`", meaning) for code, meaning in table.items())
+
+
+def _keys() -> Iterator[tuple[str, str, str, str]]:
+    for key in KEYS.values():
+        yield f"`{key.name}`", _default(key.default), key.kind.value, key.meaning
+
+
+def _default(value: Any) -> str:
+    if value is None or value in ((), {}):
+        return "–"
+    if isinstance(value, tuple):
+        value = [each.path if is_dataclass(each) and hasattr(each, "path") else each for each in value]
+    elif is_dataclass(value) and not isinstance(value, type):
+        value = asdict(value)
+    return f"`{value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)}`"
+
+
+def _first_sentence(text: str) -> str:
+    return " ".join(text.split("\n\n")[0].split())
+
+
+def _section(title: str, header: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+    lines = [f"## {title}", "", _row(header), _row("---" for _ in header)]
+    lines += [_row(each.replace("|", "\\|") for each in row) for row in rows]
+    return "\n".join(lines) + "\n"
+
+
+def _row(cells: Iterable[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(reference())

