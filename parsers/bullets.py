@@ -27,16 +27,21 @@ _ENTRY: Final = re.compile(r"[ \t]*(?:[-*+]|\d{1,9}[.)])[ \t]+(?:\[[ xX]\][ \t]+
 class Bullet:
     """A key with its value.
 
-    ``value_at`` is the column at which the value begins on line ``first``; ``entries`` are the lines of a list
-    below it, when the value is one.
+    ``lead`` is what stands before the value on line ``first``; ``entries`` are the lines of a list below it,
+    when the value is one.
     """
 
     key: str
     is_bold: bool
+    lead: str
     first: int
     end: int
-    value_at: int
     entries: tuple[int, ...] = ()
+
+    @property
+    def value_at(self) -> int:
+        """The column at which the value begins."""
+        return len(self.lead)
 
     def values(self, source: Source) -> tuple[str, ...] | None:
         """Return the texts of the list below the key, or ``None`` where the value stands beside it."""
@@ -58,7 +63,7 @@ class Bullet:
         ending = source.line_end_near(self.first)
         value = ending.join([lines[0], *(indent + each if each.strip() else "" for each in lines[1:])])
         at = source.starts[self.first] + self.value_at
-        gap = " " if value and line[: self.value_at][-1:] not in (" ", "\t") else ""
+        gap = " " if value and not self.lead.endswith((" ", "\t")) else ""
         return Replacement(at, source.starts[self.end - 1] + len(source.lines[self.end - 1].rstrip()), gap + value)
 
     def listed(self, source: Source, values: Sequence[str]) -> list[Replacement]:
@@ -79,7 +84,7 @@ def read_bullet(source: Source, item: Block) -> Bullet | None:
         return None
     entries = tuple(each.first for child in item.children if child.kind == "list" for each in child.children)
     key = found["bold"] or found["plain"]
-    return Bullet(key.strip(), found["bold"] is not None, item.first, item.end, found.end(), entries)
+    return Bullet(key.strip(), found["bold"] is not None, found[0], item.first, item.end, entries)
 
 
 def read_line(source: Source, line: int) -> Bullet | None:
@@ -88,7 +93,7 @@ def read_line(source: Source, line: int) -> Bullet | None:
     if found is None:
         return None
     key = found["bold"] or found["plain"]
-    return Bullet(key.strip(), found["bold"] is not None, line, line + 1, found.end())
+    return Bullet(key.strip(), found["bold"] is not None, found[0], line, line + 1)
 
 
 def undented(lines: Sequence[str]) -> list[str]:

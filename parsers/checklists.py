@@ -16,10 +16,11 @@ from syncd.parsers.blocks import Block
 from syncd.parsers.boards import read_board
 from syncd.parsers.bullets import read_bullet
 from syncd.parsers.document import Heading
+from syncd.parsers.entries import Entry, priority_of
 from syncd.parsers.fields import is_empty, read_priority, split_ids
 from syncd.parsers.items import scan_item
 from syncd.parsers.lexicon import extra_key
-from syncd.parsers.lists import Checklist, Entry, priority_of
+from syncd.parsers.lists import Checklist
 from syncd.parsers.reading import NOTHING_WEAK, Draft, Reading, owner_field
 from syncd.parsers.words import MARK_STATES
 from syncd.schemas.card import STATUS_WORD, Value
@@ -191,7 +192,7 @@ def _read_entries(reading: Reading, checklist: Checklist) -> None:
 
 def _token(reading: Reading, entry: Entry) -> str | None:
     if bullet := entry.bullets.get("id"):
-        return bullet.text(reading.source).strip("`*") or None
+        return bullet.text(reading.source).partition("\n")[0].strip("`*") or None
     own = entry.item.find("id")
     return entry.item.value(own) if own else None
 

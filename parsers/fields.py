@@ -23,7 +23,7 @@ _PLAIN_ID: Final = re.compile(r"(?=[A-Za-z0-9_.-]*[0-9])[A-Za-z0-9](?:[A-Za-z0-9
 _DATE: Final = re.compile(r"\d{4}-\d\d-\d\d")
 _FILE_NAME: Final = re.compile(r".*[A-Za-z0-9_-]\.[a-z]{1,4}")
 _PLACEHOLDER: Final = re.compile(
-    r"[A-Za-z]{0,8}[-_.]?(?:XX+|xxx+|YY+|ZZ+|NN+|nnn+|##+|\?\?+)(?:[-.]\d+)*|[A-Z]{1,4}XX+|.*\{\{.*\}\}.*"
+    r"[A-Za-z]{0,8}[-_]?(?:XXX+|xxx+|YYY+|ZZZ+|NNN+|nnn+|##+|\?\?+)(?:\.\d+)*|[A-Z]{1,4}-?XX|.*\{\{.*\}\}.*"
     r"|<[^<>]*>|\[[A-Z_# ]+\]|\.{2,}|…"
 )
 _DECORATION: Final = re.compile(r"\*\*|__|~~|`")

@@ -18,11 +18,11 @@ from syncd.parsers.document import Container, FrontMatter
 from syncd.parsers.fields import is_id, looks_like_id, read_priority, split_ids, text_of, write_priority
 from syncd.parsers.lexicon import Lexicon, extra_key
 from syncd.parsers.reading import NOTHING_WEAK, Draft, Reading, owner_field
-from syncd.parsers.rows import as_list, owner_value, state_of
 from syncd.parsers.source import Replacement, Source
 from syncd.parsers.statuses import author_word, default_text, read_status, write_status
+from syncd.parsers.values import OWNERS, as_list, owner_value, state_of
 from syncd.parsers.words import EMPTY_VALUES
-from syncd.schemas.card import OWNER_TEXT, STATUS_WORD, Fields, Value
+from syncd.schemas.card import STATUS_WORD, Fields, Value
 
 if TYPE_CHECKING:
     from ruamel.yaml import YAML
@@ -31,7 +31,6 @@ _KEY: Final = re.compile(r"[^\W\d][\w -]*:(?:\s|$)")
 _ID_COMMENT: Final = re.compile(r"#[ \t]*(\S+)[ \t]*")
 _FENCES: Final = ("---", "...")
 _LINES_MAX: Final = 1000
-_OWNERS: Final = ("claimOwner", OWNER_TEXT)
 _PLAIN_IN_LIST: Final = re.compile(r"[^\[\]{},:#'\"&*!|>%@`-][^\[\]{},:#]*")
 
 
@@ -227,10 +226,10 @@ class SingleCard:
             if text is None:
                 return None
             pending["status"] = text
-        if any(name in pending for name in _OWNERS):
+        if any(name in pending for name in OWNERS):
             pending["owner"] = owner_value(pending)
         for name, value in pending.items():
-            if name == STATUS_WORD or name in _OWNERS:
+            if name == STATUS_WORD or name in OWNERS:
                 continue
             written = self._body(text_of(value)) if name == "body" and name not in self.keys else self._key(name, value)
             if written is None:

@@ -23,7 +23,7 @@ from syncd.parsers.words import EMPTY_VALUES
 from syncd.schemas.card import STATUS_WORD, Value
 
 _LIST_GAP: Final = re.compile(r"[;\n]")
-_KNOWN: Final = frozenset({"id", "status", "priority", "dependsOn", "phase", "owner"})
+_KNOWN: Final = frozenset({"status", "priority", "dependsOn", "phase", "owner"})
 
 
 def read_heading_task(reading: Reading, blocks: Sequence[Block], index: int) -> tuple[Task, int] | None:

@@ -7,48 +7,25 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence, Set
-from dataclasses import dataclass, field
+from dataclasses import replace
 from typing import Final
 
 from syncd.parsers.boards import Board
 from syncd.parsers.bullets import Bullet, undented
 from syncd.parsers.document import Container
-from syncd.parsers.fields import join_list, read_priority, text_of, write_priority
-from syncd.parsers.items import CHECKBOX, ItemLine, Token, scan_item
+from syncd.parsers.entries import LEADING_STYLES, Entry, next_lead, spelled_id
+from syncd.parsers.fields import join_list, text_of, write_priority
+from syncd.parsers.items import CHECKBOX, scan_item
 from syncd.parsers.lexicon import Lexicon
-from syncd.parsers.rows import as_list, owner_value, state_of
 from syncd.parsers.source import Replacement, Source, patch
 from syncd.parsers.statuses import write_mark
+from syncd.parsers.values import OWNERS, as_list, owner_value, state_of
 from syncd.parsers.words import MARK_STATES, PRIORITY_SIGNS
-from syncd.schemas.card import OWNER_TEXT, STATUS_WORD, Fields, Status, Value
+from syncd.schemas.card import STATUS_WORD, Fields, Status, Value
 
-_OWNERS: Final = ("claimOwner", OWNER_TEXT)
-_LEADING: Final = frozenset({"plain", "bold", "code", "bracket", "paren"})
 _DEFAULTS: Final = {"id": "plain", "dependsOn": "(depends: ", "priority": "!", "owner": "@"}
 _KEYS: Final = {"id": "ID", "dependsOn": "Depends", "priority": "Priority", "owner": "Owner"}
 _RANK_OF_ZERO: Final = 3
-
-
-@dataclass(slots=True)
-class Entry:
-    """One item with a checkbox; lines count from 0, ``end`` is exclusive and behind all that is nested.
-
-    ``body`` are the ranges of its own text lines; ``nested`` the positions of the items right below it.
-    """
-
-    first: int
-    end: int
-    item: ItemLine
-    parent: int | None
-    bullets: dict[str, Bullet] = field(default_factory=dict)
-    body: list[tuple[int, int]] = field(default_factory=list)
-    nested: list[int] = field(default_factory=list)
-    is_card: bool = True
-
-    @property
-    def indent(self) -> int:
-        """The characters before the item's list marker."""
-        return len(self.item.line) - len(self.item.line.lstrip())
 
 
 class Checklist:
@@ -114,10 +91,10 @@ class Checklist:
         """Replace, add or take out the parts of an item that the changes name."""
         result: list[Replacement] = []
         pending = dict(changes)
-        if any(name in pending for name in _OWNERS):
+        if any(name in pending for name in OWNERS):
             pending["owner"] = owner_value(pending)
         for name, value in pending.items():
-            if name in _OWNERS:
+            if name in OWNERS:
                 continue
             written = self._written(position, name, value)
             if written is None:
@@ -229,12 +206,12 @@ class Checklist:
         return str(value) if style == "!" else write_priority(value, [current])
 
     def _new_bullet(self, entry: Entry, model: Bullet, text: str) -> Replacement:
-        line = self.source.lines[model.first][: model.value_at].rstrip()
         nearest = next(iter(entry.bullets.values()), None)
-        lead = self.source.lines[nearest.first] if nearest else " " * entry.indent + "  " + line.lstrip()
-        indent = lead[: len(lead) - len(lead.lstrip())]
+        indent = (
+            nearest.lead[: len(nearest.lead) - len(nearest.lead.lstrip())] if nearest else " " * entry.indent + "  "
+        )
         at = max((each.end for each in entry.bullets.values()), default=entry.first + 1)
-        return self.source.insertion(at, [f"{indent}{line.lstrip()} {text}"])
+        return self.source.insertion(at, [f"{indent}{model.lead.strip()} {text}"])
 
     def _acceptance(self, entry: Entry, values: Sequence[str]) -> list[Replacement] | None:
         bullet = entry.bullets.get("acceptance")
@@ -250,6 +227,9 @@ class Checklist:
             return [bullet.replaced(self.source, text)]
         new = self._indented(entry, text)
         if not entry.body:
+            # Right below a bullet the text would be taken for more of its value.
+            if new and (entry.bullets or any(self._model(kind)[0] == "bullet" for kind in _DEFAULTS)):
+                new.insert(0, "")
             at = max((each.end for each in entry.bullets.values()), default=entry.first + 1)
             return [self.source.insertion(at, new)] if new else []
         first, end = entry.body[0]
@@ -282,29 +262,23 @@ class Checklist:
         style, model = self._model("id")
         if style == "bullet" and model is not None:
             return [self._new_bullet(entry, model.bullets["id"], token)]
-        base = self.source.starts[entry.first]
-        line = entry.item.line
-        spelled = self._spelled_id(token, style, model)
-        if style in _LEADING:
-            patched = scan_item(line[: entry.item.text_at] + spelled + line[entry.item.text_at :])
-            own = patched.find("id") if patched else None
-            if patched and own and patched.value(own) == token and patched.title() == entry.item.title():
-                return [Replacement(base + entry.item.text_at, base + entry.item.text_at, spelled)]
-            spelled = self._spelled_id(token, "comment", None)
-        at = base + len(line.rstrip())
-        return [Replacement(at, at, f" {spelled.strip()}")]
+        at = self.source.starts[entry.first] + entry.item.text_at
+        if style in LEADING_STYLES:
+            spelled = spelled_id(token, style, model)
+            if self._reads_as(spelled, token, entry):
+                return [Replacement(at, at, spelled)]
+            style = "comment"
+        at += len(entry.item.line.rstrip()) - entry.item.text_at
+        return [Replacement(at, at, f" {spelled_id(token, style, model).strip()}")]
 
-    @staticmethod
-    def _spelled_id(token: str, style: str, model: Entry | None) -> str:
-        own = model.item.find("id") if model else None
-        if own is not None and model is not None and own.style == style and style != "comment":
-            line = model.item.line
-            before = line[own.start : own.value_start].replace("~~", "")
-            if style in _LEADING:
-                before = before[max(before.rfind(" "), before.rfind("\t")) + 1 :]
-            after = line[own.value_end : own.end]
-            return before + token + (after if style not in _LEADING or after[-1:] in (" ", "\t") else after + " ")
-        return f"<!-- id: {token} -->" if style == "comment" else f"{token} "
+    def _reads_as(self, spelled: str, token: str, entry: Entry) -> bool:
+        """Tell whether an id put before a title is read as the id, with the same title behind it."""
+        others = (each for each in self.entries if each.first != entry.first)
+        has_ids = all(each.item.find("id") or "id" in each.bullets for each in others)
+        line, at = entry.item.line, entry.item.text_at
+        item = scan_item(line[:at] + spelled + line[at:], accept_number=has_ids)
+        own = item.find("id") if item else None
+        return bool(item and own and item.value(own) == token and item.title() == entry.item.title())
 
     # -- lines --------------------------------------------------------------------------------------------
 
@@ -398,31 +372,18 @@ class Checklist:
         mark = write_mark(state, self._marks().elements())
         if self.board is not None and (section := self.board.section_of(state, fields.get(STATUS_WORD))):
             mark = self.board.mark_for(section, " ", self._marks())
-        line = f"{_next_lead(lead)}[{mark}] {text_of(fields.get('title')) or id}".replace("\n", " ")
-        source = Source(line)
+        line = f"{next_lead(lead)}[{mark}] {text_of(fields.get('title')) or id}".replace("\n", " ")
         item = scan_item(line)
         if item is None:
             return None
-        draft = Checklist(source, self.lexicon, (0, 1), [Entry(0, 1, item, None)], self.heading, self.peers)
+        entries = [Entry(0, 1, item, None), *(replace(each, first=each.first + 1) for each in self.entries)]
+        draft = Checklist(Source(line + "\n"), self.lexicon, (0, 1), entries, self.heading, self.peers)
         wanted: dict[str, Value] = {"dependsOn": fields.get("dependsOn", ()), "priority": fields.get("priority", 0)}
         wanted["owner"] = owner_value(fields)
         wanted["body"] = fields.get("body")
         result = draft.name(0, id) or []
         for name, value in wanted.items():
             result += draft._written(0, name, value) or []
-        lines = patch(line, result).split("\n")
+        lines = patch(line + "\n", result).split("\n")[:-1]
         is_loose = len(models) > 1 and self.source.is_blank(models[-1].first - 1)
         return ["", *lines] if is_loose else lines
-
-
-def _next_lead(lead: str) -> str:
-    number = lead.strip()[:-1]
-    if not number.isdigit():
-        return lead
-    return lead.replace(number, str(int(number) + 1), 1)
-
-
-def priority_of(token: Token, item: ItemLine) -> int | None:
-    """Return the priority that a token says."""
-    text = item.value(token)
-    return PRIORITY_SIGNS.get(text.rstrip("\ufe0f")) if token.style == "sign" else read_priority(text)

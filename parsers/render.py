@@ -23,14 +23,15 @@ from syncd.parsers.document import (
     SetField,
 )
 from syncd.parsers.fields import is_id
-from syncd.parsers.rows import as_list
 from syncd.parsers.source import Replacement, patch
 from syncd.parsers.tasks_md import parse
+from syncd.parsers.values import as_list
 from syncd.schemas.card import OWNER_TEXT, STATUS_WORD, Status, Value, canonical
 
 _TITLE: Final = "# Tasks"
 _TABLE: Final = ("| id | status | title | depends_on | priority |", "|---|---|---|---|---|")
 _NUMBERED: Final = re.compile(r"(.*?)(\d+)", re.DOTALL)
+_SENTINEL: Final = "end of sample"
 _LINE_END: Final = re.compile(r"\r\n|\n|\r")
 _STATE_FIELDS: Final = frozenset({"status", STATUS_WORD, "claimOwner", OWNER_TEXT})
 """Fields of which one changes with another: the word with the state, the owner's field with the claim."""
@@ -233,11 +234,15 @@ def _reads_back(document: Document, key: int, written: list[Replacement], wanted
         inside = [each for each in written if start <= each.start and each.end <= stop]
         part = patch(document.text.text[start:stop], inside, start)
         parts.append(part if part.endswith(("\n", "\r")) or not part else part + "\n")
+    if not document.is_single:
+        # An open fence or comment in a text would swallow whatever stands behind the card.
+        parts.append(f"\n# {_SENTINEL}\n")
     options = replace(document.options, ignore_headings=frozenset())
-    cards = parse("".join(parts).encode(), options=options).cards
-    if not cards:
+    again = parse("".join(parts).encode(), options=options)
+    is_closed = document.is_single or bool(again.headings and again.headings[-1].text == _SENTINEL)
+    if not again.cards or not (is_closed or wanted.keys() <= _STATE_FIELDS):
         return False
-    before, after = document.cards[key], cards[0]
+    before, after = document.cards[key], again.cards[0]
     own = before.fields.keys() - before.weak - _STATE_FIELDS - wanted.keys() - {"extra.parent"}
     return (
         before.id == after.id

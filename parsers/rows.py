@@ -6,17 +6,14 @@ May import ``syncd.schemas``.
 
 from __future__ import annotations
 
-import re
-import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Final
 
+from syncd.parsers.cells import cell_spans, display_width, padded, separators_of
 from syncd.parsers.document import Container
 from syncd.parsers.fields import (
-    decode,
     encode,
     is_empty,
     join_list,
@@ -36,63 +33,10 @@ from syncd.parsers.statuses import (
     write_emoji,
     write_status,
 )
-from syncd.schemas.card import OWNER_TEXT, STATUS_WORD, Fields, Status, Value
+from syncd.parsers.values import OWNERS, as_list, is_struck, owner_value, state_of
+from syncd.schemas.card import STATUS_WORD, Fields, Status, Value
 
-_SEPARATOR: Final = re.compile(r"(?<!\\)\|")
-_CODE: Final = re.compile(r"(?<!`)(`+)(?!`).*?(?<!`)\1(?!`)")
 _NEAR_ROWS: Final = 200
-_OWNERS: Final = ("claimOwner", OWNER_TEXT)
-
-
-def _separators(line: str, width: int) -> list[int]:
-    """Return where the row's cells are divided; outer pipes are among them.
-
-    A pipe in a code span divides, as GFM has it, unless the row fits its table only when it does not.
-    """
-    found = [each.start() for each in _SEPARATOR.finditer(line)]
-    if "`" in line and len(_between(line, found)) > width:
-        codes = [each.span() for each in _CODE.finditer(line)]
-        outside = [at for at in found if not any(start < at < end for start, end in codes)]
-        if len(_between(line, outside)) == width:
-            return outside
-    return found
-
-
-def _between(line: str, separators: Sequence[int]) -> list[tuple[int, int]]:
-    bounds = [-1, *separators, len(line)]
-    spans = [(left + 1, right) for left, right in pairwise(bounds)]
-    if separators and not line[: separators[0]].strip():
-        del spans[0]
-    if separators and spans and not line[separators[-1] + 1 :].strip():
-        del spans[-1]
-    return spans
-
-
-def cell_spans(line: str, width: int) -> list[tuple[int, int]]:
-    """Return where the cells of a row stand between their pipes, padding included."""
-    return _between(line, _separators(line, width))
-
-
-def split_row(line: str, width: int) -> list[str]:
-    """Return the texts of a row's cells, padding included."""
-    if "\\" in line or "`" in line:
-        return [line[start:end] for start, end in cell_spans(line, width)]
-    cells = line.split("|")
-    if not cells[0].strip():
-        del cells[0]
-    if cells and not cells[-1].strip():
-        del cells[-1]
-    return cells
-
-
-def display_width(text: str) -> int:
-    """Return how many columns a text takes in a terminal or editor."""
-    if text.isascii():
-        return len(text)
-    return sum(
-        0 if unicodedata.combining(each) or each in "\ufe0f\u200d" else 1 + (unicodedata.east_asian_width(each) in "WF")
-        for each in text
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,11 +85,8 @@ class Table:
 
     def spans(self, line: int) -> list[tuple[int, int]] | None:
         """Return the cells of a row, or ``None`` when it has more than the header and cannot be trusted."""
-        text = self.source.lines[line]
-        spans = cell_spans(text, self.width)
-        if any(text[start:end].strip() for start, end in spans[self.width :]):
-            return None
-        return spans[: self.width]
+        spans = cell_spans(self.source.lines[line], self.width)
+        return spans if len(spans) <= self.width else None
 
     def cell(self, line: int, column: Column) -> str | None:
         """Return the stripped text of one cell, or ``None`` where the row has none."""
@@ -176,10 +117,10 @@ class Table:
             if written is None:
                 return None
             result.append(written)
-        if any(name in pending for name in _OWNERS):
+        if any(name in pending for name in OWNERS):
             pending["owner"] = owner_value(pending)
         for name, value in pending.items():
-            if name in ("status", STATUS_WORD, *_OWNERS):
+            if name in ("status", STATUS_WORD, *OWNERS):
                 continue
             column = self.by_field.get(name)
             if column is None or column.index >= len(spans):
@@ -368,15 +309,15 @@ class Table:
 
     def _row(self, texts: Sequence[str], model: int) -> str:
         line = self.source.lines[model]
-        separators = _separators(line, self.width)
+        separators = separators_of(line, self.width)
         spans = cell_spans(line, self.width)
         widths = [display_width(line[start:end]) for start, end in spans[: self.width]]
         is_tight = all(line[start:end] == line[start:end].strip() for start, end in spans)
         widths += [0] * (self.width - len(widths))
-        if not self._is_padded(widths):
+        if not self._ispadded(widths):
             widths = [0] * self.width
         space = "" if is_tight else " "
-        cells = [_padded(f"{space}{text}{space}", width) for text, width in zip(texts, widths, strict=True)]
+        cells = [padded(f"{space}{text}{space}", width) for text, width in zip(texts, widths, strict=True)]
         indent = line[: len(line) - len(line.lstrip())]
         has_left = bool(separators) and not line[: separators[0]].strip()
         has_right = bool(separators) and not line[separators[-1] + 1 :].strip()
@@ -384,7 +325,7 @@ class Table:
         row = ("|" + row) if has_left else row.lstrip()
         return indent + (row + "|" if has_right or not texts[-1] else row.rstrip())
 
-    def _is_padded(self, widths: Sequence[int]) -> bool:
+    def _ispadded(self, widths: Sequence[int]) -> bool:
         """Tell whether the rows above line up: two lines have cells of equal widths."""
         lines = [*self.rows[-3:-1], self.first, self.first + 1]
         for each in lines:
@@ -393,38 +334,3 @@ class Table:
             if [display_width(line[start:end]) for start, end in spans] == list(widths):
                 return any(line[start:end].endswith("  ") for start, end in spans) or len(set(widths)) > 1
         return False
-
-
-def _padded(text: str, width: int) -> str:
-    return text + " " * max(0, width - display_width(text))
-
-
-def is_struck(text: str) -> bool:
-    """Tell whether a whole text is struck through."""
-    return len(text) > 4 and text.startswith("~~") and text.endswith("~~") and "~~" not in text[2:-2]
-
-
-def value_of(text: str) -> Value:
-    """Return a cell's text as a value."""
-    return None if is_empty(text.strip()) else decode(text).strip() or None
-
-
-def state_of(value: Value) -> Status | None:
-    """Return the state that a field's value names."""
-    return Status(value) if isinstance(value, str) and value in Status._value2member_map_ else None
-
-
-def as_list(value: Value) -> tuple[str, ...]:
-    """Return a value as a list."""
-    if isinstance(value, tuple):
-        return value
-    return () if value is None else (str(value),)
-
-
-def owner_value(fields: Mapping[str, Value]) -> Value:
-    """Return the name that the owner's place shows: the claim's while the card is claimed, else the text."""
-    claimed = fields.get("status") == Status.CLAIMED.value
-    for name in _OWNERS if claimed or "status" not in fields else reversed(_OWNERS):
-        if fields.get(name) is not None:
-            return fields[name]
-    return None

@@ -8,20 +8,17 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass, field
-from typing import Final
 
 from syncd.parsers.bullets import Bullet
 from syncd.parsers.document import Container
 from syncd.parsers.fields import join_list, split_ids, text_of, write_priority
 from syncd.parsers.items import ItemLine
 from syncd.parsers.lexicon import Lexicon
-from syncd.parsers.rows import as_list, owner_value, state_of
 from syncd.parsers.source import Replacement, Source
 from syncd.parsers.statuses import Spelling, default_text, read_status, write_status
+from syncd.parsers.values import OWNERS, as_list, owner_value, state_of
 from syncd.parsers.words import EMPTY_VALUES
-from syncd.schemas.card import OWNER_TEXT, STATUS_WORD, Fields, Status, Value
-
-_OWNERS: Final = ("claimOwner", OWNER_TEXT)
+from syncd.schemas.card import STATUS_WORD, Fields, Status, Value
 
 
 @dataclass(slots=True)
@@ -77,10 +74,10 @@ class Sections:
             if written is None:
                 return None
             result.append(written)
-        if any(name in pending for name in _OWNERS):
+        if any(name in pending for name in OWNERS):
             pending["owner"] = owner_value(pending)
         for name, value in pending.items():
-            if name in ("status", STATUS_WORD, *_OWNERS):
+            if name in ("status", STATUS_WORD, *OWNERS):
                 continue
             part = self._written(position, name, value)
             if part is None:
@@ -240,8 +237,7 @@ class Sections:
         if keys and keys[0][1].first > model.line + 1:
             lines.append("")
         for name, bullet in keys:
-            key = self.source.lines[bullet.first][: bullet.value_at].rstrip()
-            lines.append(f"{key} {self._new_text(name, token, fields)}".rstrip())
+            lines.append(f"{bullet.lead.rstrip()} {self._new_text(name, token, fields)}".rstrip())
         body = text_of(fields.get("body"))
         return [*lines, *(["", *body.split("\n")] if body and "body" not in model.bullets else [])]
 

@@ -91,16 +91,20 @@ def patch(text: str, replacements: list[Replacement], offset: int = 0) -> str:
     """Return ``text`` with all replacements made at once.
 
     Args:
-        replacements: in any order; of those at one place the first given comes first, and one that
-            begins inside another is left out.
+        replacements: in any order; of those at one place, what begins a new line comes last and else the
+            first given first; one that begins inside another is left out.
         offset: where ``text`` begins in the coordinates of the replacements.
     """
     parts: list[str] = []
     at = 0
-    for start, end, new in sorted(replacements, key=lambda each: (each.start, each.end)):
+    for start, end, new in sorted(replacements, key=_order):
         if start - offset < at:
             continue
         parts += (text[at : start - offset], new)
         at = end - offset
     parts.append(text[at:])
     return "".join(parts)
+
+
+def _order(replacement: Replacement) -> tuple[int, int, bool]:
+    return replacement.start, replacement.end, replacement.text.startswith(("\n", "\r"))

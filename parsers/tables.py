@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import Final, TypeAlias
 
 from syncd.parsers.blocks import Block
+from syncd.parsers.cells import cell_spans, split_row
 from syncd.parsers.fields import (
     decode,
     is_empty,
@@ -25,8 +26,9 @@ from syncd.parsers.fields import (
 )
 from syncd.parsers.lexicon import Lexicon, extra_key
 from syncd.parsers.reading import NOTHING_WEAK, Draft, Reading, owner_field
-from syncd.parsers.rows import Column, Table, cell_spans, is_struck, split_row, value_of
+from syncd.parsers.rows import Column, Table
 from syncd.parsers.statuses import author_word, emoji_state, leading_emoji, read_status
+from syncd.parsers.values import is_struck, value_of
 from syncd.parsers.words import SUMMARY_IDS, UNSURE_ID_HEADERS, fold, fold_header
 from syncd.schemas.card import EXTRA, STATUS_WORD, Status, Value
 
@@ -188,7 +190,6 @@ class _RowReader:
                     f"Add {width - count} cells, empty ones too; what is missing is not synced.",
                 )
             return True
-        excess = [cell.strip() for cell in cells[width:]]
         self.reading.report(
             line,
             cell_spans(self.lines[line], width)[width][0],
@@ -196,7 +197,7 @@ class _RowReader:
             f"the row has {count} cells, the header {width}",
             "Write a pipe inside a cell as '\\|', or take the last cells out; until then only the id is read.",
         )
-        return not any(excess)
+        return False
 
     def _id_alone(self, line: int, cells: Sequence[str]) -> Draft | None:
         token = self._token(cells[self.id].strip())
@@ -275,7 +276,6 @@ class _RowReader:
             run = leading_emoji(cells[column.index].strip()).strip() if column.index < len(cells) else ""
             self.table.status_texts[run] += 1
             fields["status"] = (emoji_state(run) or Status.READY).value
-            fields[STATUS_WORD] = None
             return
         if self.status >= len(cells):
             return

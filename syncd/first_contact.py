@@ -11,9 +11,10 @@ from collections import Counter
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final
 
-from syncd.errors import BadValue, NotFound, Refused, SchemaVersionError
+from syncd.errors import BadValue, NotFound, Refused, SchemaVersionError, SyncdError
 from syncd.files.layout import Layout
 from syncd.files.settings import get_setting, read_config
 from syncd.parsers.document import Problem
@@ -65,6 +66,15 @@ class InitPlan:
         self.wiring.set_up(starter=None if any(each.exists for each in self.files) else starter())
         return settings_of(self.wiring)
 
+    def __enter__(self) -> InitPlan:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Give back what the look opened."""
+        self.wiring.close()
+
 
 def init(
     path: str | Path | None,
@@ -105,7 +115,11 @@ def init(
     wiring = Wiring(
         layout, environ=environ, mode=mode, actor=None, face="cli", config=replace(config, project=name)
     )
-    plan, cards, note = _first_sync(wiring)
+    try:
+        plan, cards, note = _first_sync(wiring)
+    except SyncdError:
+        wiring.close()
+        raise
     return InitPlan(
         root=layout.root,
         config=settings_of(wiring),

@@ -16,7 +16,7 @@ from rich.text import Text
 
 HERE = Path(__file__).resolve().parent
 FIRST = "2. "
-LAST = "4. "
+LAST = "5. "
 """The picture shows the steps from the first of these titles up to the last."""
 
 WIDTH = 104

@@ -76,7 +76,8 @@ where b.project = %(project)s and b.id = c.id
 returning b.id
 
 -- name: forget_tombstone
-delete from backlog where project = %(project)s and id = %(id)s and deleted_at is not null
+delete from backlog
+where project = %(project)s and deleted_at is not null and (id = %(id)s or idempotency_key = %(key)s)
 
 -- name: card_by_key
 select {card} from backlog b where b.project = %(project)s and b.idempotency_key = %(key)s

@@ -38,6 +38,7 @@ def set_(
     """
     with workspace(context) as opened:
         opened.config_set(key, value)
+    with workspace(context) as opened:
         found = opened.config_get(key)
     emit(context, found, lambda: [line(f"{key}: {_word(found)}")])
 

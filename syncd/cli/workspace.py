@@ -42,13 +42,14 @@ def init(
     root = given.directory or Path(os.environ.get("SYNCD_WORKSPACE") or ".")
     with progress(context.command_path):
         plan = api.init(root, project=project, tasks=tasks or (), mission=mission, mode=given.mode, environ=os.environ)
-    if not given.json:
-        show(setup.init_plan(plan))
-    if plan.store_cards and not plan.already and not yes:
-        _ask(f"Join this store and its {plan.store_cards} cards?", may_ask=not given.json)
-    with progress(context.command_path):
-        settings = plan.carry_out()
-    emit(context, settings, lambda: setup.init_done(plan))
+    with plan:
+        if not given.json:
+            show(setup.init_plan(plan))
+        if plan.store_cards and not plan.already and not yes:
+            _ask(f"Join this store and its {plan.store_cards} cards?", may_ask=not given.json)
+        with progress(context.command_path):
+            settings = plan.carry_out()
+    emit(context, settings, lambda: setup.init_done(settings, was_there=plan.already))
 
 
 def _ask(question: str, *, may_ask: bool) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from syncd.core.parts import join, split
-from syncd.core.plan import Change, Hold, Plan, without
+from syncd.core.plan import Change, ChangeKind, Hold, Plan, RemoteCard, without
 from syncd.core.reversal import offered, undone
 from syncd.core.settling import settle
 from syncd.core.sight import ACCEPT, REJECT, Guarded, Sight, Thresholds
@@ -39,7 +39,7 @@ def guard(plan: Plan, sight: Sight, thresholds: Thresholds, decisions: Mapping[s
         desk.judge([each for each in look(desk.open, sight, thresholds) if each.path not in waiting])
     desk.open, desk.decided = join(desk.open, desk.decided), Plan()
     desk.judge(list(cycles(desk.open, sight, thresholds)))
-    result = _in_order(join(desk.open, desk.decided), plan)
+    result = _in_order(join(desk.open, desk.decided), plan, sight.remote)
     return Guarded(result, tuple(desk.holds), waits, tuple(desk.rejected), tuple(desk.accepted))
 
 
@@ -94,11 +94,19 @@ class _Desk:
         self.holds += holds
 
 
-def _in_order(result: Plan, plan: Plan) -> Plan:
-    """Return the result in the order of the plan; what a decision added comes last."""
+def _in_order(result: Plan, plan: Plan, remote: Mapping[str, RemoteCard]) -> Plan:
+    """Return the result in the order of the plan; rows that a guard or a decision added in the store's order."""
 
     def sort(changes: tuple[Change, ...], order: tuple[Change, ...]) -> tuple[Change, ...]:
         rank = {change.id: at for at, change in enumerate(order)}
-        return tuple(sorted(changes, key=lambda change: rank.get(change.id, len(rank))))
+        if all(change.id in rank for change in changes):
+            return tuple(sorted(changes, key=lambda change: rank[change.id]))
+        stored = {id: at for at, id in enumerate(remote)}
+
+        def place(change: Change) -> tuple[int, int]:
+            is_row = change.kind is ChangeKind.CREATE
+            return len(rank) if is_row else rank.get(change.id, len(rank)), stored.get(change.id, len(stored))
+
+        return tuple(sorted(changes, key=place))
 
     return replace(result, to_store=sort(result.to_store, plan.to_store), to_file=sort(result.to_file, plan.to_file))

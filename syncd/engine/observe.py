@@ -173,7 +173,7 @@ class Observer:
 
     def age_ms(self, path: str) -> int | None:
         """Return how long ago the content seen last was first seen, ``None`` for one that is no news."""
-        at = self._seen_at[path][1]
+        _, at = self._seen_at.get(path, (None, float("-inf")))
         return None if at == float("-inf") else int((self._monotonic() - at) * 1000)
 
     def forget(self) -> None:

@@ -126,8 +126,10 @@ class Database:
             connection.execute("pragma synchronous=full")
         if found == 0:
             self._create()
-        elif connection.execute("pragma quick_check(1)").fetchone()[0] != "ok":
+        elif not is_read_only and connection.execute("pragma quick_check(1)").fetchone()[0] != "ok":
             raise self._damaged()
+        if is_read_only:
+            connection.execute("pragma query_only=on")
 
     def _schema_version(self) -> int:
         found = int(self._connection.execute("pragma user_version").fetchone()[0])

@@ -27,6 +27,9 @@ LOOKS_S: Final = (0.05, 0.5, 5.0, 60.0)
 VERSIONS_MAX: Final = 20
 """How many displaced versions of a file are kept when nobody can write into them any more."""
 
+UNKNOWN: Final = "0" * 64
+"""Stands in a name for a digest that nobody knows."""
+
 _STAGED: Final = re.compile(rf"\.(?P<name>.+)\.syncd-(?P<token>\d{{8}}-[0-9a-f]{{6}})(?:{OUT})?", re.DOTALL)
 _KEPT: Final = re.compile(r"(?P<token>\d{8}-[0-9a-f]{6})-(?P<digest>[0-9a-f]{64})")
 
@@ -106,8 +109,8 @@ class DisplacedFolder:
             aside_of(staged).unlink()
 
     def rename(self, kept: Path, digest: str) -> Path:
-        """Write the present digest of a displaced file into its name; return its path."""
-        return kept.rename(kept.with_name(kept.name[: -len(digest)] + digest))
+        """Write another digest into a displaced file's name: what it is to be compared with.  Return its path."""
+        return kept.rename(kept.with_name(kept.name[: -len(UNKNOWN)] + (digest or UNKNOWN)))
 
     def archive(self, target: Path, *, spare: Collection[Path] = ()) -> None:
         """Bring files kept beside the task file home, and drop all but the last ``VERSIONS_MAX``.

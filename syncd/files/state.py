@@ -14,14 +14,12 @@ import threading
 import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from types import MappingProxyType
 from typing import Final, TypeAlias
 
 import msgspec
 
 from syncd.core.plan import BaseCard
-from syncd.errors import SyncdError
 from syncd.files.database import Damaged, Database, set_aside
 from syncd.files.layout import Layout
 from syncd.files.replica import Place
@@ -82,23 +80,24 @@ class StateFile:
     """
 
     def __init__(self, layout: Layout, *, is_read_only: bool = False) -> None:
+        self._layout = layout
+        self._is_read_only = is_read_only
         self._lock = threading.RLock()
-        self._base: Mapping[str, BaseCard] = MappingProxyType({})
+        self._base: Mapping[str, BaseCard] | None = None
         self._seen = self._generation = 0
         if is_read_only:
-            self._open(layout.state, is_read_only=True)
+            self._database = Database(layout.state, is_read_only=True)
             if layout.dot.is_dir() and self._is_copied(Place.of(layout.dot)):
-                self.close()
-                self._open(None, is_read_only=True)
+                self._database.close()
+                self._database = Database(None, is_read_only=True)
             return
         make_dot(layout)
         try:
-            self._open(layout.state)
+            self._database = Database(layout.state)
         except Damaged:
-            aside = set_aside(layout.state)
-            self._open(layout.state)
-            self.set_meta(_LOST, aside.name)
-        self._adopt(Place.of(layout.dot))
+            self._begin_again()
+        else:
+            self._adopt()
 
     @property
     def replica(self) -> str:
@@ -111,10 +110,16 @@ class StateFile:
         """Return the base, every card; the same mapping until it advances, in this process or another."""
         with self._lock:
             seen = self._database.data_version()
-            if seen != self._seen:
-                if self._stored_generation() != self._generation:
-                    self._load()
-                self._seen = seen
+            if self._base is None or (seen != self._seen and self._stored_generation() != self._generation):
+                try:
+                    return self._load()
+                except Damaged:
+                    if self._is_read_only:
+                        raise
+                    self._database.close()
+                    self._begin_again()
+                    return self._load()
+            self._seen = seen
             return self._base
 
     def advance(self, agreed: Iterable[BaseCard], forgotten: Iterable[str], cursor: Cursor | None) -> None:
@@ -142,7 +147,7 @@ class StateFile:
                 if is_moved:
                     _put_meta(connection, _CURSOR, msgspec.json.encode(cursor).decode())
             if stored != self._generation:
-                self._load()
+                self._base = None
             elif is_new:
                 # A new mapping: whoever reads the present one goes on seeing it whole.
                 advanced = dict(current)
@@ -160,7 +165,7 @@ class StateFile:
                     connection.execute(f"delete from {table}")
                 connection.execute("delete from meta where key in (?, ?)", (_CURSOR, _BINDING))
                 _put_meta(connection, _GENERATION, str(self._stored_generation() + 1))
-            self._load()
+            self._base = None
 
     def binding(self) -> Binding | None:
         """Return what the base belongs to; ``None`` before ``bind``."""
@@ -316,16 +321,15 @@ class StateFile:
         """Close the database; twice is fine."""
         self._database.close()
 
-    def _open(self, path: Path | None, *, is_read_only: bool = False) -> None:
-        self._database = Database(path, is_read_only=is_read_only)
-        try:
-            self._load()
-        except SyncdError:
-            self._database.close()
-            raise
+    def _begin_again(self) -> None:
+        aside = set_aside(self._layout.state)
+        self._database = Database(self._layout.state)
+        self.set_meta(_LOST, aside.name)
+        self._adopt()
 
-    def _adopt(self, here: Place) -> None:
+    def _adopt(self) -> None:
         """Give a new or copied state its id.  The base goes first: a crash in between repeats it."""
+        here = Place.of(self._layout.dot)
         if self.meta(_REPLICA) is None or self._is_copied(here):
             self.forget_base()
             self.set_meta(_REPLICA, secrets.token_hex(4))
@@ -335,7 +339,7 @@ class StateFile:
         text = self.meta(_PLACE)
         return text is not None and not msgspec.json.decode(text, type=Place).is_of(here)
 
-    def _load(self) -> None:
+    def _load(self) -> Mapping[str, BaseCard]:
         """Read the base.  Raises Damaged."""
         with self._database.reading() as connection:
             connection.execute("begin")
@@ -348,8 +352,9 @@ class StateFile:
         try:
             cards = {row[0]: BaseCard(row[0], _decode_fields(row[1]), *row[2:]) for row in rows}
         except msgspec.MsgspecError as error:
-            raise Damaged(f"The base holds no JSON: {error}.") from error
+            raise Damaged(f"{self._layout.state} is damaged: the base is no JSON.") from error
         self._base = MappingProxyType(cards)
+        return self._base
 
     def _stored_generation(self) -> int:
         return int(self.meta(_GENERATION) or 0)

@@ -7,33 +7,23 @@ replaced, when it lies inside the workspace.  May import ``syncd.ports``, ``sync
 
 from __future__ import annotations
 
-import itertools
 import os
-import stat
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Final
 
 from syncd.errors import InputOutputError
 from syncd.files import atomic
-from syncd.files.atomic import Rename, Replacement, Signature, failure
+from syncd.files.atomic import Rename, Replacement, failure
 from syncd.files.displaced import DisplacedFolder, DisplacedWatch, Version, is_staged_name
 from syncd.files.git_head import head_of
 from syncd.files.layout import Layout
 from syncd.files.paths import Glob, inside, is_glob
+from syncd.files.reading import Reader
 from syncd.parsers.document import ParseOptions
 from syncd.ports import FileRead, LateWrite, Replaced
 from syncd.schemas.config import Config, TaskEntry
-
-_LOOKS_MAX: Final = 5
-"""How often a file that changes under the reader is read again before that is reported."""
-
-_RACY_NS: Final = 20_000_000
-"""Time stamps advance by ticks of up to 10 ms: writes within one leave the same stat."""
-
-_OPEN: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 
 
 class WorkspaceFiles:
@@ -44,7 +34,6 @@ class WorkspaceFiles:
         config: which files are task files, and how large they may be.
         clock: monotonic seconds, for when displaced files are looked at again.
         exchanging: the system call that lets two names change places.
-
     """
 
     def __init__(
@@ -62,7 +51,7 @@ class WorkspaceFiles:
         ]
         self._named: dict[str, TaskEntry] = {}
         self._clock = clock
-        self._serial = itertools.count()
+        self._reader = Reader(config.bytes_max)
         self._exchanging = exchanging
         self._folder = DisplacedFolder(layout.root, layout.displaced)
         self._displaced: DisplacedWatch | None = None
@@ -112,24 +101,16 @@ class WorkspaceFiles:
         changing all the time.
         """
         try:
-            target = inside(self._root, path)
+            return self._reader.read(path, inside(self._root, path))
         except InputOutputError as error:
             return FileRead(path, None, None, None, error.message)
-        for _ in range(_LOOKS_MAX):
-            if (look := self._look(path, target)) is not None:
-                return look
-        return FileRead(path, None, None, self.signature(path), f"{path} changes while it is read.")
 
     def signature(self, path: str) -> tuple[int, ...] | None:
         """Return the file's stat signature, its links followed; ``None`` when it is absent or out of reach.
 
         While the file is so young that another write could leave the same stat, no two are equal.
         """
-        try:
-            mark = atomic.signature(self._root / path)
-        except OSError:
-            return None
-        return None if mark is None else self._guarded(mark)
+        return self._reader.signature(self._root / path)
 
     def stage(self, path: str, data: bytes) -> str:
         """Write new bytes beside a file and fsync them; return the staged file's absolute path.
@@ -301,37 +282,6 @@ class WorkspaceFiles:
         except (FileNotFoundError, NotADirectoryError):
             return 0
 
-    def _look(self, path: str, target: Path) -> FileRead | None:
-        try:
-            handle = os.open(target, _OPEN)
-        except (FileNotFoundError, NotADirectoryError):
-            return FileRead(path, None, None, None)
-        except OSError as error:
-            told = failure(error, f"{path} cannot be read").message
-            return FileRead(path, None, None, self.signature(path), told)
-        try:
-            before = os.fstat(handle)
-            mark = atomic.signature_of(before)
-            if not stat.S_ISREG(before.st_mode):
-                return FileRead(path, None, None, mark, f"{path} is no regular file.")
-            if before.st_size > self._config.bytes_max:
-                told = f"{path} has {before.st_size} bytes; at most {self._config.bytes_max} are read (`bytes_max`)."
-                return FileRead(path, None, None, mark, told)
-            data = _read(handle, before.st_size)
-        except OSError as error:
-            return FileRead(path, None, None, mark, failure(error, f"{path} cannot be read").message)
-        finally:
-            os.close(handle)
-        if len(data) != before.st_size or atomic.signature(target) != mark:
-            return None
-        return FileRead(path, data, atomic.digest(data), self._guarded(mark))
-
-    def _guarded(self, mark: Signature) -> Signature:
-        """Make the signature of a file that changed a moment ago unlike every other one."""
-        if abs(time.time_ns() - max(mark[:2])) < _RACY_NS:
-            return (*mark, next(self._serial))
-        return mark
-
     def _place_new(self, target: Path, staged: Path) -> Replaced:
         try:
             atomic.place_new(staged, target)
@@ -390,13 +340,3 @@ class WorkspaceFiles:
                 with suppress(InputOutputError):
                     self._displaced.adopt(path, inside(self._root, path), self._clock())
         return self._displaced
-
-
-def _read(handle: int, size: int) -> bytes:
-    """Read to the end, or one byte beyond ``size``: more than that is a file that grows."""
-    pieces: list[bytes] = []
-    left = size + 1
-    while left > 0 and (piece := os.read(handle, left)):
-        pieces.append(piece)
-        left -= len(piece)
-    return b"".join(pieces)

@@ -39,7 +39,7 @@ def create(session: Session, new: NewCard) -> Card:
                 execute(link, "lock_edges", project=project)
                 _refuse_cycle(link, project, None, card)
             with together(link):
-                execute(link, "forget_tombstone", project=project, id=new.id)
+                execute(link, "forget_tombstone", project=project, id=new.id, key=new.idempotency_key)
                 clock = execute(link, "now")
             card = replace(card, created_at=clock.fetchall()[0][0])
             with together(link):

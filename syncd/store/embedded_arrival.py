@@ -201,7 +201,8 @@ class Arrival:
 
     def _gave_up(self, complaint: str) -> InputOutputError:
         home = self._home
+        way = way_out(complaint, home.folder) if complaint else "see what kills it (is the memory used up?)"
         return InputOutputError(
             f"the embedded server in {home.folder} did not start: {complaint or 'it was killed each time'}",
-            hint=f"{way_out(complaint, home.folder)}; its log is {home.log}",
+            hint=f"{way}; its log is {home.log}",
         )

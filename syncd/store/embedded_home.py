@@ -116,7 +116,8 @@ class Home:
         clients = self._opened(self.clients_lock)
         try:
             self._wait_for_share(clients, deadline)
-            touch(clients)
+            with reported(self.clients_lock):
+                touch(clients)
         except BaseException:
             os.close(clients)
             raise
@@ -167,9 +168,9 @@ class Home:
     def _opened(self, path: Path, flags: int = 0) -> int:
         """Open a file of ours; one that root makes in a user's folder becomes the user's."""
         with reported(path):
-            opened = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | flags, 0o600)
             owner = self.folder.stat()
-            if os.fstat(opened).st_uid != owner.st_uid:
+            opened = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | flags, 0o600)
+            if os.geteuid() == 0 and owner.st_uid != 0:
                 os.fchown(opened, owner.st_uid, owner.st_gid)
             return opened
 

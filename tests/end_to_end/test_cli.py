@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
+import pty
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator
 
+from syncd.__main__ import main
 from syncd.cli.schemas import bundle
 
 TASKS = """\
@@ -30,6 +34,28 @@ TASKS = """\
 DEADLINE_S = 20.0
 
 
+@dataclass(frozen=True)
+class Ended:
+    """What a command left."""
+
+    code: int
+    stdout: str
+    stderr: str
+
+
+def memory() -> io.TextIOWrapper:
+    """Return a stream in memory that is like a process's own."""
+    return io.TextIOWrapper(io.BytesIO(), encoding="utf-8")
+
+
+def written(stream: io.TextIOWrapper) -> str:
+    """Return what was written to a stream."""
+    stream.flush()
+    buffer = stream.buffer
+    assert isinstance(buffer, io.BytesIO)
+    return buffer.getvalue().decode()
+
+
 class Shop:
     """A workspace and the commands that a user types in it."""
 
@@ -38,19 +64,31 @@ class Shop:
         self.environ = environ
         self.tasks = root / "TASKS.md"
 
-    def __call__(self, *words: str, code: int = 0, **environ: str) -> subprocess.CompletedProcess[str]:
-        """Run a command and assert its exit code."""
-        ended = subprocess.run(
+    def __call__(self, *words: str, code: int = 0, **environ: str) -> Ended:
+        """Run a command through the console script's function, in this process, and assert its exit code."""
+        with memory() as stdin, memory() as stdout, memory() as stderr, pytest.MonkeyPatch.context() as patch:
+            patch.chdir(self.root)
+            for name in os.environ.keys() - self.environ.keys():
+                patch.delenv(name)
+            for name, value in (self.environ | environ).items():
+                patch.setenv(name, value)
+            for name, stream in (("stdin", stdin), ("stdout", stdout), ("stderr", stderr)):
+                patch.setattr(sys, name, stream)
+            ended = Ended(main(list(words)), written(stdout), written(stderr))
+        assert ended.code == code, (words, ended)
+        return ended
+
+    def process(self, *words: str) -> subprocess.Popen[str]:
+        """Start a command as a process of its own."""
+        return subprocess.Popen(
             [sys.executable, "-P", "-m", "syncd", *words],
             cwd=self.root,
-            env=self.environ | environ,
-            capture_output=True,
-            text=True,
-            check=False,
+            env=self.environ,
             stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
         )
-        assert ended.returncode == code, (words, ended.returncode, ended.stdout, ended.stderr)
-        return ended
 
     def json(self, *words: str, code: int = 0, schema: str | None = None) -> Any:
         """Run a command with --json: exactly one value on stdout; assert that it is what its schema says."""
@@ -81,14 +119,7 @@ class Shop:
     @contextmanager
     def daemon(self) -> Iterator[subprocess.Popen[str]]:
         """Run the daemon, from when it has answered a status until it has ended."""
-        process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "syncd", "run"],
-            cwd=self.root,
-            env=self.environ,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        process = self.process("run")
         try:
             wait_for(lambda: self.json("status")["daemon"]["running"])
             yield process
@@ -98,7 +129,7 @@ class Shop:
 
 
 def wait_for(holds: Callable[[], object]) -> None:
-    """Return once a condition holds; fail when it does not in time."""
+    """Return once a condition holds; fail when it does not hold in time."""
     deadline = time.monotonic() + DEADLINE_S
     while not holds():
         assert time.monotonic() < deadline, "it did not happen in time"
@@ -290,13 +321,7 @@ def test_claim_waits_for_a_card(shop: Shop) -> None:
     """claim --wait gives a card that becomes claimable meanwhile, and null when none does in time."""
     shop("backlog", "claim", "--owner", "w1", "--id", "A1")
     assert shop.json("backlog", "claim", "--owner", "w2", "--wait", "0.3") is None
-    waiting = subprocess.Popen(
-        [sys.executable, "-P", "-m", "syncd", "backlog", "claim", "--owner", "w2", "--wait", "20", "--json"],
-        cwd=shop.root,
-        env=shop.environ,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
+    waiting = shop.process("backlog", "claim", "--owner", "w2", "--wait", "20", "--json")
     shop("backlog", "complete", "--id", "A1")
     out, _ = waiting.communicate(timeout=DEADLINE_S)
     assert json.loads(out)["id"] == "A2"
@@ -363,7 +388,7 @@ def pruned(shop: Shop) -> Shop:
     rows = "".join(f"| C{number} | not-started | Card {number} | — | 0 |\n" for number in range(12))
     shop.tasks.write_text(TASKS + rows)
     shop("sync")
-    shop.tasks.write_text(TASKS)
+    shop.tasks.write_text(TASKS.replace("Schema", "The schema"))
     shop("sync")
     return shop
 
@@ -384,7 +409,7 @@ def test_held_deletions_are_rejected(pruned: Shop) -> None:
     """Rejected deletions are undone in the file."""
     pruned.json("reject", schema="hold")
     assert pruned.json("held") == []
-    assert pruned.tasks.read_text().count("| C") == 12
+    assert pruned.tasks.read_text().count("| Card ") == 12
     assert pruned.json("backlog", "stats")["total"] == 15
 
 
@@ -404,7 +429,7 @@ def test_parse_needs_no_workspace(tmp_path: Path) -> None:
     shop.tasks.write_text(TASKS)
     found = shop.json("parse", "TASKS.md", "--check", schema="parse")
     assert [(each["id"], each["line"]) for each in found["cards"]] == [("A1", 5), ("A2", 6), ("A3", 7)]
-    shop.tasks.write_text(TASKS + "| A1 | odd | Again | — | 0 |\n|  | done | Nameless | — | 0 |\n")
+    shop.tasks.write_text(TASKS + "| A1 | done | Again | — | 0 |\n|  | done | Nameless | — | 0 |\n")
     found = shop.json("parse", "TASKS.md", "--check", "--explain", code=1, schema="parse")
     assert [each["code"] for each in found["problems"]] == ["duplicate-id"]
     assert found["cards"][-1]["id"] is None
@@ -486,3 +511,49 @@ def test_run_once(shop: Shop) -> None:
     shop.edit("| A1 | not-started |", "| A1 | done |")
     shop("run", "--once")
     assert shop.json("backlog", "show", "A1")["status"] == "done"
+
+
+def on_terminal(shop: Shop, *words: str, typed: str = "") -> tuple[int, str]:
+    """Run a command on a terminal of 60 columns where somebody types; return its exit code and what it showed."""
+    ours, theirs = pty.openpty()
+    environ = {name: value for name, value in shop.environ.items() if name not in ("NO_COLOR", "FORCE_COLOR")}
+    with subprocess.Popen(
+        [sys.executable, "-P", "-m", "syncd", *words],
+        cwd=shop.root,
+        env=environ | {"TERM": "xterm-256color", "COLUMNS": "60"},
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        start_new_session=True,
+    ) as process:
+        os.close(theirs)
+        os.write(ours, typed.encode())
+        shown = b""
+        with suppress(OSError):
+            while part := os.read(ours, 4096):
+                shown += part
+    os.close(ours)
+    return process.returncode, shown.decode()
+
+
+def test_init_takes_an_answer_on_a_terminal(shop: Shop, tmp_path: Path) -> None:
+    """On a terminal init asks; no leaves the folder as it was, yes makes the workspace."""
+    other = Shop(tmp_path / "other", shop.environ)
+    other.root.mkdir()
+    other.tasks.write_text(TASKS)
+    code, shown = on_terminal(other, "init", "--project", "default", typed="n\n")
+    assert code == 0
+    assert "Join this store and its 3 cards?" in shown
+    assert [each.name for each in other.root.iterdir()] == ["TASKS.md"]
+    code, shown = on_terminal(other, "init", "--project", "default", typed="y\n")
+    assert (code, (other.root / "syncd.yaml").exists()) == (0, True)
+
+
+def test_a_screen_on_a_terminal_has_colour_and_no_foreign_escapes(shop: Shop) -> None:
+    """A terminal gets colour of ours, and never an escape sequence of a title."""
+    shop("backlog", "create", "--id", "E1", "--title", "\x1b[2Jgone")
+    code, shown = on_terminal(shop, "backlog", "list")
+    assert code == 0
+    assert "\x1b[1mE1\x1b[0m" in shown
+    assert "\x1b[2J" not in shown
+    assert r"\x1b[2Jgone" in shown

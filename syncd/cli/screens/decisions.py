@@ -19,11 +19,12 @@ _KEPT: Final = {
 CARD_FIELD: Final = "*"
 
 
-def conflicts(entries: Sequence[Json], *, text: Callable[[Any], str] = value_text) -> Screen:
+def conflicts(entries: Sequence[Json], *, text: Callable[[Any], str] = value_text, is_planned: bool = False) -> Screen:
     """Return conflicts: both values, which one stands, and how to settle it.
 
     Args:
         text: how a value is written; ``words.brief`` where space is short.
+        is_planned: nothing of it is recorded yet, so nothing can be settled.
     """
     if not entries:
         return [line("No conflicts.")]
@@ -36,7 +37,7 @@ def conflicts(entries: Sequence[Json], *, text: Callable[[Any], str] = value_tex
         screen.append(line(Span(each["id"], "bold"), f"  {name}", Span(f"  {stands}{at}", "dim"), indent=2))
         sides = (("base", each["base"]), ("file", each["local"]), ("store", each["remote"]))
         screen.append(Table(tuple((Span(side, "dim"), Span(text(value))) for side, value in sides), indent=6))
-        if not each.get("settled"):
+        if not (is_planned or each.get("settled")):
             screen.append(command(resolve_command(each), indent=6))
     return screen
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
+from functools import partial
 from itertools import groupby
 from typing import Any, Final
 
@@ -25,11 +26,13 @@ _COLOURS: Final[dict[str, Style]] = {"+": "green", "new": "green", "-": "red", "
 
 def status(report: Json, now: datetime) -> Screen:
     """Return the drift report: in sync or not and why, what needs a hand, and a quiet line of counts."""
+    clashes = partial(decisions.conflicts, text=brief)
     return [
         _headline(report, now),
         *_store_away(report["store"]),
+        *_daemon_failing(report["daemon"]),
         *_waiting(report),
-        *_section("Conflicts", _brief_conflicts, _open(report["conflicts"]), "syncd conflicts"),
+        *_section("Conflicts", clashes, _open(report["conflicts"]), "syncd conflicts"),
         *_section("Held", decisions.held, report["held"], "syncd held"),
         *_section("Problems", problems, report["problems"], "syncd status --json"),
         *_mission(report["mission"]),
@@ -56,20 +59,18 @@ def diff(entries: Sequence[Json]) -> Screen:
 
 def cycle(report: Json, *, is_dry: bool) -> Screen:
     """Return what a cycle did, or what it would do."""
-    parts = [
-        count(len(report["toStore"]), "change") + " to the store",
-        count(len(report["toFile"]), "change") + " to the files",
-    ]
-    nothing = not (report["toStore"] or report["toFile"])
-    done = "Nothing to do" if nothing else ("Would make " if is_dry else "Made ") + joined(parts)
-    screen: list[Element] = [line(Span(done + ".", "" if nothing else "bold"))]
+    sides = (("to the store", report["toStore"]), ("to the files", report["toFile"]))
+    parts = [f"{count(len(made), 'change')} {side}" for side, made in sides if made]
+    done = ("Would make " if is_dry else "Made ") + joined(parts) if parts else "Nothing to do"
+    screen: list[Element] = [line(Span(done + ".", "bold" if parts else ""))]
     changes = [("file → store", each) for each in report["toStore"]]
     changes += [("store → file", each) for each in report["toFile"]]
     if changes:
         shown = changes if is_dry else changes[: 2 * SHOWN_MAX]
         screen.append(Table(tuple(_change_row(way, each) for way, each in shown), indent=2))
         screen += more(len(changes) - len(shown), "syncd sync --json shows all of a cycle")
-    screen += _section("Conflicts", _brief_conflicts, report["conflicts"], "syncd conflicts")
+    clashes = partial(decisions.conflicts, text=brief, is_planned=is_dry)
+    screen += _section("Conflicts", clashes, report["conflicts"], "syncd conflicts")
     screen += _section("Held", decisions.held, report["held"], "syncd held")
     screen += _section("Problems", problems, report["problems"], "syncd status")
     return screen
@@ -128,6 +129,12 @@ def _store_away(store: Json) -> list[Element]:
     if store.get("hint"):
         screen.append(line(Span(store["hint"], "cyan"), indent=6))
     return screen
+
+
+def _daemon_failing(daemon: Json) -> list[Element]:
+    """Return why the daemon's last cycle failed; it tries again by itself."""
+    error = daemon.get("error")
+    return [*title("Daemon"), line(f"its last cycle failed: {error}", indent=2)] if error else []
 
 
 def _waiting(report: Json) -> list[Element]:
@@ -212,10 +219,6 @@ def _change_row(way: str, change: Json) -> tuple[Span, ...]:
     fields = [f"{name} {brief(value)}" for name, value in change["fields"].items() if value not in (None, [])]
     what = ", ".join(fields) if change["kind"] in ("update", "claim") else brief(change["fields"].get("title", ""))
     return Span(change["id"], "bold"), Span(change["kind"]), Span(way, "dim"), Span(what)
-
-
-def _brief_conflicts(entries: Sequence[Json]) -> Screen:
-    return decisions.conflicts(entries, text=brief)
 
 
 def _section(name: str, draw: Callable[[Sequence[Json]], Screen], entries: Sequence[Json], where: str) -> list[Element]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from syncd.cli.screen import BLANK, Element, Screen, Span, Table, command, line
 from syncd.cli.screens.drift import SHOWN_MAX, cycle, problems
-from syncd.cli.screens.words import count, more, title
+from syncd.cli.screens.words import count, more, title, value_text
 from syncd.engine.report import problem_json
 
 if TYPE_CHECKING:
@@ -26,16 +26,19 @@ def init_plan(plan: InitPlan) -> Screen:
     if plan.store_note:
         screen += [BLANK, line(plan.store_note)]
     if plan.plan is not None:
-        screen += [*title("The first sync"), *cycle(plan.plan.to_json(), is_dry=True)]
+        shown = {problem for file in plan.files for problem in file.problems}
+        report = plan.plan.to_json()
+        report["problems"] = [problem_json(each) for each in plan.plan.problems if each not in shown]
+        screen += [*title("The first sync"), *cycle(report, is_dry=True)]
     return screen
 
 
-def init_done(plan: InitPlan) -> Screen:
+def init_done(settings: Json, *, was_there: bool) -> Screen:
     """Return what was made and what comes next."""
-    done = "This was a workspace already; it still is." if plan.already else "Made syncd.yaml and .syncd/."
+    done = "This is a workspace already" if was_there else "Made syncd.yaml and .syncd/"
     return [
         BLANK,
-        line(done),
+        line(f"{done}: project {settings['project']}, tasks in {value_text(settings['tasks'])}."),
         line("Next:"),
         command("syncd sync", indent=2),
         command("syncd run", indent=2),

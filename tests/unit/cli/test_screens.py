@@ -230,6 +230,14 @@ def test_status_with_the_store_away_says_so_first() -> None:
     )
 
 
+def test_status_tells_that_the_daemon_fails() -> None:
+    """A daemon whose last cycle failed is something that needs a look."""
+    daemon = {"running": True, "pid": 7, "since": None, "lastCycleAt": None, "lastCycleMs": None, "error": "disk full"}
+    found = report(daemon=daemon)
+    is_valid("status", found)
+    assert "Daemon\n  its last cycle failed: disk full\n" in plain(drift.status(found, NOW))
+
+
 def test_status_shows_the_first_five_of_a_kind() -> None:
     """The screen stays short: of many entries it shows five and says where the others are."""
     found = report(inSync=False, drift=[entry(f"A{number}", "priority", 1, 0, "to-store") for number in range(8)])
@@ -327,7 +335,7 @@ def test_sync_tells_what_it_did() -> None:
     reads(
         drift.cycle(found, is_dry=False),
         """
-        Made 2 changes to the store and 0 changes to the files.
+        Made 2 changes to the store.
           A1  update  file → store  status done
           A5  create  file → store  New
         """,

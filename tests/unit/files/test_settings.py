@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from syncd.errors import BadValue, ConfigError
+from syncd.errors import BadValue, ConfigError, NotFound
 from syncd.files.layout import Layout
-from syncd.files.settings import parse_config, read_config
+from syncd.files.settings import get_setting, parse_config, parse_value, read_config
 from syncd.files.settings_edit import edit_config
 from syncd.files.workspace import create, mission_path
 from syncd.schemas.config import KEYS, Config, Mode, OnRemoved, StoreKind, StoreRecord, TaskEntry
@@ -243,6 +243,27 @@ def test_every_key_can_be_set(tmp_path: Path, name: str) -> None:
     group, _, inner = name.rpartition(".")
     shape: Any = getattr(config, group) if group else config
     assert getattr(shape, inner) != default
+
+
+def test_a_setting_is_told_as_it_would_be_written() -> None:
+    """A setting is shown as plain data that, written back, means the same."""
+    config = parse_config(FULL, "syncd.yaml")
+    assert get_setting(config, "tasks") == [
+        "TASKS.md",
+        {"path": "docs/**/TASKS.md", "namespace": "ui", "project": "web"},
+    ]
+    assert get_setting(config, "store") == {"kind": "postgres", "address": "postgresql://db.example/shop"}
+    assert get_setting(config, "guards.deletions_max") == 7
+    assert (get_setting(config, "mode"), get_setting(Config(), "on_removed")) == ("postgres", None)
+    with pytest.raises(NotFound):
+        get_setting(config, "colour")
+
+
+def test_a_value_is_read_as_in_the_file() -> None:
+    """A value on the command line is YAML: numbers, lists and texts; what is none is refused."""
+    assert [parse_value(text) for text in ("7", "[a, b]", "shop", "true", "~")] == [7, ["a", "b"], "shop", True, None]
+    with pytest.raises(BadValue):
+        parse_value("[a")
 
 
 def test_a_workspace_is_made_once(tmp_path: Path) -> None:

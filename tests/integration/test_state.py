@@ -1,0 +1,400 @@
+"""The state beside the files: durable, coherent between processes, never half."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from syncd.core.plan import BaseCard
+from syncd.errors import InputOutputError, SchemaVersionError
+from syncd.files.database import Database
+from syncd.files.layout import Layout
+from syncd.files.state import VERSIONS_MAX, Binding, StateFile
+from syncd.ports import Cursor, Journal, StagedFile
+
+CURSOR = Cursor("here", 7)
+
+
+@pytest.fixture
+def layout(tmp_path: Path) -> Layout:
+    return Layout(tmp_path)
+
+
+@pytest.fixture
+def state(layout: Layout) -> Iterator[StateFile]:
+    opened = StateFile(layout)
+    yield opened
+    opened.close()
+
+
+def card(id: str, version: int = 1, title: str = "Title") -> BaseCard:
+    fields = {"title": title, "body": None, "priority": 3, "dependsOn": ("A", "B"), "acceptance": ()}
+    return BaseCard(id, fields, version, "TASKS.md", "## One")
+
+
+def test_a_base_is_read_as_it_was_written(state: StateFile, layout: Layout) -> None:
+    """Texts, numbers, lists, nothing and places come back from the disk as they were."""
+    assert state.base() == {}
+    state.advance([card("A"), BaseCard("B", {}, 0)], [], CURSOR)
+    again = StateFile(layout)
+    assert again.base() == {"A": card("A"), "B": BaseCard("B", {}, 0)}
+    assert again.cursor() == CURSOR
+    again.close()
+
+
+def test_an_advance_leaves_earlier_views_alone(state: StateFile) -> None:
+    """The base is the same mapping until it advances; whoever reads the former one goes on seeing it."""
+    state.advance([card("A"), card("B")], [], None)
+    before = state.base()
+    assert state.base() is before
+    state.advance([card("A", 2)], ["B", "unknown"], None)
+    assert before == {"A": card("A"), "B": card("B")}
+    assert state.base() == {"A": card("A", 2)}
+
+
+def test_nothing_new_writes_nothing(state: StateFile, layout: Layout) -> None:
+    """Advancing to what is there, clearing no journal, setting a known fact: not one byte is written."""
+    state.advance([card("A")], [], CURSOR)
+    state.set_meta("key", "value")
+    state.remember_version("TASKS.md", "d", b"x")
+    log = Path(f"{layout.state}-wal")
+    before = (state.base(), log.stat().st_size, log.stat().st_mtime_ns)
+    state.advance([card("A")], ["gone"], CURSOR)
+    state.clear_journal()
+    state.set_meta("key", "value")
+    state.remember_version("TASKS.md", "d", b"x")
+    state.decide({})
+    state.drop_decisions([])
+    assert (state.base(), log.stat().st_size, log.stat().st_mtime_ns) == before
+
+
+def test_another_process_is_noticed(state: StateFile, layout: Layout) -> None:
+    """An advance by another connection shows at the next look; its other writes reload nothing."""
+    other = StateFile(layout)
+    state.advance([card("A")], [], None)
+    assert other.base() == {"A": card("A")}
+    seen = state.base()
+    other.set_meta("key", "value")
+    assert state.base() is seen
+    other.advance([card("B")], ["A"], CURSOR)
+    assert state.base() == {"B": card("B")}
+    assert state.cursor() == CURSOR
+    state.advance([card("C")], [], None)
+    assert other.base() == {"B": card("B"), "C": card("C")}
+    other.close()
+
+
+def test_a_journal_comes_back_whole(state: StateFile, layout: Layout) -> None:
+    """The write under way is read back as it was recorded, by another process too, until it is cleared."""
+    journal = Journal(
+        commit_id="c1",
+        staged=(StagedFile("TASKS.md", "/w/.TASKS.md.syncd-1", None, "n"), StagedFile("b.md", "/w/b", "e", "n")),
+        ids={("TASKS.md", "a row"): "T1"},
+        sent={"A": {"title": "t", "dependsOn": ("B",)}},
+        written={"TASKS.md": {"A": {"status": "done", "body": None}}},
+    )
+    assert state.journal() is None
+    state.write_journal(journal)
+    other = StateFile(layout)
+    assert other.journal() == journal
+    other.clear_journal()
+    assert state.journal() is None
+    other.close()
+
+
+def test_versions_are_ranked_by_when_they_were_seen(state: StateFile) -> None:
+    """The newest version seen has rank 0; seen again, an older one is the newest; each file has its own."""
+    for name in ("one", "two", "three"):
+        state.remember_version("TASKS.md", name, name.encode())
+    state.remember_version("other.md", "two", b"elsewhere")
+    assert [state.version_rank("TASKS.md", name) for name in ("one", "two", "three", "four")] == [2, 1, 0, None]
+    state.remember_version("TASKS.md", "one", b"one")
+    assert [state.version_rank("TASKS.md", name) for name in ("one", "two", "three")] == [0, 2, 1]
+    assert state.version_bytes("TASKS.md", "two") == b"two"
+    assert state.version_bytes("TASKS.md", "four") is None
+    assert (state.newest_version("TASKS.md"), state.newest_version("absent.md")) == (b"one", None)
+
+
+def test_only_the_last_versions_are_kept(state: StateFile) -> None:
+    """The fifty-first version of a file drops its first, and no other file's."""
+    state.remember_version("other.md", "d", b"x")
+    for number in range(VERSIONS_MAX + 1):
+        state.remember_version("TASKS.md", str(number), b"%d" % number)
+    assert state.version_rank("TASKS.md", "0") is None
+    assert state.version_rank("TASKS.md", "1") == VERSIONS_MAX - 1
+    assert state.version_rank("other.md", "d") == 0
+
+
+def test_decisions_and_facts(state: StateFile) -> None:
+    """Decisions about holds and small facts are kept until they are dropped."""
+    state.decide({"f1": "accept", "f2": "reject"})
+    state.decide({"f1": "reject"})
+    assert state.decisions() == {"f1": "reject", "f2": "reject"}
+    state.drop_decisions(["f1", "absent"])
+    assert state.decisions() == {"f2": "reject"}
+    state.set_meta("key", "value")
+    assert state.meta("key") == "value"
+    state.set_meta("key", None)
+    assert state.meta("key") is None
+
+
+def test_case_46_what_the_base_belongs_to_is_recorded(state: StateFile) -> None:
+    """Project, epoch and parser of the base are recorded; forgetting the base forgets them, not the versions."""
+    assert state.binding() is None
+    state.bind(Binding("shop", "epoch", "1"))
+    assert state.binding() == Binding("shop", "epoch", "1")
+    state.advance([card("A")], [], CURSOR)
+    state.remember_version("TASKS.md", "d", b"x")
+    state.decide({"f": "accept"})
+    state.forget_base()
+    assert (state.base(), state.cursor(), state.binding(), state.decisions()) == ({}, None, None, {})
+    assert state.version_rank("TASKS.md", "d") == 0
+
+
+def test_only_its_user_may_read_it(state: StateFile, layout: Layout) -> None:
+    """The database and what belongs to it have mode 0600."""
+    state.advance([card("A")], [], None)
+    for path in layout.dot.glob("state.db*"):
+        assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_threads_share_it(state: StateFile) -> None:
+    """Advances and looks from many threads neither fail nor lose a card."""
+
+    def work(name: int) -> None:
+        for number in range(20):
+            state.advance([card(f"{name}-{number}")], [], None)
+            assert f"{name}-{number}" in state.base()
+
+    threads = [threading.Thread(target=work, args=(name,)) for name in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(state.base()) == 80
+
+
+# --- this working copy -----------------------------------------------------------------------------
+
+
+def test_case_37_a_copied_state_begins_without_a_base(tmp_path: Path) -> None:
+    """A copy of .syncd gets a replica id of its own and no base, cursor or journal; the original keeps them."""
+    first = tmp_path / "first"
+    first.mkdir()
+    state = StateFile(Layout(first))
+    state.advance([card("A")], [], CURSOR)
+    state.write_journal(Journal("c", (), {}, {}, {}))
+    replica = state.replica
+    state.close()
+    shutil.copytree(first, tmp_path / "second")
+
+    look = StateFile(Layout(tmp_path / "second"), is_read_only=True)
+    assert (look.replica, look.base(), look.journal()) == ("local", {}, None)
+    look.close()
+    copy = StateFile(Layout(tmp_path / "second"))
+    assert (copy.base(), copy.cursor(), copy.journal()) == ({}, None, None)
+    assert copy.replica not in (replica, "local")
+    copied = copy.replica
+    copy.close()
+
+    for folder, expected in ((first, (replica, {"A": card("A")})), (tmp_path / "second", (copied, {}))):
+        again = StateFile(Layout(folder))
+        assert (again.replica, again.base()) == expected
+        again.close()
+
+
+def test_a_moved_workspace_keeps_its_base(tmp_path: Path) -> None:
+    """A folder that was renamed is the same working copy."""
+    first = tmp_path / "first"
+    first.mkdir()
+    state = StateFile(Layout(first))
+    state.advance([card("A")], [], None)
+    replica = state.replica
+    state.close()
+    moved = StateFile(Layout(first.rename(tmp_path / "second")))
+    assert (moved.replica, moved.base()) == (replica, {"A": card("A")})
+    moved.close()
+
+
+# --- looking only ----------------------------------------------------------------------------------
+
+
+def test_looking_at_nothing_makes_nothing(tmp_path: Path) -> None:
+    """Opened for reading only, a workspace without a state shows an empty one, and stays without."""
+    look = StateFile(Layout(tmp_path), is_read_only=True)
+    assert (look.base(), look.replica, look.journal(), look.was_lost) == ({}, "local", None, None)
+    with pytest.raises(InputOutputError):
+        look.set_meta("key", "value")
+    look.close()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_looking_sees_what_is_there(state: StateFile, layout: Layout) -> None:
+    """A look beside a running daemon sees what it wrote last, and cannot write."""
+    look = StateFile(layout, is_read_only=True)
+    state.advance([card("A")], [], None)
+    assert look.base() == {"A": card("A")}
+    assert look.replica == state.replica
+    with pytest.raises(InputOutputError):
+        look.advance([card("B")], [], None)
+    look.close()
+
+
+# --- damage ----------------------------------------------------------------------------------------
+
+
+def damaged_whole(path: Path) -> None:
+    path.write_bytes(b"no database at all" * 100)
+
+
+def damaged_page(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    for start in range(4096, len(data), 4096):
+        data[start : start + 512] = os.urandom(512)
+    path.write_bytes(data)
+
+
+def damaged_row(path: Path) -> None:
+    with sqlite3.connect(path) as connection:
+        connection.execute("update base set fields = x'7b'")
+    connection.close()
+
+
+@pytest.mark.parametrize("damage", [damaged_whole, damaged_page, damaged_row])
+def test_case_45_a_damaged_state_is_put_aside(layout: Layout, damage: Callable[[Path], None]) -> None:
+    """A torn file is kept under another name and an empty state begun, which says so until it is acknowledged."""
+    state = StateFile(layout)
+    state.advance([card(f"A{number}") for number in range(200)], [], CURSOR)
+    state.close()
+    damage(layout.state)
+    torn = layout.state.read_bytes()
+    with pytest.raises(InputOutputError, match="is damaged"), closing(StateFile(layout, is_read_only=True)) as look:
+        look.base()
+    assert layout.state.read_bytes() == torn
+
+    fresh = StateFile(layout)
+    assert (fresh.base(), fresh.cursor(), fresh.was_lost) == ({}, None, "state.db.broken-1")
+    assert (layout.dot / "state.db.broken-1").read_bytes() == torn
+    fresh.close()
+    again = StateFile(layout)
+    assert again.was_lost == "state.db.broken-1"
+    again.acknowledge_loss()
+    assert again.was_lost is None
+    again.close()
+
+
+def test_a_newer_state_is_refused(state: StateFile, layout: Layout) -> None:
+    """A state that a newer syncd made is left alone, with the way out: exit code 78."""
+    state.close()
+    with sqlite3.connect(layout.state) as connection:
+        connection.execute("pragma user_version=99")
+    connection.close()
+    for is_read_only in (False, True):
+        with pytest.raises(SchemaVersionError, match="schema version 99") as caught:
+            StateFile(layout, is_read_only=is_read_only)
+        assert caught.value.hint is not None
+        assert caught.value.exit_code == 78
+
+
+def test_what_must_survive_a_power_cut_is_synced(
+    state: StateFile, layout: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Base, journal and decisions are committed with fsync; a cursor alone and file versions without."""
+    levels: list[int] = []
+    writing = Database.writing
+
+    @contextmanager
+    def observed(self: Database, *, is_durable: bool = True) -> Iterator[sqlite3.Connection]:
+        with writing(self, is_durable=is_durable) as connection:
+            levels.append(connection.execute("pragma synchronous").fetchone()[0])
+            yield connection
+
+    monkeypatch.setattr(Database, "writing", observed)
+    full, normal = 2, 1
+    for act, level in (
+        (lambda: state.advance([card("A")], [], None), full),
+        (lambda: state.advance([], [], CURSOR), normal),
+        (lambda: state.advance([], ["A"], None), full),
+        (lambda: state.remember_version("TASKS.md", "d", b"x"), normal),
+        (lambda: state.write_journal(Journal("c", (), {}, {}, {})), full),
+        (state.clear_journal, full),
+        (lambda: state.decide({"f": "accept"}), full),
+        (lambda: state.drop_decisions(["f"]), full),
+        (lambda: state.set_meta("key", "value"), full),
+    ):
+        levels.clear()
+        act()
+        assert levels == [level]
+
+
+ADVANCE = """
+import sys
+from pathlib import Path
+from syncd.core.plan import BaseCard
+from syncd.files.layout import Layout
+from syncd.files.state import StateFile
+from syncd.ports import Cursor
+state = StateFile(Layout(Path(sys.argv[1])))
+number = 0
+while True:
+    number += 1
+    cards = [BaseCard(f"A{each}", {"title": f"{number}"}, number) for each in range(300)]
+    state.advance(cards, [], Cursor("here", number))
+    print(number, flush=True)
+"""
+
+
+def test_case_43_killed_in_the_middle_of_an_advance(layout: Layout) -> None:
+    """Killed at any moment, the base is wholly at one advance, at least the last that was reported done."""
+    StateFile(layout).close()
+    chance = random.Random(43)
+    for _ in range(6):
+        with subprocess.Popen(
+            [sys.executable, "-c", ADVANCE, str(layout.root)], stdout=subprocess.PIPE, text=True
+        ) as process:
+            assert process.stdout is not None
+            done = [int(process.stdout.readline()) for _ in range(chance.randint(1, 3))][-1]
+            end = time.monotonic() + chance.random() * 0.02
+            while time.monotonic() < end:
+                pass
+            process.send_signal(signal.SIGKILL)
+        state = StateFile(layout)
+        base, cursor = state.base(), state.cursor()
+        assert state.was_lost is None
+        assert cursor is not None
+        assert cursor.xmin >= done
+        assert {each.version for each in base.values()} == {cursor.xmin}
+        assert len(base) == 300
+        state.close()
+
+
+def test_ten_thousand_cards(state: StateFile) -> None:
+    """With 10,000 cards an advance of one costs no more than its write, and a look nothing."""
+    state.advance([card(f"A{number}") for number in range(10_000)], [], CURSOR)
+    assert len(state.base()) == 10_000
+
+    def advance_one(version: int) -> None:
+        state.advance([card("A7", version)], [], None)
+
+    took_s = min(timed(partial(advance_one, version)) for version in range(9, 19))
+    assert took_s < 0.05
+    assert min(timed(state.base) for _ in range(50)) < 0.001
+
+
+def timed(act: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    act()
+    return time.perf_counter() - started
