@@ -58,11 +58,12 @@ class Board:
         return next(iter(plain or fitting), None)
 
     def tail(self, section: Section) -> int:
-        """Return the line behind the last text of a section."""
+        """Return the line behind the last text of a section, in one without text behind its first blank line."""
         end = section.end
         while end - 1 > section.line and self.source.is_blank(end - 1):
             end -= 1
-        return end
+        is_bare = end == section.line + 1 and end < section.end
+        return end + 1 if is_bare else end
 
     def mark_for(self, section: Section, mark: str, marks: Mapping[str, int]) -> str:
         """Return the mark that an item has in a section: none that contradicts it."""

@@ -31,6 +31,7 @@ class Bullet:
     when the value is one.
     """
 
+    source: Source
     key: str
     is_bold: bool
     lead: str
@@ -43,37 +44,39 @@ class Bullet:
         """The column at which the value begins."""
         return len(self.lead)
 
-    def values(self, source: Source) -> tuple[str, ...] | None:
+    def values(self) -> tuple[str, ...] | None:
         """Return the texts of the list below the key, or ``None`` where the value stands beside it."""
-        if not self.entries or source.lines[self.first][self.value_at :].strip():
+        if not self.entries or self.source.lines[self.first][self.value_at :].strip():
             return None
-        return tuple(_ENTRY.sub("", source.lines[line], count=1).strip() for line in self.entries)
+        return tuple(_ENTRY.sub("", self.source.lines[line], count=1).strip() for line in self.entries)
 
-    def text(self, source: Source) -> str:
+    def text(self) -> str:
         """Return the value as text, further lines without their common indentation."""
-        first = source.lines[self.first][self.value_at :].strip()
-        rest = source.lines[self.first + 1 : self.end]
+        first = self.source.lines[self.first][self.value_at :].strip()
+        rest = self.source.lines[self.first + 1 : self.end]
         return "\n".join([first, *undented(rest)]).strip()
 
-    def replaced(self, source: Source, text: str) -> Replacement:
+    def replaced(self, text: str) -> Replacement:
         """Return the replacement that gives the key another text, indented as it was."""
         lines = text.split("\n")
-        line = source.lines[self.first]
-        indent = _indent(source.lines[self.first + 1]) if self.end > self.first + 1 else _indent(line) + "  "
-        ending = source.line_end_near(self.first)
+        line = self.source.lines[self.first]
+        indent = _indent(self.source.lines[self.first + 1]) if self.end > self.first + 1 else _indent(line) + "  "
+        ending = self.source.line_end_near(self.first)
         value = ending.join([lines[0], *(indent + each if each.strip() else "" for each in lines[1:])])
-        at = source.starts[self.first] + self.value_at
+        at = self.source.starts[self.first] + self.value_at
         gap = " " if value and not self.lead.endswith((" ", "\t")) else ""
-        return Replacement(at, source.starts[self.end - 1] + len(source.lines[self.end - 1].rstrip()), gap + value)
+        return Replacement(
+            at, self.source.starts[self.end - 1] + len(self.source.lines[self.end - 1].rstrip()), gap + value
+        )
 
-    def listed(self, source: Source, values: Sequence[str]) -> list[Replacement]:
+    def listed(self, values: Sequence[str]) -> list[Replacement]:
         """Return the replacements that give the list below the key other entries."""
-        first = source.lines[self.entries[0]]
+        first = self.source.lines[self.entries[0]]
         entry = _ENTRY.match(first)
         lead = entry[0] if entry else _indent(first) + "- "
         return [
-            *(source.deletion(line, line + 1) for line in self.entries),
-            source.insertion(self.entries[0], [lead + each.replace("\n", " ") for each in values]),
+            *(self.source.deletion(line, line + 1) for line in self.entries),
+            self.source.insertion(self.entries[0], [lead + each.replace("\n", " ") for each in values]),
         ]
 
 
@@ -84,7 +87,7 @@ def read_bullet(source: Source, item: Block) -> Bullet | None:
         return None
     entries = tuple(each.first for child in item.children if child.kind == "list" for each in child.children)
     key = found["bold"] or found["plain"]
-    return Bullet(key.strip(), found["bold"] is not None, found[0], item.first, item.end, entries)
+    return Bullet(source, key.strip(), found["bold"] is not None, found[0], item.first, item.end, entries)
 
 
 def read_line(source: Source, line: int) -> Bullet | None:
@@ -93,7 +96,7 @@ def read_line(source: Source, line: int) -> Bullet | None:
     if found is None:
         return None
     key = found["bold"] or found["plain"]
-    return Bullet(key.strip(), found["bold"] is not None, found[0], line, line + 1)
+    return Bullet(source, key.strip(), found["bold"] is not None, found[0], line, line + 1)
 
 
 def undented(lines: Sequence[str]) -> list[str]:

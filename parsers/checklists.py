@@ -192,7 +192,7 @@ def _read_entries(reading: Reading, checklist: Checklist) -> None:
 
 def _token(reading: Reading, entry: Entry) -> str | None:
     if bullet := entry.bullets.get("id"):
-        return bullet.text(reading.source).partition("\n")[0].strip("`*") or None
+        return bullet.text().partition("\n")[0].strip("`*") or None
     own = entry.item.find("id")
     return entry.item.value(own) if own else None
 
@@ -210,7 +210,7 @@ def _read_place(reading: Reading, checklist: Checklist, entry: Entry, fields: di
     fields["status"] = state.value
     own = entry.item.find("phase")
     if bullet := entry.bullets.get("phase"):
-        fields["phase"] = bullet.text(reading.source) or None
+        fields["phase"] = bullet.text() or None
     elif own is not None:
         fields["phase"] = entry.item.value(own)
     elif checklist.board is None:
@@ -224,10 +224,10 @@ def _read_fields(
     reading: Reading, checklist: Checklist, position: int, own: str | None, fields: dict[str, Value]
 ) -> None:
     entry = checklist.entries[position]
-    source, item = reading.source, entry.item
+    item = entry.item
     fields["title"] = item.title() or None
     fields["body"] = checklist.body(position)
-    texts = {name: bullet.text(source) for name, bullet in entry.bullets.items()}
+    texts = {name: bullet.text() for name, bullet in entry.bullets.items()}
     token = item.find("dependsOn")
     if "dependsOn" in texts or token is not None:
         text = texts["dependsOn"] if "dependsOn" in texts else item.value(token) if token else ""
@@ -239,7 +239,7 @@ def _read_fields(
     owner = texts["owner"].lstrip("@") if "owner" in texts else item.value(token) if token else ""
     fields[owner_field(fields)] = owner or None
     if bullet := entry.bullets.get("acceptance"):
-        listed = bullet.values(source)
+        listed = bullet.values()
         values = listed if listed is not None else _LIST_GAP.split(texts["acceptance"])
         fields["acceptance"] = tuple(each.strip() for each in values if each.strip())
     for name, text in texts.items():

@@ -42,7 +42,7 @@ _RANK_OF_ZERO: Final = 3
 
 def is_id(text: str) -> bool:
     """Tell whether the text can be a card's id: 1 to 128 characters, no white space, ``|`` or control character."""
-    return _ID.fullmatch(text) is not None
+    return (text.isalnum() and len(text) <= ID_MAX) or _ID.fullmatch(text) is not None
 
 
 def looks_like_id(text: str) -> bool:
@@ -117,7 +117,7 @@ def split_ids(text: str) -> tuple[str, ...]:
         text = text[1:-1]
     if is_empty(text):
         return ()
-    if _PLAIN_ID.fullmatch(text) and ".." not in text:
+    if text.replace("-", "").isalnum() and is_id(text):
         return (text,)
     text = _BREAK.sub(" ", _DECORATION.sub("", _LINK.sub(r"\1", text)))
     text = _TO.sub("..", _REMARK.sub(" ", text))

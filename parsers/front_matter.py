@@ -256,6 +256,8 @@ class SingleCard:
         if entry.style in ("flow", "block"):
             return self._list(entry, as_list(value))
         if name == "priority" and isinstance(value, int):
+            if entry.value is not None and read_priority(entry.text) is None:
+                return None
             value = write_priority(value, [entry.text])
         return [self._scalar(entry, text_of(value))]
 

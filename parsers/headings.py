@@ -55,10 +55,10 @@ def _task_at(reading: Reading, blocks: Sequence[Block], index: int) -> Task | No
         if field is None or field in bullets or (field == "title" and heading.title()):
             field = extra_key(bullet.key)
         bullets.setdefault(field, bullet)
-    token = heading.value(own) if own else bullets["id"].text(reading.source) if "id" in bullets else ""
+    token = heading.value(own) if own else bullets["id"].text() if "id" in bullets else ""
     if not token or is_placeholder(token) or not _KNOWN & bullets.keys():
         return None
-    has_status = "status" in bullets and read_status(bullets["status"].text(reading.source), reading.lexicon).state
+    has_status = "status" in bullets and read_status(bullets["status"].text(), reading.lexicon).state
     if own is not None and own.style == "plain" and token.isdigit() and "id" not in bullets and not has_status:
         return None
     return Task(block.first, block.level, heading, found[-1].end, found[-1].end, bullets)
@@ -115,7 +115,7 @@ def read_sections(reading: Reading, found: Sequence[tuple[Task, str | None]]) ->
 def _read_task(reading: Reading, sections: Sections, position: int, task: Task, heading: str | None) -> None:
     source = reading.source
     own = task.heading.find("id")
-    token = task.heading.value(own) if own else task.bullets["id"].text(source)
+    token = task.heading.value(own) if own else task.bullets["id"].text()
     fields: dict[str, Value] = {}
     weak = NOTHING_WEAK
     if "phase" not in task.bullets:
@@ -127,7 +127,7 @@ def _read_task(reading: Reading, sections: Sections, position: int, task: Task, 
         if name not in ("id", "owner"):
             _read_key(reading, name, bullet, token, fields)
     if "owner" in task.bullets:
-        fields[owner_field(fields)] = _value(task.bullets["owner"].text(source))
+        fields[owner_field(fields)] = _value(task.bullets["owner"].text())
     line = task.heading.line
     text = [line if own is None else line[: own.start] + " " + line[own.end :], *source.lines[task.line + 1 : task.end]]
     reading.drafts.append(
@@ -136,7 +136,7 @@ def _read_task(reading: Reading, sections: Sections, position: int, task: Task, 
 
 
 def _read_key(reading: Reading, name: str, bullet: Bullet, token: str, fields: dict[str, Value]) -> None:
-    text = bullet.text(reading.source)
+    text = bullet.text()
     reader = _READERS.get(name)
     if name == "dependsOn":
         ids = () if text.casefold() in EMPTY_VALUES else split_ids(text)
@@ -144,7 +144,7 @@ def _read_key(reading: Reading, name: str, bullet: Bullet, token: str, fields: d
     elif name == "status":
         _read_status(reading, bullet, text, fields)
     elif name == "acceptance":
-        listed = bullet.values(reading.source)
+        listed = bullet.values()
         values = listed if listed is not None else [] if text in EMPTY_VALUES else _LIST_GAP.split(text)
         fields[name] = tuple(each.strip() for each in values if each.strip())
     elif reader is None:

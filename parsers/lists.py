@@ -14,7 +14,7 @@ from syncd.parsers.boards import Board
 from syncd.parsers.bullets import Bullet, undented
 from syncd.parsers.document import Container
 from syncd.parsers.entries import LEADING_STYLES, Entry, next_lead, spelled_id
-from syncd.parsers.fields import join_list, text_of, write_priority
+from syncd.parsers.fields import join_list, read_priority, text_of, write_priority
 from syncd.parsers.items import CHECKBOX, scan_item
 from syncd.parsers.lexicon import Lexicon
 from syncd.parsers.source import Replacement, Source, patch
@@ -24,7 +24,6 @@ from syncd.parsers.words import MARK_STATES, PRIORITY_SIGNS
 from syncd.schemas.card import STATUS_WORD, Fields, Status, Value
 
 _DEFAULTS: Final = {"id": "plain", "dependsOn": "(depends: ", "priority": "!", "owner": "@"}
-_KEYS: Final = {"id": "ID", "dependsOn": "Depends", "priority": "Priority", "owner": "Owner"}
 _RANK_OF_ZERO: Final = 3
 
 
@@ -54,7 +53,7 @@ class Checklist:
         """Return the text below an item, without the indentation that its lines share."""
         entry = self.entries[position]
         if bullet := entry.bullets.get("body"):
-            return bullet.text(self.source) or None
+            return bullet.text() or None
         lines = [line for first, end in entry.body for line in self.source.lines[first:end]]
         return "\n".join(undented(lines)).strip() or None
 
@@ -115,7 +114,7 @@ class Checklist:
         if name in ("dependsOn", "priority", "owner", "phase"):
             return self._part(entry, name, value)
         bullet = entry.bullets.get(name)
-        return None if bullet is None else [bullet.replaced(self.source, text_of(value))]
+        return None if bullet is None else [bullet.replaced(text_of(value))]
 
     def _mark(self, entry: Entry, state: Status | None) -> list[Replacement] | None:
         if state is None:
@@ -145,10 +144,10 @@ class Checklist:
     def _part(self, entry: Entry, name: str, value: Value) -> list[Replacement] | None:
         """Write a field that is a token of the line or a bullet below it."""
         if bullet := entry.bullets.get(name):
-            text = self._text(name, value, bullet.text(self.source), "bullet")
+            text = self._text(name, value, bullet.text(), "bullet")
             if text is None:
                 return None
-            return [bullet.replaced(self.source, text) if text else self.source.deletion(bullet.first, bullet.end)]
+            return [bullet.replaced(text) if text else self.source.deletion(bullet.first, bullet.end)]
         base = self.source.starts[entry.first]
         token = entry.item.find(name)
         if token is None:
@@ -203,7 +202,13 @@ class Checklist:
         if style == "rank":
             number = _RANK_OF_ZERO - value
             return f"P{number}" if 0 <= number <= 4 else None
-        return str(value) if style == "!" else write_priority(value, [current])
+        if style == "!":
+            return str(value)
+        if read_priority(current) is None:
+            return None
+        entries = (entry for peer in self._peers() for entry in peer.entries if name in entry.bullets)
+        others = (entry.bullets[name].text() for entry in entries)
+        return write_priority(value, [current, *others])
 
     def _new_bullet(self, entry: Entry, model: Bullet, text: str) -> Replacement:
         nearest = next(iter(entry.bullets.values()), None)
@@ -217,14 +222,14 @@ class Checklist:
         bullet = entry.bullets.get("acceptance")
         if bullet is None:
             return None
-        if bullet.values(self.source) is not None:
-            return bullet.listed(self.source, values) if values else None
-        return [bullet.replaced(self.source, "; ".join(values))]
+        if bullet.values() is not None:
+            return bullet.listed(values) if values else None
+        return [bullet.replaced("; ".join(values))]
 
     def _body(self, position: int, text: str) -> list[Replacement] | None:
         entry = self.entries[position]
         if bullet := entry.bullets.get("body"):
-            return [bullet.replaced(self.source, text)]
+            return [bullet.replaced(text)]
         new = self._indented(entry, text)
         if not entry.body:
             # Right below a bullet the text would be taken for more of its value.

@@ -168,7 +168,7 @@ class _Plan:
             lines = _LINE_END.split(patch(source.slice(first, end), inside, source.starts[first]))
             if not lines[-1]:
                 lines.pop()
-            moved += [source.insertion(target, lines), source.deletion(first, end)]
+            moved += [source.insertion(target, _spaced(self.document, target, lines)), source.deletion(first, end)]
         return [*(each for _, each in self.changed), *moved]
 
 
@@ -257,7 +257,9 @@ def _equal(name: str, value: Value, card: FileCard) -> bool:
     if name in ("claimOwner", OWNER_TEXT) and name not in card.fields:
         # The other name of the same place, under which the new state has it.
         return True
-    return name in card.fields and card.fields[name] == (value or 0 if name == "priority" else value)
+    if name == "priority":
+        value = value or 0
+    return name in card.fields and card.fields[name] == (None if value == () else value)
 
 
 def _place_under(document: Document, home: Container, position: int, phase: Value) -> int | None:
@@ -302,10 +304,15 @@ def _insertions(document: Document, inserts: Sequence[InsertCard]) -> list[Repla
         if line is None or lines is None:
             homeless.append(insert)
         else:
-            result.append(document.text.insertion(line, lines))
+            result.append(document.text.insertion(line, _spaced(document, line, lines)))
     if homeless:
         result.append(_new_table(document, homeless))
     return result
+
+
+def _spaced(document: Document, line: int, lines: list[str]) -> list[str]:
+    """Return lines with a blank one behind them where a heading follows at once."""
+    return [*lines, ""] if any(heading.line == line for heading in document.headings) else lines
 
 
 def _new_table(document: Document, inserts: Sequence[InsertCard]) -> Replacement:

@@ -6,17 +6,21 @@ May import ``syncd.schemas``.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
 from syncd.parsers.cells import cell_spans, display_width, padded, separators_of
 from syncd.parsers.document import Container
 from syncd.parsers.fields import (
+    decode,
     encode,
     is_empty,
     join_list,
+    read_priority,
     split_ids,
     text_of,
     undecorated,
@@ -36,7 +40,7 @@ from syncd.parsers.statuses import (
 from syncd.parsers.values import OWNERS, as_list, is_struck, owner_value, state_of
 from syncd.schemas.card import STATUS_WORD, Fields, Status, Value
 
-_NEAR_ROWS: Final = 200
+_NEAR_ROWS: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +84,7 @@ class Table:
         self.rows: list[int] = []
         self.status_texts: Counter[str] = Counter()
         self.phases: set[Value] = set()
+        self._near: dict[tuple[int, int], list[str]] = {}
 
     # -- reading ------------------------------------------------------------------------------------------
 
@@ -98,9 +103,14 @@ class Table:
 
     def near(self, column: Column, line: int) -> list[str]:
         """Return the column's texts in the rows around a line, the nearest first."""
-        rows = [row for row in self.rows if abs(row - line) <= _NEAR_ROWS and row != line]
-        rows.sort(key=lambda row: abs(row - line))
-        return [text for row in rows if (text := self.cell(row, column)) is not None]
+        known = self._near.get((column.index, line))
+        if known is None:
+            at = bisect_left(self.rows, line)
+            rows = [row for row in self.rows[max(0, at - _NEAR_ROWS) : at + _NEAR_ROWS] if row != line]
+            rows.sort(key=lambda row: abs(row - line))
+            known = [text for row in rows if (text := self.cell(row, column)) is not None]
+            self._near[column.index, line] = known
+        return known
 
     # -- writing ------------------------------------------------------------------------------------------
 
@@ -154,19 +164,22 @@ class Table:
             return write_status(state, word, current, {}, self.lexicon)
         if "status" not in changes:
             return None if word is not None else default_text(state, current, self.habits())
-        for habits in (self.status_texts, self.habits()):
-            text = write_status(state, None, current, habits, self.lexicon)
-            if text in habits:
-                return text
-        return text
+        text = write_status(state, None, current, self.status_texts, self.lexicon)
+        return text if text in self.status_texts else write_status(state, None, current, self.habits(), self.lexicon)
 
     def habits(self) -> Counter[str]:
-        """Return how often each status text stands in the tables of the file."""
+        """Return how often each status text stands in the tables of the file that write states as this one does."""
         counts: Counter[str] = Counter()
         for peer in self.peers:
-            if isinstance(peer, Table) and peer.emoji_field is None:
+            if isinstance(peer, Table) and peer.emoji_field is None and peer.has_marks == self.has_marks:
                 counts.update(peer.status_texts)
         return counts
+
+    @cached_property
+    def has_marks(self) -> bool:
+        """Whether states are mostly written as checkbox marks in the cells."""
+        marked = sum(count for text, count in self.status_texts.items() if read_status(text, self.lexicon).mark)
+        return marked * 2 > self.status_texts.total()
 
     def _emoji(
         self, position: int, spans: Sequence[tuple[int, int]], changes: Mapping[str, Value]
@@ -203,7 +216,7 @@ class Table:
         return text
 
     def _priority(self, column: Column, value: Value, current: str, position: int) -> str | None:
-        if not isinstance(value, int):
+        if not isinstance(value, int) or read_priority(decode(current)) is None:
             return None
         near = self.near(column, position)
         if value == 0 and not any(text == "0" for text in near) and any(is_empty(text) for text in near):

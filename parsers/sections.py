@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from syncd.parsers.bullets import Bullet
 from syncd.parsers.document import Container
-from syncd.parsers.fields import join_list, split_ids, text_of, write_priority
+from syncd.parsers.fields import join_list, read_priority, split_ids, text_of, write_priority
 from syncd.parsers.items import ItemLine
 from syncd.parsers.lexicon import Lexicon
 from syncd.parsers.source import Replacement, Source
@@ -94,10 +94,10 @@ class Sections:
             return self._body(position, text_of(value))
         if bullet is None:
             return None
-        if name == "acceptance" and bullet.values(self.source) is not None:
-            return bullet.listed(self.source, as_list(value)) if value else None
-        text = self._text(name, value, bullet.text(self.source))
-        return None if text is None else [bullet.replaced(self.source, text)]
+        if name == "acceptance" and bullet.values() is not None:
+            return bullet.listed(as_list(value)) if value else None
+        text = self._text(name, value, bullet.text())
+        return None if text is None else [bullet.replaced(text)]
 
     def _title(self, task: Task, title: str) -> list[Replacement] | None:
         if not title or "\n" in title:
@@ -129,11 +129,11 @@ class Sections:
         bullet = self.tasks[position].bullets.get("status")
         if bullet is None:
             return None
-        current = read_status(bullet.text(self.source), self.lexicon)
+        current = read_status(bullet.text(), self.lexicon)
         if current.state is None and not current.is_empty:
             return None
         text = self._status_text(current, changes)
-        return None if text is None else bullet.replaced(self.source, text)
+        return None if text is None else bullet.replaced(text)
 
     def _status_text(self, current: Spelling, changes: Fields) -> str | None:
         word = changes.get(STATUS_WORD)
@@ -150,7 +150,8 @@ class Sections:
     def _text(self, name: str, value: Value, current: str) -> str | None:
         others = self._texts(name)
         if name == "priority":
-            if not isinstance(value, int):
+            is_read = current.casefold() in EMPTY_VALUES or read_priority(current) is not None
+            if not isinstance(value, int) or not is_read:
                 return None
             return write_priority(value, [current, *others])
         if value in (None, ()):
@@ -171,7 +172,7 @@ class Sections:
         return "[]" if any(text.startswith("[") for text in others) else ""
 
     def _texts(self, name: str) -> list[str]:
-        return [task.bullets[name].text(self.source) for task in self._all() if name in task.bullets]
+        return [task.bullets[name].text() for task in self._all() if name in task.bullets]
 
     def _all(self) -> Iterator[Task]:
         yield from self.tasks

@@ -133,11 +133,12 @@ def write_status(
 
 def default_text(state: Status, current: Spelling, near: Iterable[str]) -> str:
     """Return the text that says a state by its default word, in the dress of the texts around it."""
-    if current.word is None and (current.mark or current.emoji):
+    if current.mark or (current.word is None and current.emoji):
         return _dressed("", state, current)
     models = [each for each in (current.word, *near) if each]
     word = DEFAULT_WORDS[state]
-    gap = next((sign for model in models for sign in "_ -" if sign in model.strip()), "-")
+    own = " " if models and like("a", models[0]) == "A" else "-"
+    gap = next((sign for model in models for sign in "_ -" if sign in model.strip()), own)
     return _dressed(like(word.replace("-", gap), models[0]) if models else word, state, current)
 
 

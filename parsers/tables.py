@@ -33,7 +33,7 @@ from syncd.parsers.words import SUMMARY_IDS, UNSURE_ID_HEADERS, fold, fold_heade
 from syncd.schemas.card import EXTRA, STATUS_WORD, Status, Value
 
 _SAMPLE_ROWS: Final = 50
-_SIMPLE_ID: Final = re.compile(r"(?=.*\d)[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
+_SIMPLE_ID: Final = re.compile(r"[A-Za-z]+[0-9_.-]*[0-9]")
 _LIST_GAP: Final = re.compile(r"[;\n]")
 _RULE: Final = re.compile(r":?-+:?")
 
@@ -308,7 +308,7 @@ class _RowReader:
 
 def _read_title(raw: str) -> Value:
     text = raw.strip()
-    return value_of(text[2:-2] if is_struck(text) else text)
+    return value_of(text[2:-2] if text[:2] == "~~" and is_struck(text) else text)
 
 
 def _read_priority(raw: str) -> Value:

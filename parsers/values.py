@@ -22,7 +22,10 @@ def is_struck(text: str) -> bool:
 
 def value_of(text: str) -> Value:
     """Return a cell's text as a value."""
-    return None if is_empty(text.strip()) else decode(text).strip() or None
+    text = text.strip()
+    if is_empty(text):
+        return None
+    return decode(text).strip() or None if "\\" in text or "<" in text else text
 
 
 def state_of(value: Value) -> Status | None:

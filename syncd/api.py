@@ -401,4 +401,3 @@ class Backlog:
     @property
     def _write(self) -> Store:
         return self._wiring.store()
-

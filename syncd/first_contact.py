@@ -112,9 +112,7 @@ def init(
     config = replace(config, store=StoreRecord(choice.kind, choice.address))
     users = _project_users(Wiring(layout, environ=environ, mode=mode, actor=None, face="cli", config=config))
     name = _project(layout, config, users, project, already=layout.config.exists())
-    wiring = Wiring(
-        layout, environ=environ, mode=mode, actor=None, face="cli", config=replace(config, project=name)
-    )
+    wiring = Wiring(layout, environ=environ, mode=mode, actor=None, face="cli", config=replace(config, project=name))
     try:
         plan, cards, note = _first_sync(wiring)
     except SyncdError:
@@ -208,7 +206,11 @@ def _look(wiring: Wiring, path: str) -> InitFile:
     if not document.cards:
         notes.append("Nothing in it looks like a task; it is left as it is.")
     return InitFile(
-        path, True, tuple(dialect for dialect, _ in dialects.most_common()), len(document.cards), document.problems,
+        path,
+        True,
+        tuple(dialect for dialect, _ in dialects.most_common()),
+        len(document.cards),
+        document.problems,
         tuple(notes),
     )
 
@@ -217,4 +219,3 @@ def _inside(path: str, option: str) -> str:
     if Path(path).is_absolute() or ".." in Path(path).parts:
         raise BadValue(f"{option} {path} leaves the workspace", hint="Give a path below the workspace's folder.")
     return Path(path).as_posix()
-

@@ -213,9 +213,7 @@ class Store(SyncStore, Protocol):
     def update(self, id: str, fields: Fields, *, if_version: int | None = None) -> Card:
         """Set synced fields.  Raises BadValue, StaleVersion, CycleRefused."""
 
-    def claim(
-        self, owner: str, ttl_s: int | None, *, id: str | None = None, count: int = 1
-    ) -> Sequence[Card]:
+    def claim(self, owner: str, ttl_s: int | None, *, id: str | None = None, count: int = 1) -> Sequence[Card]:
         """Lease up to ``count`` of the best claimable cards in one statement; nothing to claim gives none.
 
         Raises: Paused.  Holds: I13.

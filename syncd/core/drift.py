@@ -48,7 +48,8 @@ def drift(
     """Return what differs between the files and the store.
 
     Args:
-        plan: what ``reconcile`` says of these three, before the guards take anything out.
+        plan: what ``reconcile`` says of these three, before the guards take anything out
+            (``Guarded.planned``).
         holds: what the guards keep back.
 
     Returns:

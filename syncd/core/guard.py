@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from syncd.core.parts import join, split
-from syncd.core.plan import Change, ChangeKind, Hold, Plan, RemoteCard, without
+from syncd.core.plan import Change, ChangeKind, Hold, Plan, RemoteCard
 from syncd.core.reversal import offered, undone
 from syncd.core.settling import settle
 from syncd.core.sight import ACCEPT, REJECT, Guarded, Sight, Thresholds
@@ -40,7 +40,14 @@ def guard(plan: Plan, sight: Sight, thresholds: Thresholds, decisions: Mapping[s
     desk.open, desk.decided = join(desk.open, desk.decided), Plan()
     desk.judge(list(cycles(desk.open, sight, thresholds)))
     result = _in_order(join(desk.open, desk.decided), plan, sight.remote)
-    return Guarded(result, tuple(desk.holds), waits, tuple(desk.rejected), tuple(desk.accepted))
+    return Guarded(
+        plan=result,
+        holds=tuple(desk.holds),
+        waits=waits,
+        rejected=tuple(desk.rejected),
+        accepted=tuple(desk.accepted),
+        planned=plan,
+    )
 
 
 @dataclass(slots=True)
@@ -89,8 +96,7 @@ class _Desk:
         """Keep the parts back; what goes on meanwhile takes their place."""
         _, holds = self._take(trips)
         rows = tuple(change for trip in trips for change in trip.meanwhile)
-        paths = frozenset(trip.path for trip in trips if trip.path is not None)
-        self.open = without(join(self.open, Plan(to_file=rows)), paths=paths)
+        self.open = join(self.open, Plan(to_file=rows))
         self.holds += holds
 
 

@@ -24,6 +24,12 @@ class Part:
     to_file: bool = True
 
 
+def parts_of_file(plan: Plan, path: str) -> list[Part]:
+    """Return everything that a plan does with the cards of a file."""
+    ids = dict.fromkeys(each.id for each in (*plan.to_store, *plan.to_file) if each.path == path)
+    return [Part(id) for id in ids]
+
+
 def split(plan: Plan, parts: Iterable[Part]) -> tuple[Plan, Plan]:
     """Return what the plan does with these parts, and the rest of it.
 

@@ -8,7 +8,7 @@ cards whose base may advance with nothing to write.  May import ``syncd.schemas`
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from syncd.core.values import CLAIM_OWNER, STATUS, is_empty, is_same
@@ -243,19 +243,3 @@ def _keep_owner(fields: dict[FieldName, Value], held: Fields, local: LocalCard, 
             fields[OWNER_TEXT] = held[OWNER_TEXT]
     elif not is_empty(OWNER_TEXT, text) and text == held.get(CLAIM_OWNER) != remote.fields.get(OWNER_TEXT):
         fields[CLAIM_OWNER] = text
-
-
-def without(plan: Plan, *, ids: frozenset[str] = frozenset(), paths: frozenset[str] = frozenset()) -> Plan:
-    """Return the plan less everything about these cards and every change in these files."""
-
-    def stays(change: Change) -> bool:
-        return change.id not in ids and (change.path is None or change.path not in paths)
-
-    return replace(
-        plan,
-        to_store=tuple(filter(stays, plan.to_store)),
-        to_file=tuple(filter(stays, plan.to_file)),
-        conflicts=tuple(each for each in plan.conflicts if each.id not in ids),
-        agreed=tuple(each for each in plan.agreed if each not in ids),
-        forgotten=tuple(each for each in plan.forgotten if each not in ids),
-    )

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from syncd.core.parts import Part, join, split
-from syncd.core.plan import Change, ChangeKind, FieldName, Plan, Presence, Wait, without
+from syncd.core.parts import Part, join, parts_of_file, split
+from syncd.core.plan import Change, ChangeKind, FieldName, Plan, Presence, Wait
 from syncd.core.reconcile import render
 from syncd.core.sight import FileSight, Sight, Thresholds
 from syncd.core.values import is_empty
@@ -65,7 +65,7 @@ def _unsettled(
     text_ms = thresholds.settle_ms - file.changed_ms_ago
     rows_ms = thresholds.settle_deletions_ms - file.changed_ms_ago
     if file.is_truncation and text_ms > 0:
-        rest = without(plan, ids=frozenset(gone), paths=frozenset({file.path}))
+        _, rest = split(plan, [*parts_of_file(plan, file.path), *(Part(id) for id in gone)])
         return rest, Wait(file.path, f"{file.path} looks like the beginning of a write", text_ms)
     parts = [Part(id) for id in gone] if rows_ms > 0 else []
     wait_ms = rows_ms if parts else text_ms

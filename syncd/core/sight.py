@@ -108,6 +108,7 @@ class Guarded:
 
     ``plan`` may be carried out.  ``holds`` wait for a person, ``waits`` for time.  ``accepted`` and
     ``rejected`` were decided: the plan carries the decisions out, and once it is done they can be forgotten.
+    ``planned`` is the whole plan that was judged: what the drift report reads.
     """
 
     plan: Plan
@@ -115,3 +116,4 @@ class Guarded:
     waits: tuple[Wait, ...] = ()
     rejected: tuple[Hold, ...] = ()
     accepted: tuple[Hold, ...] = ()
+    planned: Plan = field(default_factory=Plan)

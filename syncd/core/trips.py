@@ -16,7 +16,7 @@ import msgspec
 
 from syncd.core.card_merge import take_back
 from syncd.core.graph import find_knots, would_close
-from syncd.core.parts import Part
+from syncd.core.parts import Part, parts_of_file
 from syncd.core.plan import Change, ChangeKind, FieldName, Hold, Plan, Presence
 from syncd.core.settling import vanished
 from syncd.core.sight import STORE, FileSight, OwnWrite, Side, Sight, Thresholds
@@ -40,7 +40,7 @@ class Trip:
         hold: what a person is told; ``None`` when there is nothing to ask.
         parts: what leaves the plan.
         meanwhile: the rows that are written instead while it is held.
-        path: a file that is not written while this is held.
+        path: the file, when it is held as a whole.
         may_pass: False when accepting cannot help.
     """
 
@@ -101,7 +101,7 @@ def markers(plan: Plan, sight: Sight, _: Thresholds) -> Iterator[Trip]:
         rows = {id: card.fields for id, card in sight.local.items() if card.path == file.path}
         reason = f"{file.path} has a merge marker in line {file.marker_line}"
         hold = make_hold("markers", file.path, reason, rows, path=file.path)
-        yield Trip(hold, _parts_of_file(plan, sight, file.path), path=file.path)
+        yield Trip(hold, tuple(parts_of_file(plan, file.path)), path=file.path)
 
 
 def emptied(plan: Plan, sight: Sight, _: Thresholds) -> Iterator[Trip]:
@@ -113,9 +113,8 @@ def emptied(plan: Plan, sight: Sight, _: Thresholds) -> Iterator[Trip]:
             continue
         reason = f"{file.path} had {len(gone)} cards and has none"
         hold = make_hold(EMPTIED, file.path, reason, sorted(gone), path=file.path)
-        parts = {part.id: part for part in _parts_of_file(plan, sight, file.path)}
-        parts.update((id, Part(id)) for id in gone)
-        yield Trip(hold, tuple(parts.values()), path=file.path)
+        parts = (*parts_of_file(plan, file.path), *(Part(id) for id in gone))
+        yield Trip(hold, parts, path=file.path)
 
 
 def time_travel(plan: Plan, sight: Sight, thresholds: Thresholds) -> Iterator[Trip]:
@@ -258,13 +257,6 @@ GUARDS: tuple[Guard, ...] = (
     ping_pong,
 )
 """In the order in which they look; what one holds, the next does not see."""
-
-
-def _parts_of_file(plan: Plan, sight: Sight, path: str) -> tuple[Part, ...]:
-    """Return everything that a plan does with the cards of a file."""
-    ids = dict.fromkeys(each.id for each in (*plan.to_store, *plan.to_file) if each.path == path)
-    agreed = (id for id in plan.agreed if id in sight.local and sight.local[id].path == path)
-    return tuple(Part(id) for id in dict.fromkeys((*ids, *agreed)))
 
 
 def _by_path(changes: tuple[Change, ...]) -> dict[str, list[Change]]:

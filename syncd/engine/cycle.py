@@ -9,6 +9,7 @@ May import ``syncd.core``, ``syncd.parsers``, ``syncd.schemas``, ``syncd.ports``
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable, Mapping, Sequence, Set
 from contextlib import AbstractContextManager
@@ -16,11 +17,12 @@ from dataclasses import dataclass, field, replace
 
 from syncd.core.drift import DriftEntry, drift
 from syncd.core.guard import guard
-from syncd.core.plan import BaseCard, ChangeKind, Conflict, Policy, Presence, Wait, advance
+from syncd.core.plan import ChangeKind, Conflict, Policy, Presence, Wait
 from syncd.core.reconcile import reconcile
 from syncd.core.sight import STORE, Guarded, Thresholds
 from syncd.engine import draft as drafting
 from syncd.engine import edits, late_writes, recovery
+from syncd.engine.base import Outcome, move_base, outcome_of
 from syncd.engine.draft import Draft, closed_by
 from syncd.engine.naming import Names
 from syncd.engine.observe import LocalView, Observer
@@ -30,8 +32,8 @@ from syncd.engine.remote import RemoteView
 from syncd.engine.report import CycleReport
 from syncd.engine.sighting import Sighting
 from syncd.parsers.document import ParseOptions
-from syncd.ports import Batch, BatchResult, Journal, State, SyncStore, TaskFiles
-from syncd.schemas.card import STATUS_WORD, Fields, Status
+from syncd.ports import Batch, BatchResult, Journal, LateWrite, State, SyncStore, TaskFiles
+from syncd.schemas.card import STATUS_WORD, Status
 
 PASSES_MAX = 6
 """Passes of one cycle: a version that moved, or an edit that came in between, is planned again at once."""
@@ -119,14 +121,15 @@ class Cycle:
         self._must_read_all |= full
         if self._last is not None and self._is_quiet(self._last):
             return CycleReport(held=self._last.held, problems=self._last.problems)
+        self._last = None
         with self._lock():
             done = CycleReport()
             for _ in range(PASSES_MAX):
                 report, again = self._pass()
-                done = joined(done, report)
+                done = done.then(report)
                 if not again:
                     break
-            self._last = done
+        self._last = done
         return done
 
     def wake_fully(self) -> None:
@@ -135,6 +138,8 @@ class Cycle:
 
     def preview(self) -> Preview:
         """Look and plan, and write nothing anywhere.  Raises the errors of a store."""
+        # What this look takes note of is still to be acted on.
+        self._last = None
         view = self._observer.look()
         self._load()
         view = view.with_ids(self._names.guess(view, self.remote.cards))
@@ -147,6 +152,8 @@ class Cycle:
     def preview_alone(self) -> Preview:
         """Look at the files against the base, with the store away.  Writes nothing."""
         base = self._state.base()
+        self._last = None
+        self.wake_fully()
         self.remote.suppose(base)
         view = self._observer.look()
         guarded = self._plan(view)
@@ -186,7 +193,7 @@ class Cycle:
         drafting.stage(write, self._files, self._digest)
         batch = self._batch(write, late)
         if not (batch.changes or batch.conflicts or write.staged):
-            self._move_base(view, set(guarded.plan.agreed), set(guarded.plan.forgotten), {}, guarded)
+            self._advance(write, guarded, Outcome(set(guarded.plan.agreed), set(guarded.plan.forgotten)), set())
             self._settle(guarded)
             return self._report(write, guarded, waits), False
         self._must_recover = True
@@ -196,12 +203,14 @@ class Cycle:
         # 6. Replace the files, and look at what came out.
         replaced = self._replace(write)
         # 7. Advance the base, from results.
-        self._advance(write, guarded, batch, result, replaced)
+        self._advance(write, guarded, outcome_of(write.plan, batch, result, replaced), replaced)
         # 8. Clear the journal.
         is_whole = replaced == write.staged.keys()
         if is_whole:
             self._state.clear_journal()
         self._must_recover = False
+        for each in late:
+            self._files.taken_in(each)
         self._settle(guarded)
         return self._report(write, guarded, waits), bool(result.moved or not is_whole or self._differs(batch, result))
 
@@ -244,15 +253,19 @@ class Cycle:
 
     # --- writing ----------------------------------------------------------------------------------
 
-    def _take_in_late_writes(self) -> list[Conflict]:
-        """Bring what was written into displaced files into the files that stand; return what clashed."""
-        conflicts: list[Conflict] = []
+    def _take_in_late_writes(self) -> dict[LateWrite, Sequence[Conflict]]:
+        """Bring what was written into displaced files into the files that stand; return what clashed, to be recorded.
+
+        One that clashed counts as taken in only when the conflict is recorded; until then it comes again.
+        """
+        clashes: dict[LateWrite, Sequence[Conflict]] = {}
         for late in self._files.late_writes():
-            outcome = late_writes.take_in(late, self._files, self._state, self._settings.options, self._digest)
-            if outcome is not None:
-                conflicts.extend(outcome)
+            found = late_writes.take_in(late, self._files, self._state, self._settings.options, self._digest)
+            if found:
+                clashes[late] = found
+            elif found is not None:
                 self._files.taken_in(late)
-        return conflicts
+        return clashes
 
     def _settle(self, guarded: Guarded) -> None:
         """Remember the versions that were taken in and the holds that stand; forget decisions that are done."""
@@ -260,11 +273,12 @@ class Cycle:
         if done := [hold.fingerprint for hold in (*guarded.accepted, *guarded.rejected)]:
             self._state.drop_decisions(done)
 
-    def _batch(self, write: Draft, late: Sequence[Conflict]) -> Batch:
+    def _batch(self, write: Draft, late: Mapping[LateWrite, Sequence[Conflict]]) -> Batch:
+        conflicts = (*write.plan.conflicts, *itertools.chain.from_iterable(late.values()))
         return Batch(
             commit_id=self._new_commit_id(),
             changes=tuple(change for change in write.plan.to_store if not self._refusals.stands(change)),
-            conflicts=tuple(each for each in (*write.plan.conflicts, *late) if each not in self._recorded),
+            conflicts=tuple(each for each in conflicts if each not in self._recorded),
         )
 
     def _journal(self, write: Draft, batch: Batch) -> Journal:
@@ -311,49 +325,11 @@ class Cycle:
                 self._files.report_late(path, outcome.displaced, staged.expected or "")
         return replaced
 
-    def _advance(self, write: Draft, guarded: Guarded, batch: Batch, result: BatchResult, replaced: Set[str]) -> None:
+    def _advance(self, write: Draft, guarded: Guarded, outcome: Outcome, replaced: Set[str]) -> None:
         """Move the base to what the store returned and what the files hold now."""
-        failed = result.moved | result.refused.keys()
-        gone = {each.id for each in batch.changes if each.kind in (ChangeKind.REMOVE, ChangeKind.ARCHIVE)} - failed
-        touched, forgotten = set(guarded.plan.agreed), set(guarded.plan.forgotten) | gone
-        sent = {each.id: each.fields for each in batch.changes if each.id not in failed}
-        for change in write.plan.to_file:
-            if change.path in replaced:
-                (forgotten if change.kind is ChangeKind.REMOVE else touched).add(change.id)
-        touched |= sent.keys()
         view = self._observer.after({path: (write.bytes[path], write.staged[path].new) for path in replaced})
-        self._move_base(view, touched - failed - forgotten, forgotten, sent, guarded)
-
-    def _move_base(
-        self,
-        view: LocalView,
-        touched: Set[str],
-        forgotten: Set[str],
-        sent: Mapping[str, Fields],
-        guarded: Guarded,
-    ) -> None:
-        """Advance the base of these cards.
-
-        What was sent was on both sides when the store took it, even where a trigger changed it at once:
-        so the store's value counts as newer than the file's, and flows.
-        """
-        base, remote = self._state.base(), self.remote.remote
-        agreed: list[BaseCard] = []
-        for id in touched:
-            if id not in view.local or id not in remote:
-                continue
-            known = base.get(id)
-            if id in sent:
-                fields = {**(known.fields if known else {}), **sent[id]}
-                known = BaseCard(id=id, fields=fields, version=remote[id].version)
-            card = advance(known, view.local[id], remote[id], unshown=edits.unshown(view, id, remote[id]))
-            if card != base.get(id):
-                agreed.append(card)
-        gone = [id for id in forgotten if id in base]
         is_rewound = any(hold.id == STORE for hold in guarded.holds)
-        cursor = self._state.cursor() if is_rewound else self.remote.cursor
-        if agreed or gone or self._sighting.must_note(cursor):
-            self._state.advance(agreed, gone, cursor)
+        move_base(self._state, view, self.remote, outcome, is_rewound=is_rewound)
 
     def _differs(self, batch: Batch, result: BatchResult) -> bool:
         """Return whether the store made something else of what it was sent."""
@@ -383,23 +359,11 @@ class Cycle:
         )
 
 
-def joined(done: CycleReport, more: CycleReport) -> CycleReport:
-    """Return the report of two passes: what both did, and what holds after the second."""
-    return CycleReport(
-        to_store=(*done.to_store, *more.to_store),
-        to_file=(*done.to_file, *more.to_file),
-        conflicts=(*done.conflicts, *(each for each in more.conflicts if each not in done.conflicts)),
-        held=more.held,
-        problems=more.problems,
-        waits=more.waits,
-    )
-
-
 def settled(run: Callable[[], CycleReport]) -> CycleReport:
     """Run cycles until no file is unsettled, or it has been waited for long enough."""
     deadline = time.monotonic() + SETTLE_S_MAX
     report = run()
     while report.waits and time.monotonic() < deadline:
         time.sleep(min(wait.retry_ms for wait in report.waits) / 1000)
-        report = joined(report, run())
+        report = report.then(run())
     return report

@@ -128,9 +128,7 @@ def _leave_nameless(write: Draft, path: str) -> None:
     unnamed = {id for row, id in write.ids.items() if row[0] == path}
     if unnamed:
         write.ids = {row: id for row, id in write.ids.items() if row[0] != path}
-        write.plan = replace(
-            write.plan, to_store=tuple(each for each in write.plan.to_store if each.id not in unnamed)
-        )
+        write.plan = replace(write.plan, to_store=tuple(each for each in write.plan.to_store if each.id not in unnamed))
 
 
 def _homeless(view: LocalView, changes: list[Change], closed: frozenset[str]) -> list[Problem]:

@@ -29,7 +29,11 @@ def take_in(
     Effects: replaces the task file.  The displaced file stays, for ``undo``.
     Holds: I2.
     """
-    meant, before, now = files.bytes_of(late.absolute), state.version_bytes(late.path, late.before), files.read(late.path)
+    meant, before, now = (
+        files.bytes_of(late.absolute),
+        state.version_bytes(late.path, late.before),
+        files.read(late.path),
+    )
     if meant is None or before is None or now.data is None:
         event("displaced.kept", path=late.path, kept=late.absolute)
         return ()

@@ -60,9 +60,7 @@ class LocalView:
 
 def local_card(id: str, path: str, card: FileCard) -> LocalCard:
     """Return reconcile's view of a card in a file."""
-    return LocalCard(
-        id=id, fields=card.fields, path=path, line=card.line, weak=card.weak, heading=card.heading
-    )
+    return LocalCard(id=id, fields=card.fields, path=path, line=card.line, weak=card.weak, heading=card.heading)
 
 
 class Observer:

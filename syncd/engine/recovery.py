@@ -74,4 +74,3 @@ def _take_over(state: State, agreed: Mapping[str, Fields]) -> None:
     ]
     if cards:
         state.advance(cards, (), state.cursor())
-

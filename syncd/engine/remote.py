@@ -65,8 +65,7 @@ class RemoteView:
         self.cursor = None
         self.cards = {}
         self.remote = {
-            id: RemoteCard(id=id, fields=card.fields, version=card.version, path=card.path)
-            for id, card in base.items()
+            id: RemoteCard(id=id, fields=card.fields, version=card.version, path=card.path) for id, card in base.items()
         }
 
     def next_expiry_s(self) -> float | None:

@@ -37,6 +37,17 @@ class CycleReport(msgspec.Struct, frozen=True, kw_only=True):
             "problems": [problem_json(each) for each in self.problems],
         }
 
+    def then(self, more: CycleReport) -> CycleReport:
+        """Return the report of two passes: what both did, and what holds after the second."""
+        return CycleReport(
+            to_store=(*self.to_store, *more.to_store),
+            to_file=(*self.to_file, *more.to_file),
+            conflicts=(*self.conflicts, *(each for each in more.conflicts if each not in self.conflicts)),
+            held=more.held,
+            problems=more.problems,
+            waits=more.waits,
+        )
+
     def to_wire(self) -> Any:
         """Return plain values for the daemon's socket; ``from_wire`` reads them."""
         return msgspec.to_builtins(self)

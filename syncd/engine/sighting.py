@@ -87,11 +87,6 @@ class Sighting:
             return "the store has forgotten transactions that were seen before (restored from a backup)"
         return None
 
-    def must_note(self, cursor: Cursor | None) -> bool:
-        """Return whether the state does not know this history of the store yet."""
-        known = self._state.cursor()
-        return cursor is not None and (known is None or self.rewound(cursor) is not None)
-
     def wrote(self, changes: Sequence[Change], view: LocalView) -> None:
         """Remember what syncd's write to the files replaced, and that it was syncd's."""
         now = self._monotonic()
@@ -122,7 +117,9 @@ class Sighting:
         standing = json.dumps(sorted(hold.fingerprint for hold in holds))
         facts = {_HEAD: self._files.head(), _PARSER: str(PARSER_VERSION), _STANDING: standing}
         for key, value in facts.items():
-            if self._state.meta(key) != value and not (key == _STANDING and self._state.meta(key) is None and not holds):
+            if self._state.meta(key) != value and not (
+                key == _STANDING and self._state.meta(key) is None and not holds
+            ):
                 self._state.set_meta(key, value)
 
     def _file(self, path: str, read: FileRead, document: Document | None) -> FileSight:

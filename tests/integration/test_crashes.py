@@ -70,7 +70,10 @@ def disturb(here: Site) -> None:
     text = here.text
     for old, new in [
         ("| A2 | Write the parser |", "| A2 | Write a parser |"),
-        ("| A3 | Write the docs   | not-started | A1, A2 | 0 |", "| A3 | Write the docs   | not-started | A1, A2 | 4 |"),
+        (
+            "| A3 | Write the docs   | not-started | A1, A2 | 0 |",
+            "| A3 | Write the docs   | not-started | A1, A2 | 4 |",
+        ),
         ("| A1 | Draw the schema | done | — | 3 | |\n", ""),
         ("\nSome words after it.", "|  | Ship it | not-started | A3 | 1 | |\n\nSome words after it."),
     ]:

@@ -90,7 +90,9 @@ def test_both_sides_edit_different_fields_of_a_card(here: Site) -> None:
 
 def test_a_clash_is_recorded_before_the_loser_goes(here: Site) -> None:
     """Both sides set the same field: the rule's winner stands on both sides, the loser is in the conflict record."""
-    here.edit("| A3 | Write the docs   | not-started | A1, A2 | 0 |", "| A3 | Write the docs   | not-started | A1, A2 | 4 |")
+    here.edit(
+        "| A3 | Write the docs   | not-started | A1, A2 | 0 |", "| A3 | Write the docs   | not-started | A1, A2 | 4 |"
+    )
     here.sql("update backlog set priority = 9 where id = 'A3'")
     here.sync()
     assert "| A1, A2 | 9 |" in here.text
@@ -196,7 +198,9 @@ def test_merge_markers_hold_the_file(here: Site) -> None:
 
 def test_a_claim_by_file_asks_the_store(here: Site) -> None:
     """``in-progress`` with an owner claims the card for that owner; the row is not rewritten."""
-    here.edit("| A2 | Write the parser | not-started | A1 | 2 | |", "| A2 | Write the parser | in-progress | A1 | 2 | ann |")
+    here.edit(
+        "| A2 | Write the parser | not-started | A1 | 2 | |", "| A2 | Write the parser | in-progress | A1 | 2 | ann |"
+    )
     text = here.text
     here.sync()
     card = here.card("A2")
@@ -207,7 +211,9 @@ def test_a_claim_by_file_asks_the_store(here: Site) -> None:
 def test_a_claim_by_file_does_not_take_anothers_lease(here: Site) -> None:
     """A file that says in-progress for a card that a worker holds is set right, and told who holds it."""
     here.wiring.store().claim("worker-1", 900, id="A2")
-    here.edit("| A2 | Write the parser | not-started | A1 | 2 | |", "| A2 | Write the parser | in-progress | A1 | 2 | ann |")
+    here.edit(
+        "| A2 | Write the parser | not-started | A1 | 2 | |", "| A2 | Write the parser | in-progress | A1 | 2 | ann |"
+    )
     here.sync()
     assert here.card("A2").claim_owner == "worker-1"
     assert "| A2 | Write the parser | in-progress | A1 | 2 | worker-1 |" in here.text

@@ -223,7 +223,7 @@ AGREED: Mapping[str, tuple[Value, ...]] = {
     "dependsOn": ((), ("X",), ("X", "Y"), ("X", "Y")),
     "acceptance": (None, ("fast",), ("fast",), "by hand"),
     "extra.labels": (None, ("ui",), ("ui", "db")),
-    "status": ("ready", "ready", "claimed", "blocked", "done"),
+    "status": ("ready", "ready", "claimed", "blocked", "done", "done"),
 }
 """Values that leave the sides something to change apart."""
 
@@ -278,7 +278,7 @@ def sides(draw: st.DrawFn, *, cards: int = 3, with_base: bool = True) -> Sides:
         match draw(
             st.sampled_from(("both", "both", "both", "both", "both", "both", "row", "stored", "neither", "gone"))
         ):
-            case "row":
+            case "row" | "pruned":
                 del result.rows[id]
             case "stored":
                 del result.stored[id]
@@ -287,7 +287,7 @@ def sides(draw: st.DrawFn, *, cards: int = 3, with_base: bool = True) -> Sides:
             case "gone":
                 gone = draw(st.sampled_from((Presence.ARCHIVED, Presence.DELETED)))
                 result.stored[id] = replace(stored, presence=gone, version=stored.version + 1)
-        here, there = draw(st.one_of(edits(), edits(), st.just(([], []))))
+        here, there = ([], []) if mishap == "pruned" else draw(st.one_of(edits(), edits(), st.just(([], []))))
         for name, value in here if id in result.rows else ():
             result.rows[id] = result.rows[id].edited(name, value)
         for name, value in there if id in result.stored else ():

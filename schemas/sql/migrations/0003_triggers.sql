@@ -310,27 +310,29 @@ end
 $$;
 
 -- Makes edges and counts anew from the cards of a project; returns the ids whose count was wrong.
+-- It reads everything, so it joins by hashing: statistics may be missing when it is needed most.
 create function backlog_mend(of_project text) returns setof text
-language plpgsql set search_path from current as $$
+language plpgsql set search_path from current set enable_nestloop = off set jit = off as $$
 begin
     perform from backlog where project = of_project order by id for no key update;
     insert into backlog_node
     select distinct b.project, d from backlog b, backlog_dependencies(b.depends_on) d
     where b.project = of_project order by 1, 2 on conflict do nothing;
     perform from backlog_node where project = of_project order by id for no key update;
-    delete from backlog_edge e where e.project = of_project and not exists (
-        select from backlog b, backlog_dependencies(b.depends_on) d
-        where b.project = e.project and b.id = e.card and d = e.dependency);
+    delete from backlog_edge where project = of_project and (dependency, card) not in (
+        select d, b.id from backlog b, backlog_dependencies(b.depends_on) d where b.project = of_project);
     insert into backlog_edge
     select b.project, d, b.id from backlog b, backlog_dependencies(b.depends_on) d
     where b.project = of_project on conflict do nothing;
     return query
-    update backlog b set unmet = n.unmet
-    from (select c.id, count(e.dependency) filter (where not backlog_is_met(d.status, d.deleted_at)) as unmet
-          from backlog c
-          left join backlog_edge e on e.project = c.project and e.card = c.id
-          left join backlog d on d.project = e.project and d.id = e.dependency
-          where c.project = of_project group by c.id) n
+    with counted as materialized (
+        select c.id, count(e.dependency) filter (where not backlog_is_met(d.status, d.deleted_at)) as unmet
+        from backlog c
+        left join backlog_edge e on e.project = of_project and e.card = c.id
+        left join backlog d on d.project = of_project and d.id = e.dependency
+        where c.project = of_project group by c.id
+    )
+    update backlog b set unmet = n.unmet from counted n
     where b.project = of_project and b.id = n.id and b.unmet <> n.unmet
     returning b.id;
 end

@@ -36,10 +36,10 @@ def test_old_dependencies_of_the_card_do_not_count() -> None:
 
 
 def test_a_chain_of_any_length_is_searched() -> None:
-    """A chain of a hundred thousand cards needs no recursion."""
-    chain = {f"A{at}": (f"A{at + 1}",) for at in range(100_000)}
+    """A chain of twenty thousand cards needs no recursion."""
+    chain = {f"A{at}": (f"A{at + 1}",) for at in range(20_000)}
     assert find_cycles(chain) == []
-    assert len(find_cycles({**chain, "A100000": ("A0",)})[0]) == 100_001
+    assert len(find_cycles({**chain, "A20000": ("A0",)})[0]) == 20_001
 
 
 def test_dependencies_on_nobody_are_named() -> None:

@@ -84,7 +84,7 @@ def test_a_harmless_plan_goes_on_whole() -> None:
     desk.edit("A1", title="Other")
     desk.store_edit("A2", priority=4)
     desk.drop("A3")
-    assert desk.look() == Guarded(desk.plan())
+    assert desk.look() == Guarded(desk.plan(), planned=desk.plan())
 
 
 # --- deletions -----------------------------------------------------------------------------------
@@ -444,12 +444,6 @@ def test_a_claim_that_a_restored_store_forgot_is_asked_for_again() -> None:
 
 
 # --- ping-pong, cycles ---------------------------------------------------------------------------
-
-
-def swings(count: int, *, field: str = "title", other: Value = "Task 1") -> tuple[OwnWrite, ...]:
-    """syncd's own writes of A1, from side to side."""
-    sides = [("file", other), ("store", "Task-1")] * count
-    return tuple(OwnWrite("A1", field, side, value) for side, value in sides)[-count:]  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(("writes", "trips"), [(3, True), (2, False)])

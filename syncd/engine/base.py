@@ -1,0 +1,69 @@
+"""The base's advance: from what the store returned and what the files hold, never from what was meant.
+
+May import ``syncd.core``, ``syncd.ports``, ``syncd.schemas``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Set
+from dataclasses import dataclass, field
+
+from syncd.core.plan import BaseCard, ChangeKind, Plan, advance
+from syncd.engine import edits
+from syncd.engine.observe import LocalView
+from syncd.engine.remote import RemoteView
+from syncd.ports import Batch, BatchResult, State
+from syncd.schemas.card import Fields
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a write really did: the cards whose base may move, those that are gone, and what the store got."""
+
+    touched: Set[str]
+    forgotten: Set[str]
+    sent: Mapping[str, Fields] = field(default_factory=dict)
+
+
+def outcome_of(plan: Plan, batch: Batch, result: BatchResult, replaced: Set[str]) -> Outcome:
+    """Return what a batch and the replacement of these files did; what failed keeps its old base."""
+    failed = result.moved | result.refused.keys()
+    done = [change for change in batch.changes if change.id not in failed]
+    gone = {change.id for change in done if change.kind in (ChangeKind.REMOVE, ChangeKind.ARCHIVE)}
+    touched, forgotten = set(plan.agreed), set(plan.forgotten) | gone
+    for change in plan.to_file:
+        if change.path in replaced:
+            (forgotten if change.kind is ChangeKind.REMOVE else touched).add(change.id)
+    sent = {change.id: change.fields for change in done}
+    return Outcome((touched | sent.keys()) - failed - forgotten, forgotten, sent)
+
+
+def move_base(state: State, view: LocalView, remote: RemoteView, outcome: Outcome, *, is_rewound: bool) -> None:
+    """Advance the base of these cards in one durable transaction; with nothing new nothing is written.
+
+    What was sent was on both sides when the store took it, even where a trigger changed it at once: so
+    the store's value counts as newer than the file's, and flows.
+
+    Args:
+        is_rewound: a hold stands because the store went back: its place in the feed is not taken over.
+
+    Holds: I6.
+    """
+    base = state.base()
+    agreed: list[BaseCard] = []
+    for id in outcome.touched:
+        there = remote.remote.get(id)
+        if there is None or id not in view.local:
+            continue
+        known = base.get(id)
+        if id in outcome.sent:
+            known = BaseCard(id, {**(known.fields if known else {}), **outcome.sent[id]}, there.version)
+        card = advance(known, view.local[id], there, unshown=edits.unshown(view, id, there))
+        if card != base.get(id):
+            agreed.append(card)
+    gone = [id for id in outcome.forgotten if id in base]
+    known_place = state.cursor()
+    place = known_place if is_rewound else remote.cursor
+    is_new_history = place is not None and (known_place is None or known_place.epoch != place.epoch)
+    if agreed or gone or is_new_history:
+        state.advance(agreed, gone, place)
