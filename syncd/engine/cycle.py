@@ -146,7 +146,7 @@ class Cycle:
         guarded = self._plan(view)
         closed = view.frozen | closed_by(guarded)
         write = drafting.draft(view, guarded, {}, closed=closed, options=self._settings.options)
-        found = drift(self._state.base(), view.local, self.remote.remote, guarded.plan, guarded.holds)
+        found = drift(self._state.base(), view.local, self.remote.remote, guarded.planned, guarded.holds)
         return Preview(self._report(write, guarded, guarded.waits), found)
 
     def preview_alone(self) -> Preview:
@@ -158,7 +158,7 @@ class Cycle:
         view = self._observer.look()
         guarded = self._plan(view)
         write = drafting.draft(view, guarded, {}, closed=view.frozen, options=self._settings.options)
-        found = drift(base, view.local, self.remote.remote, guarded.plan, guarded.holds)
+        found = drift(base, view.local, self.remote.remote, guarded.planned, guarded.holds)
         return Preview(self._report(write, guarded, guarded.waits), found)
 
     def knows(self, id: str) -> bool:

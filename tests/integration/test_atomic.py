@@ -7,7 +7,6 @@ import os
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -17,7 +16,7 @@ from typing import Final
 import pytest
 
 from syncd.errors import InputOutputError
-from syncd.files import atomic
+from syncd.files import atomic, reading
 from syncd.files.atomic import OUT, Rename, Replacement, digest
 from syncd.files.layout import Layout
 from syncd.files.task_files import WorkspaceFiles
@@ -87,16 +86,15 @@ def test_a_file_is_read_with_its_digest(files: WorkspaceFiles) -> None:
     assert (absent.data, absent.digest, absent.signature, absent.error) == (None, None, None, None)
 
 
-def test_case_08_a_young_file_equals_no_signature(tmp_path: Path) -> None:
+def test_case_08_a_young_file_equals_no_signature(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Right after a write no two signatures are equal, since a second write in the same tick has the same stat."""
+    monkeypatch.setattr(reading, "_RACY_NS", 60 * 10**9)
     files = made(tmp_path)
-    (tmp_path / "TASKS.md").write_bytes(b"aaaa")
-    first = files.read("TASKS.md")
-    (tmp_path / "TASKS.md").write_bytes(b"bbbb")
-    assert files.signature("TASKS.md") != first.signature
-    assert files.read("TASKS.md").digest == digest(b"bbbb")
+    path = tmp_path / "TASKS.md"
+    path.write_bytes(b"aaaa")
+    assert len({files.read("TASKS.md").signature, files.signature("TASKS.md"), files.signature("TASKS.md")}) == 3
     tomorrow = time.time_ns() + 86_400 * 10**9
-    os.utime(tmp_path / "TASKS.md", ns=(tomorrow, tomorrow))
+    os.utime(path, ns=(tomorrow, tomorrow))
     assert files.signature("TASKS.md") == files.signature("TASKS.md")
 
 
@@ -137,31 +135,39 @@ def test_what_is_no_regular_file(tmp_path: Path, kind: str) -> None:
     assert look.error == "TASKS.md is no regular file."
 
 
-def test_a_file_that_keeps_changing_is_told(tmp_path: Path) -> None:
-    """A file that grows under the reader is never handed on half."""
+def write_while_reading(monkeypatch: pytest.MonkeyPatch, path: Path, times: int) -> None:
+    """Let somebody write over a file's first bytes, each time that it is read, so often."""
+    read, left = os.read, [times]
+
+    def read_and_write(handle: int, size: int) -> bytes:
+        data = read(handle, size)
+        if data and left[0]:
+            left[0] -= 1
+            with path.open("r+b") as file:
+                file.write(b"%04d" % left[0])
+        return data
+
+    monkeypatch.setattr(os, "read", read_and_write)
+
+
+def test_case_01_a_file_that_changes_is_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bytes that were written over while they were read are never handed on."""
     files = made(tmp_path)
     path = tmp_path / "TASKS.md"
-    path.write_bytes(b"")
-    is_over = threading.Event()
+    path.write_bytes(b"aaaa")
+    write_while_reading(monkeypatch, path, times=2)
+    look = files.read("TASKS.md")
+    assert (look.data, look.error) == (b"0000", None)
 
-    def write() -> None:
-        number = 0
-        while not is_over.is_set():
-            number += 1
-            path.write_bytes(b"%08d\n" % number * 2000)
 
-    writer = threading.Thread(target=write)
-    writer.start()
-    try:
-        for _ in range(300):
-            look = files.read("TASKS.md")
-            if look.data:
-                assert look.data == look.data[:9] * (len(look.data) // 9)
-            else:
-                assert look.data == b"" or look.error == "TASKS.md changes while it is read."
-    finally:
-        is_over.set()
-        writer.join()
+def test_a_file_that_keeps_changing_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that changes at every look is an error, not half a file."""
+    files = made(tmp_path)
+    path = tmp_path / "TASKS.md"
+    path.write_bytes(b"aaaa")
+    write_while_reading(monkeypatch, path, times=1000)
+    look = files.read("TASKS.md")
+    assert (look.data, look.error) == (None, "TASKS.md changes while it is read.")
 
 
 # --- replacing -----------------------------------------------------------------------------------
@@ -275,6 +281,25 @@ def test_a_swap_back_that_meets_another_save(tmp_path: Path) -> None:
     assert path.read_bytes() == later
     assert files.bytes_of(outcome.displaced) == EDIT
     assert not files.swap_back("TASKS.md", outcome.displaced, digest(NEW))
+
+
+def test_a_swap_back_leaves_an_edited_file_alone(tmp_path: Path) -> None:
+    """A task file that was saved since is not swapped for a moment, not even to be swapped again."""
+    path = tmp_path / "TASKS.md"
+    path.write_bytes(OLD)
+    swaps: list[Path] = []
+
+    def exchanging(source: Path, target: Path) -> None:
+        swaps.append(target)
+        atomic.exchange(source, target)
+
+    files = made(tmp_path, exchanging)
+    outcome = files.replace("TASKS.md", files.stage("TASKS.md", NEW), digest(OLD))
+    assert outcome.displaced is not None
+    saved_by_rename(path, EDIT)
+    before = len(swaps)
+    assert not files.swap_back("TASKS.md", outcome.displaced, digest(NEW))
+    assert (len(swaps), path.read_bytes()) == (before, EDIT)
 
 
 def test_case_33_a_file_that_vanishes_at_the_last_moment(tmp_path: Path) -> None:

@@ -164,6 +164,16 @@ def test_case_46_what_the_base_belongs_to_is_recorded(state: StateFile) -> None:
     assert state.version_rank("TASKS.md", "d") == 0
 
 
+def test_an_advance_that_fails_changes_nothing(state: StateFile) -> None:
+    """When one card cannot be written, none is, and the next advance goes on from there."""
+    state.advance([card("A")], [], CURSOR)
+    with pytest.raises(TypeError):
+        state.advance([card("A", 2), BaseCard("B", {"title": object()}, 1)], [], Cursor("here", 8))  # type: ignore[dict-item]
+    assert (state.base(), state.cursor()) == ({"A": card("A")}, CURSOR)
+    state.advance([card("A", 3)], [], None)
+    assert state.base() == {"A": card("A", 3)}
+
+
 def test_only_its_user_may_read_it(state: StateFile, layout: Layout) -> None:
     """The database and what belongs to it have mode 0600."""
     state.advance([card("A")], [], None)

@@ -226,6 +226,8 @@ AGREED: Mapping[str, tuple[Value, ...]] = {
     "status": ("ready", "ready", "claimed", "blocked", "done", "done"),
 }
 """Values that leave the sides something to change apart."""
+_MISHAPS = (*(6 * ["both"]), "row", "pruned", "stored", "neither", "gone")
+"""What happens to a card's existence: mostly nothing."""
 
 
 @st.composite
@@ -275,9 +277,8 @@ def sides(draw: st.DrawFn, *, cards: int = 3, with_base: bool = True) -> Sides:
         result.rows[id], result.stored[id] = row, stored
         if with_base and draw(st.sampled_from((True, True, True, True, False))):
             result.settle(id)
-        match draw(
-            st.sampled_from(("both", "both", "both", "both", "both", "both", "row", "stored", "neither", "gone"))
-        ):
+        mishap = draw(st.sampled_from(_MISHAPS))
+        match mishap:
             case "row" | "pruned":
                 del result.rows[id]
             case "stored":

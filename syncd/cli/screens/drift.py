@@ -138,8 +138,8 @@ def _daemon_failing(daemon: Json) -> list[Element]:
 
 
 def _waiting(report: Json) -> list[Element]:
-    """Return the edits and changes that only wait to be carried over."""
-    waiting = [each for each in report["drift"] if each["direction"] in ("to-store", "to-file")]
+    """Return the edits and changes that only wait for a cycle, a clash that it will settle included."""
+    waiting = [each for each in report["drift"] if each["direction"] != "held"]
     if not waiting:
         return []
     rows = tuple(_drift_row(each) for each in waiting[:SHOWN_MAX])
@@ -159,7 +159,8 @@ def _drift_row(entry: Json) -> tuple[Span, ...]:
         change = Span(_card_word(entry))
     else:
         what = Span(entry["field"])
-        change = Span(f"{brief(was)} → {brief(becomes)}")
+        between = "→" if entry["direction"] != "conflict" else "against the store's"
+        change = Span(f"{brief(was)} {between} {brief(becomes)}")
     way = Span(_WAY[entry["direction"]], "dim")
     return Span(entry["id"], "bold"), what, way, Span(place(entry), "dim"), change
 
