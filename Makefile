@@ -89,5 +89,5 @@ build: $(READY) ## Build the wheel and the source archive into dist/
 
 .PHONY: clean
 clean: ## Remove .venv, dist/ and all caches
-	rm -rf $(VENV) dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .grimp_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

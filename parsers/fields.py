@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from syncd.parsers.words import EMPTY, PRIORITY_WORDS, STATUS_WORDS, fold
+from syncd.parsers.words import EMPTY, PICTOGRAPH, PRIORITY_WORDS, STATUS_WORDS, fold
 from syncd.schemas.card import Status, Value
 
 ID_MAX: Final = 128
@@ -35,6 +35,7 @@ _LIST_GAP: Final = re.compile(r"[\s,;，；、]+")
 _JOINERS: Final = frozenset({"and", "&", "+", "und", "et", "y", "e"})
 _DOTS: Final = re.compile(r"(.*?)(\d+)(?:\.{2,3}|…|–|—)(.*?)(\d+)")
 _SLASHES: Final = re.compile(r"(.*?)(\d+)((?:/\d+)+)")
+_SIGNS: Final = re.compile(PICTOGRAPH)
 _NUMBER: Final = re.compile(r"[+-]?\d{1,9}")
 _RANK: Final = re.compile(r"[Pp]([0-4])")
 _RANK_OF_ZERO: Final = 3
@@ -161,7 +162,7 @@ def read_priority(text: str) -> int | None:
         return int(text)
     if rank := _RANK.fullmatch(text):
         return _RANK_OF_ZERO - int(rank[1])
-    word = fold(re.sub(r"[^\w\s*+-]", "", text))
+    word = fold(_SIGNS.sub("", text))
     if word in PRIORITY_WORDS:
         return PRIORITY_WORDS[word]
     if rank := _RANK.fullmatch(word):

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from syncd.parsers.lexicon import Lexicon
 
 _MARK: Final = re.compile(r"(?:[-*+][ ]+)?\[([ xX~/>!?-])\]\s*")
+_WORD_GAP: Final = re.compile(r"[^\W\d_]([ _-])[^\W\d_]")
 _EMOJI: Final = re.compile(PICTOGRAPH)
 _EMOJI_RUN: Final = re.compile(rf"(?:{PICTOGRAPH}|\u200d|\s)+")
 _DRESS: Final = re.compile(r"(\*\*|__|~~|`|\*|_)(.+)\1", re.DOTALL)
@@ -138,7 +139,7 @@ def default_text(state: Status, current: Spelling, near: Iterable[str]) -> str:
     models = [each for each in (current.word, *near) if each]
     word = DEFAULT_WORDS[state]
     own = " " if models and like("a", models[0]) == "A" else "-"
-    gap = next((sign for model in models for sign in "_ -" if sign in model.strip()), own)
+    gap = next((found[1] for model in models if (found := _WORD_GAP.search(model))), own)
     return _dressed(like(word.replace("-", gap), models[0]) if models else word, state, current)
 
 

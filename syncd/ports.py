@@ -2,7 +2,7 @@
 
 ``engine``, ``store`` and ``files`` never import one another; they meet here, and ``wiring`` joins
 them.  Every call is synchronous; the daemon runs the cycle in a thread.  May import ``syncd.core``,
-``syncd.parsers``, ``syncd.schemas``.
+``syncd.parsers``, ``syncd.schemas``.  Long because it is one contract, to be read in one place.
 """
 
 from __future__ import annotations

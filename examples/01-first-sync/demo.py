@@ -203,6 +203,7 @@ def _end(number: int, _frame: FrameType | None) -> None:
 def main() -> int:
     """Tell the story on a stage of its own and return the exit code."""
     signal.signal(signal.SIGTERM, _end)
+    voice.suit_terminal()
     voice.say("syncd keeps TASKS.md and a Postgres backlog in step, both ways, live.")
     voice.say("This demo works in a temporary folder with a Postgres of its own and cleans up after itself.")
     started = time.perf_counter()

@@ -85,6 +85,8 @@ class Stage:
             for name, value in os.environ.items()
             if not name.startswith(("SYNCD_", "GIT_", "PG")) and name not in {"DATABASE_URL", "FORCE_COLOR"}
         }
+        # What the commands print is read here as UTF-8, whatever the terminal's locale.
+        self.environ["PYTHONUTF8"] = "1"
         dsn = self._database_url
         if dsn is None:
             dsn = self._private_postgres(folder / "postgres")
@@ -139,7 +141,7 @@ class Stage:
             env={**self.environ, **environ},
             stdin=subprocess.DEVNULL,
             capture_output=True,
-            text=True,
+            encoding="utf-8",
             timeout=3 * DEADLINE_S,
             check=False,
         )

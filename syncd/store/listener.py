@@ -60,6 +60,7 @@ class PostgresListener:
         self._wake = wake
         self._may_listen = may_listen
         self._heartbeat_s = heartbeat_s
+        self._heard: set[str] = set()
         self._beat_channel = f"syncd_beat_{secrets.token_hex(8)}"
         self._mode = "poll"
         self._closing = threading.Event()
@@ -104,6 +105,9 @@ class PostgresListener:
 
     def _serve(self, link: Link) -> None:
         """Wake the subscriber as long as the connection lasts."""
+        self._heard = set()
+        # Notifications that arrive while a statement runs are handed on here.
+        link.add_notify_handler(lambda notify: self._heard.add(notify.channel))
         if self._may_listen:
             for channel in (CHANNEL, self._beat_channel):
                 link.execute(sql.SQL("listen {}").format(sql.Identifier(channel)))
@@ -126,7 +130,7 @@ class PostgresListener:
                 poll_s = POLL_MIN_S if seen != place else min(poll_s * 2, POLL_MAX_S)
                 place, poll_due = seen, now + poll_s
                 self._wake()
-            heard = self._heard(link)
+            heard = self._take_heard(link)
             if self._beat_channel in heard:
                 self._mode, beat_lost = "live", float("inf")
             if CHANNEL in heard:
@@ -135,12 +139,12 @@ class PostgresListener:
                 dues = [beat_due, beat_lost] + ([poll_due] if self._mode == "poll" else [])
                 self._wait(link, min(dues) - time.monotonic())
 
-    def _heard(self, link: Link) -> set[str]:
+    def _take_heard(self, link: Link) -> set[str]:
         """Return the channels notified since the last look."""
         link.pgconn.consume_input()
-        heard = set()
         while (notify := link.pgconn.notifies()) is not None:
-            heard.add(notify.relname.decode())
+            self._heard.add(notify.relname.decode())
+        heard, self._heard = self._heard, set()
         return heard
 
     def _wait(self, link: Link, timeout_s: float) -> None:

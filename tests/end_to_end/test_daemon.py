@@ -8,12 +8,13 @@ import signal
 import stat
 import subprocess
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
 import pytest
 
+from syncd.files.layout import Layout
+from syncd.files.lock import holder
 from tests.support.desk import TABLE, Desk, desk, quiet_for, until
 
 GIT = ("git", "-c", "user.name=Test", "-c", "user.email=test@example.invalid", "-c", "core.autocrlf=false")
@@ -66,3 +67,133 @@ def test_a_second_daemon_is_refused(shop: Desk) -> None:
         assert error["code"] == "busy"
         assert f"process {first.pid}" in error["message"]
         assert shop.ask("status")["daemon"]["pid"] == first.pid
+
+
+def test_sigterm_in_the_middle_of_a_cycle(tmp_path: Path, postgres_dsn: str) -> None:
+    """SIGTERM while a cycle runs ends the daemon with 0 within two seconds, and the next run goes on from there."""
+    rows = "".join(f"| B{number} | not-started | Card {number} | — | 0 | |\n" for number in range(3000))
+    here = desk(tmp_path / "shop", postgres_dsn, TABLE.replace("\nWords", f"{rows}\nWords"))
+    daemon = here.launch()
+    until(lambda: holder(Layout(here.root).cycle_lock), "a cycle runs")
+    begun = time.monotonic()
+    assert daemon.ended(signal.SIGTERM) == 0, daemon.text
+    assert time.monotonic() - begun < 2.0
+    here("run", "--once")
+    assert here.sql("select count(*) from backlog") == [(3003,)]
+
+
+def test_sigterm_while_the_store_makes_it_wait(shop: Desk) -> None:
+    """SIGTERM ends the daemon with 0 within two seconds also while a foreign transaction keeps a row locked."""
+    with shop.daemon() as daemon, psycopg.connect(shop.dsn) as foreign:
+        foreign.execute("select 1 from backlog where id = 'A1' for update")
+        shop.edit("| A1 | not-started |", "| A1 | done |")
+        waiting = "select 1 from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()"
+        until(lambda: shop.sql(waiting), "the daemon waits for the row")
+        begun = time.monotonic()
+        assert daemon.ended(signal.SIGTERM) == 0, daemon.text
+        assert time.monotonic() - begun < 2.0
+
+
+def test_sighup_takes_the_changed_configuration(shop: Desk) -> None:
+    """SIGHUP makes the daemon take a task file that syncd.yaml names since, in the same process."""
+    (shop.root / "more.md").write_text("| id | status | title |\n|---|---|---|\n| M1 | done | More |\n")
+    with shop.daemon() as daemon:
+        shop("config", "set", "tasks", "[TASKS.md, more.md]")
+        daemon.process.send_signal(signal.SIGHUP)
+        until(lambda: shop.cell("status", "M1") == "done", "the new file's card is in the table")
+        until(lambda: shop.is_up(daemon), "the daemon answers again")
+        shop.edit("| A1 | not-started |", "| A1 | done |")
+        until(lambda: shop.cell("status", "A1") == "done", "the edit is in the table")
+        assert daemon.ended(signal.SIGTERM) == 0
+
+
+def test_sighup_with_a_broken_configuration_keeps_the_one_in_force(shop: Desk) -> None:
+    """A syncd.yaml that does not parse at SIGHUP is told with its place, and the daemon goes on as it was."""
+    with shop.daemon() as daemon:
+        (shop.root / "syncd.yaml").write_text("guards:\n  grace: soon\n")
+        daemon.process.send_signal(signal.SIGHUP)
+        until(lambda: daemon.events("config.refused"), "the refusal is logged")
+        assert "syncd.yaml:2" in daemon.events("config.refused")[0]["message"]
+        shop.edit("| A1 | not-started |", "| A1 | done |")
+        until(lambda: shop.cell("status", "A1") == "done", "the edit is in the table")
+
+
+def test_killed_and_started_again(shop: Desk) -> None:
+    """After kill -9 the stale socket is in nobody's way, and edits of both sides made meanwhile are all taken."""
+    with shop.daemon() as daemon:
+        daemon.ended(signal.SIGKILL)
+    assert shop.socket.exists()
+    assert not shop.json("status")["daemon"]["running"]
+    shop.edit("| A1 | not-started |", "| A1 | done |")
+    shop.sql("update backlog set priority = 8 where id = 'A3'")
+    with shop.daemon():
+        until(lambda: shop.cell("status", "A1") == "done", "the edit is in the table")
+        until(lambda: "| A1, A2 | 8 |" in shop.text, "the update is in the file")
+        assert stat.S_IMODE(shop.socket.stat().st_mode) == 0o600
+        assert shop.ask("status")["conflicts"] == []
+    assert not shop.socket.exists()
+
+
+def test_an_expired_lease_shows_in_the_file(shop: Desk) -> None:
+    """A lease that runs out puts the card back to ready, in the table and in the file, with nobody asking."""
+    with shop.daemon():
+        claim = "update backlog set status = 'claimed', claim_owner = 'w1', claimed_at = now(), claim_ttl_seconds = 1"
+        shop.sql(f"{claim} where id = 'A1'")
+        until(lambda: "| A1 | in-progress | Draw the schema | — | 3 | w1 |" in shop.text, "the claim is in the file")
+        until(lambda: "| A1 | not-started | Draw the schema | — | 3 |" in shop.text, "its end is in the file")
+        assert shop.cell("status", "A1") == "ready"
+        assert shop.cell("claim_owner", "A1") is None
+
+
+def test_an_idle_daemon_is_quiet(shop: Desk) -> None:
+    """With nothing to do for ten seconds nothing is written on either side, and the daemon hardly runs."""
+    with shop.daemon() as daemon:
+        shop.edit("| A1 | not-started |", "| A1 | done |")
+        until(lambda: shop.cell("status", "A1") == "done", "the edit is in the table")
+        until(lambda: shop.ask("status")["inSync"], "the daemon has come to rest")
+        ticks, switches = cpu_ticks(daemon.pid), wakeups(daemon.pid)
+        quiet_for(10.0, shop.stillness)
+        spent_s = (cpu_ticks(daemon.pid) - ticks) / os.sysconf("SC_CLK_TCK")
+        assert spent_s <= 0.03
+        assert wakeups(daemon.pid) - switches <= 60
+
+
+def test_two_working_copies_of_a_project(tmp_path: Path, postgres_dsn: str) -> None:
+    """Two daemons on two copies of a project follow each other's edits, and then both are quiet."""
+    here, there = desk(tmp_path / "here", postgres_dsn), desk(tmp_path / "there", postgres_dsn)
+    with here.daemon(), there.daemon():
+        here.edit("| A1 | not-started |", "| A1 | done |")
+        there.edit("Write the docs", "Write good docs")
+        there.edit("\nWords", "|  | not-started | Ship it | A3 | 1 | |\n\nWords")
+        until(lambda: here.text == there.text and "| A4 | not-started | Ship it" in here.text, "the copies agree")
+        assert "| A1 | done |" in there.text
+        assert "Write good docs" in here.text
+        assert here.cell("title", "A3") == "Write good docs"
+        quiet_for(1.0, lambda: (here.footprint(), there.footprint()))
+        assert here.ask("status")["conflicts"] == []
+
+
+def test_a_folder_with_an_odd_name_and_a_parsers_package(tmp_path: Path, postgres_dsn: str) -> None:
+    """A workspace whose name has spaces, quotes and letters of many scripts, with packages named as ours, works."""
+    here = desk(tmp_path / "Müller's \"große\" 店 %f" / "a b", postgres_dsn)
+    for name in ("parsers", "schemas", "syncd"):
+        (here.root / name).mkdir()
+        (here.root / name / "__init__.py").write_text("raise AssertionError('a package of the workspace is imported')")
+    with here.daemon():
+        here.edit("| A1 | not-started |", "| A1 | done |")
+        until(lambda: here.cell("status", "A1") == "done", "the edit is in the table")
+        assert here.json("status")["daemon"]["running"]
+    elsewhere = Desk(tmp_path, here.environ, here.dsn)
+    assert elsewhere.json("-C", str(here.root), "status")["inSync"]
+
+
+def cpu_ticks(pid: int) -> int:
+    """Return the processor time that a process has used, in clock ticks."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return int(fields[11]) + int(fields[12])
+
+
+def wakeups(pid: int) -> int:
+    """Return how often the threads of a process went to sleep, and so were woken."""
+    told = [path.read_text() for path in Path(f"/proc/{pid}/task").glob("*/status")]
+    return sum(int(text.split("\nvoluntary_ctxt_switches:")[1].split()[0]) for text in told)

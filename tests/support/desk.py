@@ -212,6 +212,11 @@ class Desk:
         rows = self.sql(f"select {column}::text from backlog where id = %s", id)
         return rows[0][0] if rows else None
 
+    def stillness(self) -> tuple[int, int, int, int]:
+        """Return what moves with any write of the file or of its neighbours; asks nobody."""
+        file, folder = self.file.stat(), self.root.stat()
+        return file.st_mtime_ns, file.st_ino, folder.st_mtime_ns, Layout(self.root).state.stat().st_mtime_ns
+
     def footprint(self) -> tuple[object, ...]:
         """Return what must not move while nothing happens: the file's stat, the rows, the history's length."""
         found = self.file.stat()

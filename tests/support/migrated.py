@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,12 +18,17 @@ class Database:
     def __init__(self, dsn: str) -> None:
         self.dsn = dsn
         migrate(dsn)
-        self.link = psycopg.connect(dsn, autocommit=True, application_name="psql")
+        self._open = contextlib.ExitStack()
+        self.link = self._open.enter_context(
+            contextlib.closing(psycopg.connect(dsn, autocommit=True, application_name="psql"))
+        )
 
     def store(self, **options: Any) -> PostgresStore:
         """Open a store of the project ``default``."""
         settings = {"project": "default", "actor": "tester", "face": "test", "replica": "r1", **options}
-        return PostgresStore(self.dsn, **settings)
+        store = PostgresStore(self.dsn, **settings)
+        self._open.callback(store.close)
+        return store
 
     def rows(self, statement: str, *parameters: Any) -> list[Sequence[Any]]:
         """Run a statement as a foreign client and return its rows, if it gives any."""
@@ -39,5 +45,5 @@ class Database:
         return [row[0] for row in self.rows("select backlog_mend('default')")]
 
     def close(self) -> None:
-        """Give the connection back."""
-        self.link.close()
+        """Close every connection."""
+        self._open.close()

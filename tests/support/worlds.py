@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import TypeAlias
 
 from hypothesis import strategies as st
 
@@ -217,7 +218,20 @@ class Sides:
 
 
 EDITABLE = (*POOL, "owner", "word")
-_OFTEN = (*EDITABLE, "status", "status", "status", "status", "body", "body", "dependsOn", "acceptance", "owner")
+_OFTEN = (
+    *EDITABLE,
+    "phase",
+    "acceptance",
+    "status",
+    "status",
+    "status",
+    "status",
+    "body",
+    "body",
+    "dependsOn",
+    "acceptance",
+    "owner",
+)
 AGREED: Mapping[str, tuple[Value, ...]] = {
     "body": (None, "one\ntwo\nthree", "one\ntwo\nthree", "one\ntwo\nthree"),
     "dependsOn": ((), ("X",), ("X", "Y"), ("X", "Y")),
@@ -230,21 +244,37 @@ _MISHAPS = (*(6 * ["both"]), "row", "pruned", "stored", "neither", "gone")
 """What happens to a card's existence: mostly nothing."""
 
 
+Edits: TypeAlias = list[tuple[str, Value]]
+"""Fields and their new values, in order."""
+
+
 @st.composite
-def edits(draw: st.DrawFn) -> tuple[list[tuple[str, Value]], list[tuple[str, Value]]]:
-    """What each side changed of a card: some fields on both, so that clashes are common, and some on one."""
-    shared = draw(st.lists(st.sampled_from(_OFTEN), min_size=1, max_size=3, unique=True))
-    here, there = ([*shared, *draw(st.lists(st.sampled_from(_OFTEN), max_size=2))] for _ in "ab")
-    return [(name, draw(value_of(name))) for name in here], [(name, draw(value_of(name))) for name in there]
+def edits(draw: st.DrawFn, agreed: Mapping[str, Value]) -> tuple[Edits, Edits]:
+    """What each side changed of a card: mostly to a new value, and some fields on both sides, so that they clash."""
+    here: Edits = []
+    there: Edits = []
+    for name in draw(st.lists(st.sampled_from(_OFTEN), min_size=1, max_size=4, unique=True)):
+        choices = [value for value in values_of(name) if value != agreed.get(name)]
+        first, second = draw(st.permutations(choices))[:2]
+        match draw(st.sampled_from(("both", "both", "same", "here", "there"))):
+            case "both":
+                here.append((name, first))
+                there.append((name, second))
+            case "same":
+                here.append((name, first))
+                there.append((name, first))
+            case "here":
+                here.append((name, first))
+            case _:
+                there.append((name, first))
+    return here, there
 
 
-def value_of(name: str) -> st.SearchStrategy[Value]:
-    """The values that a field may get."""
+def values_of(name: str) -> tuple[Value, ...]:
+    """Return the values that a field may get."""
     if name == "owner":
-        return st.sampled_from(OWNERS)
-    if name == "word":
-        return st.sampled_from((*WORDS, None))
-    return st.sampled_from(POOL[name])
+        return OWNERS
+    return (*WORDS, None) if name == "word" else POOL[name]
 
 
 @st.composite
@@ -268,6 +298,11 @@ def agreed_cards(draw: st.DrawFn, id: str) -> tuple[Row, Stored]:
     return row, Stored(id, dict(values), claim, text)
 
 
+def _edits_or_none(agreed: Mapping[str, Value]) -> st.SearchStrategy[tuple[Edits, Edits]]:
+    """Edits of a card, now and then none."""
+    return st.one_of(edits(agreed), edits(agreed), edits(agreed), st.just(([], [])))
+
+
 @st.composite
 def sides(draw: st.DrawFn, *, cards: int = 3, with_base: bool = True) -> Sides:
     """Both sides after edits, losses and additions since the base was agreed."""
@@ -288,7 +323,7 @@ def sides(draw: st.DrawFn, *, cards: int = 3, with_base: bool = True) -> Sides:
             case "gone":
                 gone = draw(st.sampled_from((Presence.ARCHIVED, Presence.DELETED)))
                 result.stored[id] = replace(stored, presence=gone, version=stored.version + 1)
-        here, there = ([], []) if mishap == "pruned" else draw(st.one_of(edits(), edits(), st.just(([], []))))
+        here, there = ([], []) if mishap == "pruned" else draw(_edits_or_none(row.values))
         for name, value in here if id in result.rows else ():
             result.rows[id] = result.rows[id].edited(name, value)
         for name, value in there if id in result.stored else ():

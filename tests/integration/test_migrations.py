@@ -1,0 +1,130 @@
+"""Migrations: complete, recorded, safe with two at once, and equal to the reference."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import psycopg
+import pytest
+
+from syncd.errors import SchemaVersionError
+from syncd.store.migrate import migrate, pending, status
+from syncd.store.postgres import PostgresStore
+from syncd.store.queries import SCHEMA_VERSION, migrations, query, sql_file
+from tests.support.postgres import fresh_database
+
+CATALOG = """
+select 'column', table_name, column_name, data_type || ' ' || is_nullable || ' ' || coalesce(column_default, '')
+from information_schema.columns where table_schema = 'public'
+union all select 'index', tablename, indexname, indexdef from pg_indexes where schemaname = 'public'
+union all select 'constraint', conrelid::regclass::text, conname, pg_get_constraintdef(oid)
+from pg_constraint where connamespace = 'public'::regnamespace
+union all select 'function', proname, '', pg_get_functiondef(oid)
+from pg_proc where pronamespace = 'public'::regnamespace
+union all select 'trigger', tgrelid::regclass::text, tgname, pg_get_triggerdef(oid)
+from pg_trigger where not tgisinternal
+union all select 'enum', enumtypid::regtype::text, enumlabel, enumsortorder::text from pg_enum
+order by 1, 2, 3, 4"""
+
+
+def catalog(dsn: str) -> set[tuple[str, ...]]:
+    """Return what a database holds, the migrations' ledger aside."""
+    with psycopg.connect(dsn) as link:
+        return {row for row in link.execute(CATALOG).fetchall() if "backlog_migration" not in row[1]}
+
+
+def test_the_migrations_make_the_reference_schema(embedded_dsn: str) -> None:
+    """A migrated database and one made from ``schema.sql`` hold the same, column by column."""
+    with fresh_database(embedded_dsn) as migrated, fresh_database(embedded_dsn) as reference:
+        migrate(migrated)
+        with psycopg.connect(reference) as link:
+            link.execute("select set_config('search_path', 'public', true)")
+            link.execute(sql_file("schema.sql").encode())
+        assert catalog(migrated) == catalog(reference)
+
+
+def test_the_code_knows_the_last_migration() -> None:
+    """Migrations are numbered from one without a gap, and the last is the version that the code works on."""
+    assert [each.number for each in migrations()] == list(range(1, SCHEMA_VERSION + 1))
+
+
+def test_status_tells_what_would_run_and_changes_nothing(postgres_dsn: str) -> None:
+    """Before: every migration is pending; after: none, and a second run does nothing."""
+    names = tuple(each.name for each in migrations())
+    assert pending(postgres_dsn) == names
+    assert catalog(postgres_dsn) == set()
+    assert migrate(postgres_dsn) == names
+    found = status(postgres_dsn)
+    assert (found.version, found.known, found.pending) == (SCHEMA_VERSION, SCHEMA_VERSION, ())
+    assert migrate(postgres_dsn) == ()
+
+
+def test_two_migrations_at_once(postgres_dsn: str) -> None:
+    """Of several that start together one runs, and none fails."""
+    with ThreadPoolExecutor(4) as pool:
+        ran = list(pool.map(migrate, [postgres_dsn] * 4))
+    assert sorted(map(len, ran)) == [0, 0, 0, SCHEMA_VERSION]
+
+
+def test_a_changed_migration_is_noticed(postgres_dsn: str) -> None:
+    """A recorded checksum that differs from the file's is an error, not a silent difference."""
+    migrate(postgres_dsn)
+    with psycopg.connect(postgres_dsn) as link:
+        link.execute("update backlog_migration set checksum = 'other' where number = 2")
+    with pytest.raises(SchemaVersionError, match="0002"):
+        migrate(postgres_dsn)
+
+
+def test_a_newer_schema_is_refused(postgres_dsn: str) -> None:
+    """A table that a newer syncd migrated is neither used nor migrated."""
+    migrate(postgres_dsn)
+    with psycopg.connect(postgres_dsn) as link:
+        link.execute("insert into backlog_migration (number, name, checksum) values (99, 'future', '')")
+        link.execute("update backlog_meta set value = '99' where key = 'schema_version'")
+    with pytest.raises(SchemaVersionError, match="unknown schema version"):
+        migrate(postgres_dsn)
+    with pytest.raises(SchemaVersionError, match="unknown schema version"):
+        open_store(postgres_dsn).info()
+
+
+def test_a_table_that_is_not_syncds_is_left_alone(postgres_dsn: str) -> None:
+    """A foreign ``backlog`` table is refused with the way to adopt it, by the store and by migrate."""
+    with psycopg.connect(postgres_dsn) as link:
+        link.execute("create table backlog (id text primary key, title text not null)")
+    before = catalog(postgres_dsn)
+    for attempt in (lambda: migrate(postgres_dsn), lambda: open_store(postgres_dsn).info()):
+        with pytest.raises(SchemaVersionError) as caught:
+            attempt()
+        assert caught.value.hint is not None
+        assert "db adopt" in caught.value.hint
+    assert catalog(postgres_dsn) == before
+
+
+def test_an_empty_database_is_refused_with_the_way_out(postgres_dsn: str) -> None:
+    """A store on a database without a schema names ``syncd db migrate``."""
+    with pytest.raises(SchemaVersionError) as caught:
+        open_store(postgres_dsn).info()
+    assert caught.value.hint == "syncd db migrate"
+
+
+def test_functions_work_for_writers_with_another_search_path(postgres_dsn: str) -> None:
+    """A schema of its own: a client that names the table in full needs no search_path."""
+    with psycopg.connect(postgres_dsn) as link:
+        link.execute("create schema tasks")
+    migrate(f"{postgres_dsn} options='-c search_path=tasks'")
+    with psycopg.connect(postgres_dsn, autocommit=True) as link:
+        link.execute("insert into tasks.backlog (id, title, depends_on) values ('A', 'a', '[\"B\"]'), ('B', 'b', '[]')")
+        link.execute("update tasks.backlog set status = 'done' where id = 'B'")
+        assert link.execute("select unmet from tasks.backlog where id = 'A'").fetchall() == [(0,)]
+        assert link.execute("select count(*) from tasks.backlog_history").fetchall() == [(3,)]
+
+
+def test_every_named_query_is_read() -> None:
+    """A query is found by its name, with the card's columns filled in."""
+    assert "b.depends_on" in query("cards")
+    assert "{card}" not in query("claim")
+
+
+def open_store(dsn: str) -> PostgresStore:
+    """Return a store of the default project."""
+    return PostgresStore(dsn, project="default", actor="tester", face="test", replica="r1")

@@ -1,0 +1,158 @@
+"""Documents as a whole: what is unreadable, where new cards go, how ids are made, what moves."""
+
+from __future__ import annotations
+
+import pytest
+
+from syncd.parsers.document import PROBLEM_CODES, AssignId, InsertCard, ParseOptions, RemoveCard, SetField
+from syncd.parsers.render import apply, can_show, id_habit, render, starter
+from syncd.parsers.tasks_md import parse
+
+TABLE = "| id | status | title | depends_on | priority |\n|---|---|---|---|---|\n"
+
+
+@pytest.mark.parametrize(
+    ("source", "code", "line"),
+    [
+        (b"| id |\n\xff\n", "not-utf8", 2),
+        (b"a\nb\0c", "nul-byte", 2),
+        (b"x" * 101, "too-large", 1),
+        (b"\xed\xa0\x80", "not-utf8", 1),
+    ],
+)
+def test_unreadable_files(source: bytes, code: str, line: int) -> None:
+    """Bytes that are no text, and too many of them, give one problem, no cards and no change."""
+    document = parse(source, path="docs/T.md", options=ParseOptions(bytes_max=100))
+    (problem,) = document.problems
+    assert (problem.path, problem.code, problem.line, document.readable) == ("docs/T.md", code, line, False)
+    assert render(document) == apply(document, [InsertCard("A1", {"title": "x"})]) == source
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("a\n<<<<<<< HEAD\nb\n=======\nc\n>>>>>>> x\n", 2),
+        ("```\n<<<<<<< HEAD\n```\n", None),
+        ("Title\n=======\n", None),
+        ("a <<<<<<< b\n", None),
+        (">>>>>>> theirs\n", 1),
+    ],
+)
+def test_merge_markers(text: str, line: int | None) -> None:
+    """A marker that a merge left is seen, not the one in a code block nor an underlined heading."""
+    assert parse(text.encode()).has_markers == line
+
+
+@pytest.mark.parametrize(
+    ("text", "result"),
+    [
+        ("", TABLE),
+        ("# T\n", "# T\n\n" + TABLE),
+        ("# T", "# T\n\n" + TABLE),
+        ("# T\n\n", "# T\n\n" + TABLE),
+        ("# T\r\n", "# T\r\n\r\n" + TABLE.replace("\n", "\r\n")),
+    ],
+)
+def test_a_file_without_a_place_gets_a_table(text: str, result: str) -> None:
+    """In a file without tasks a new card stands in a new table behind a blank line."""
+    line_end = "\r\n" if "\r\n" in text else "\n"
+    written = apply(parse(text.encode()), [InsertCard("A1", {"title": "a|b", "priority": 2, "dependsOn": ("B1",)})])
+    assert written.decode() == result + f"| A1 | not-started | a\\|b | B1 | 2 |{line_end}"
+    assert parse(written).cards[0].fields["title"] == "a|b"
+
+
+def test_a_new_file() -> None:
+    """A new file has a title, a table, and the cards that are given."""
+    assert starter().decode() == "# Tasks\n\n" + TABLE
+    document = parse(starter([InsertCard("A1", {"title": "a"}), InsertCard("A2", {"title": "b", "status": "done"})]))
+    assert [(card.id, card.fields["status"]) for card in document.cards] == [("A1", "ready"), ("A2", "done")]
+
+
+def test_a_form_gets_no_cards() -> None:
+    """A template and a file that is one card take no further card."""
+    for text in ("# {{Name}}\n\n- [ ] x\n", "---\nid: 1\ntitle: t\nstatus: todo\n---\n"):
+        document = parse(text.encode())
+        assert not document.can_insert
+        assert apply(document, [InsertCard("A1", {"title": "a"})]) == text.encode()
+
+
+@pytest.mark.parametrize(
+    ("ids", "habit"),
+    [
+        (["T001", "T002", ""], ("T", 3, 2)),
+        (["FED-M3-04", "FED-M3-11", "X-1", ""], ("FED-M3-", 2, 11)),
+        (["1.1", "1.2", ""], ("1.", 1, 2)),
+        (["abc", ""], ("", 0, 0)),
+        (["A9", "A10", ""], ("A", 1, 10)),
+    ],
+)
+def test_how_ids_are_made(ids: list[str], habit: tuple[str, int, int]) -> None:
+    """The prefix that most ids of the table have, the width of their numbers and the highest one make the next id."""
+    rows = "".join(f"| {id} | todo | t{n} | | |\n" for n, id in enumerate(ids))
+    document = parse((TABLE + rows).encode())
+    assert id_habit(document, len(ids) - 1) == habit
+
+
+def test_a_row_moves_with_its_phase() -> None:
+    """A phase that is another heading moves the row under it, with all else that changes."""
+    text = f"# A\n\n{TABLE}| A1 | todo | a | | |\n| | todo | b | | |\n\n# B\n\n{TABLE}| B1 | todo | c | | |\n"
+    document = parse(text.encode())
+    edits = [SetField(1, "phase", "B"), SetField(1, "status", "done"), AssignId(1, "A2")]
+    result = apply(document, edits).decode()
+    assert result == text.replace("| | todo | b | | |\n", "") + "| A2 | done | b | | |\n"
+    assert not can_show(document, 0, "phase", "C")
+    assert can_show(document, 0, "phase", "A")
+
+
+def test_a_removed_card_is_not_changed() -> None:
+    """A card that is removed takes its other edits with it."""
+    text = TABLE + "| A1 | todo | a | | |\n| A2 | todo | b | | |\n"
+    result = apply(parse(text.encode()), [SetField(0, "status", "done"), RemoveCard(0)])
+    assert result.decode() == TABLE + "| A2 | todo | b | | |\n"
+
+
+def test_of_two_values_the_last_counts() -> None:
+    """Two edits of one field write the last value."""
+    text = TABLE + "| A1 | todo | a | | |\n"
+    result = apply(parse(text.encode()), [SetField(0, "title", "x"), SetField(0, "title", "y")])
+    assert b"| A1 | todo | y |" in result
+
+
+def test_ids_that_cannot_be_are_not_written() -> None:
+    """An id with a pipe or white space is never written."""
+    text = TABLE + "| | todo | a | | |\n"
+    document = parse(text.encode())
+    assert apply(document, [AssignId(0, "a b"), InsertCard("x|y", {"title": "t"})]) == text.encode()
+
+
+def test_every_problem_has_a_code_with_a_meaning() -> None:
+    """Codes that the parser reports are in the table of codes."""
+    text = TABLE + "| A1 | odd | a | A1 | soon |\n| A1 | todo |\n| a b | todo | c | | |\n| A2 | x | y | | | z |\n"
+    codes = {problem.code for problem in parse(("---\na: [\n---\n" + text).encode()).problems}
+    assert codes == PROBLEM_CODES.keys() - {"not-utf8", "nul-byte", "too-large"}
+
+
+def test_blocks_say_what_they_were_taken_for() -> None:
+    """Each block that could hold tasks says what it was taken for and why."""
+    text = f"# T\n\n{TABLE}| A1 | todo | a | | |\n\n| a |\n|---|\n\n- [ ] x\n\n```\ncode\n```\n"
+    taken = [(each.kind, each.line, each.cards) for each in parse(text.encode()).blocks]
+    assert taken == [("table", 3, 1), ("table", 7, 0), ("checklist", 10, 1), ("fence", 12, 0)]
+
+
+def test_front_matter_that_cannot_be_read() -> None:
+    """Broken YAML at the top is a problem; the rest of the file is read."""
+    document = parse(f"---\ntitle: [\n---\n{TABLE}| A1 | todo | a | | |\n".encode())
+    assert [problem.code for problem in document.problems] == ["bad-front-matter"]
+    assert len(document.cards) == 1
+
+
+def test_front_matter_settings() -> None:
+    """The front matter's project, phase, prefix and words are values of the document."""
+    text = (
+        "---\nproject: p\nphase: ph\nprefix: X\nstatuses:\n  odd: done\n---\n| id | status |\n|---|---|\n| A1 | odd |\n"
+    )
+    document = parse(text.encode())
+    assert (document.front.project, document.front.phase, document.front.prefix) == ("p", "ph", "X")
+    assert document.front.statuses == {"odd": "done"}
+    assert document.cards[0].fields["status"] == "done"
+    assert document.cards[0].fields["phase"] == "ph"
