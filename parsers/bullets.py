@@ -87,7 +87,13 @@ def read_bullet(source: Source, item: Block) -> Bullet | None:
         return None
     entries = tuple(each.first for child in item.children if child.kind == "list" for each in child.children)
     key = found["bold"] or found["plain"]
-    return Bullet(source, key.strip(), found["bold"] is not None, found[0], item.first, item.end, entries)
+    # Markdown lets a value go on in lines that are not indented; a person does not mean that.
+    width = len(_indent(found[0]))
+    loose = (n for n in range(item.first + 1, item.end) if len(_indent(source.lines[n])) <= width and source.lines[n])
+    end = next(loose, item.end)
+    while end - 1 > item.first and not source.lines[end - 1].strip():
+        end -= 1
+    return Bullet(source, key.strip(), found["bold"] is not None, found[0], item.first, end, entries)
 
 
 def read_line(source: Source, line: int) -> Bullet | None:

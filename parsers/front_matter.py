@@ -245,7 +245,7 @@ class SingleCard:
             return None
         if isinstance(word, str) and read_status(word, self.lexicon).state is state:
             return write_status(state, word, current, {}, self.lexicon)
-        return None if word is not None and "status" not in changes else default_text(state, current, ())
+        return None if word is not None and "status" not in changes else default_text(state, current, {})
 
     def _key(self, name: str, value: Value) -> list[Replacement] | None:
         entry = self.keys.get(name)

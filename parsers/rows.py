@@ -9,6 +9,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Mapping, Sequence, Set
+from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
@@ -84,7 +85,26 @@ class Table:
         self.rows: list[int] = []
         self.status_texts: Counter[str] = Counter()
         self.phases: set[Value] = set()
+        self.is_certain = False
         self._near: dict[tuple[int, int], list[str]] = {}
+
+    def with_source(self, source: Source) -> Table:
+        """Return the table with other cells in the same rows."""
+        table = copy(self)
+        table.__dict__.pop("has_marks", None)
+        table.source = source
+        table.status_texts = Counter(self.status_texts)
+        table._near = {}
+        return table
+
+    def forget(self, line: int, source: Source) -> None:
+        """Take a row's status, as another source has it, out of the table's habits."""
+        column = self.by_field["status"]
+        spans = cell_spans(source.lines[line], self.width)
+        if column.index < len(spans):
+            start, end = spans[column.index]
+            self.status_texts[source.lines[line][start:end].strip()] -= 1
+            self.status_texts += Counter()
 
     # -- reading ------------------------------------------------------------------------------------------
 
@@ -192,10 +212,11 @@ class Table:
         raw = self.source.lines[position][start:end]
         content = raw.strip()
         run = leading_emoji(content)
-        sign = write_emoji(state, self.status_texts)
+        # Never none: a table in which no emoji is left would be no task table.
+        sign = write_emoji(state, {text: count for text, count in self.status_texts.items() if text})
         gap = run[len(run.rstrip()) :] if run else " "
         at = self.source.starts[position] + start + raw.index(content)
-        return Replacement(at, at + len(run), sign + gap if sign else "")
+        return Replacement(at, at + len(run), sign + gap)
 
     def _text(self, column: Column, value: Value, current: str, position: int) -> str | None:
         if column.field == "priority":
@@ -321,29 +342,29 @@ class Table:
         return prefix + (self._text(column, value, "", model + 1) or "")
 
     def _row(self, texts: Sequence[str], model: int) -> str:
+        header = self.source.lines[self.first]
+        outer = separators_of(header, self.width)
         line = self.source.lines[model]
-        separators = separators_of(line, self.width)
         spans = cell_spans(line, self.width)
         widths = [display_width(line[start:end]) for start, end in spans[: self.width]]
         is_tight = all(line[start:end] == line[start:end].strip() for start, end in spans)
         widths += [0] * (self.width - len(widths))
-        if not self._ispadded(widths):
+        if not self._is_aligned(widths, model):
             widths = [0] * self.width
         space = "" if is_tight else " "
         cells = [padded(f"{space}{text}{space}", width) for text, width in zip(texts, widths, strict=True)]
         indent = line[: len(line) - len(line.lstrip())]
-        has_left = bool(separators) and not line[: separators[0]].strip()
-        has_right = bool(separators) and not line[separators[-1] + 1 :].strip()
+        has_left = not header[: outer[0]].strip()
+        has_right = not header[outer[-1] + 1 :].strip()
         row = "|".join(cells)
         row = ("|" + row) if has_left else row.lstrip()
         return indent + (row + "|" if has_right or not texts[-1] else row.rstrip())
 
-    def _ispadded(self, widths: Sequence[int]) -> bool:
-        """Tell whether the rows above line up: two lines have cells of equal widths."""
-        lines = [*self.rows[-3:-1], self.first, self.first + 1]
-        for each in lines:
+    def _is_aligned(self, widths: Sequence[int], model: int) -> bool:
+        """Tell whether the rows line up: another line has cells of the same widths as the model."""
+        for each in (*self.rows[-3:-1], self.first, self.first + 1):
             line = self.source.lines[each]
             spans = cell_spans(line, self.width)
-            if [display_width(line[start:end]) for start, end in spans] == list(widths):
+            if each != model and [display_width(line[start:end]) for start, end in spans] == list(widths):
                 return any(line[start:end].endswith("  ") for start, end in spans) or len(set(widths)) > 1
         return False

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 _MARK: Final = re.compile(r"(?:[-*+][ ]+)?\[([ xX~/>!?-])\]\s*")
 _WORD_GAP: Final = re.compile(r"[^\W\d_]([ _-])[^\W\d_]")
+_FOLDED_DEFAULTS: Final = frozenset(map(fold, DEFAULT_WORDS.values()))
 _EMOJI: Final = re.compile(PICTOGRAPH)
 _EMOJI_RUN: Final = re.compile(rf"(?:{PICTOGRAPH}|\u200d|\s)+")
 _DRESS: Final = re.compile(r"(\*\*|__|~~|`|\*|_)(.+)\1", re.DOTALL)
@@ -122,21 +123,26 @@ def write_status(
     """
     if word is not None:
         return _dressed(word, state, current)
-    counts: dict[str, int] = {}
-    for text, count in habits.items():
+    for text in ranked(habits):
         spelling = read_status(text, lexicon)
         if spelling.state is state and spelling.is_plain:
-            counts[text] = count
-    if counts:
-        return max(counts, key=counts.__getitem__)
+            return text
     return default_text(state, current, habits)
 
 
-def default_text(state: Status, current: Spelling, near: Iterable[str]) -> str:
+def ranked(habits: Mapping[str, int]) -> list[str]:
+    """Return texts by how often they stand; of equals the default words come first, and lower case.
+
+    It does not matter in which order they were seen: a file that is read in part has the same habits.
+    """
+    return sorted(habits, key=lambda text: (-habits[text], fold(text) not in _FOLDED_DEFAULTS, text.swapcase()))
+
+
+def default_text(state: Status, current: Spelling, habits: Mapping[str, int]) -> str:
     """Return the text that says a state by its default word, in the dress of the texts around it."""
     if current.mark or (current.word is None and current.emoji):
         return _dressed("", state, current)
-    models = [each for each in (current.word, *near) if each]
+    models = [each for each in (current.word, *ranked(habits)) if each]
     word = DEFAULT_WORDS[state]
     own = " " if models and like("a", models[0]) == "A" else "-"
     gap = next((found[1] for model in models if (found := _WORD_GAP.search(model))), own)
@@ -150,9 +156,9 @@ def write_mark(state: Status, marks: Iterable[str]) -> str:
 
 
 def write_emoji(state: Status, seen: Mapping[str, int]) -> str:
-    """Return the emoji for a state where emoji alone show it; nothing when rows without one mean it."""
-    habits = {sign: count for sign, count in seen.items() if (emoji_state(sign) or Status.READY) is state}
-    return max(habits, key=habits.__getitem__) if habits else DEFAULT_EMOJI[state]
+    """Return the emoji for a state where emoji alone show it, by habit; rows without one are ready."""
+    habits = (sign for sign in ranked(seen) if (emoji_state(sign) or Status.READY) is state)
+    return next(habits, DEFAULT_EMOJI[state])
 
 
 def _dressed(word: str, state: Status, current: Spelling) -> str:

@@ -57,7 +57,9 @@ def read_table(reading: Reading, block: Block, heading: str | None) -> None:
     if "id" not in fields:
         reading.take("table", block.first, "no id column")
         return
-    emoji_field = None if "status" in fields else _emoji_field(fields, sample)
+    emoji_field = (
+        None if "status" in fields else _emoji_field(fields, [split_row(lines[n], len(headers)) for n in rows])
+    )
     if "status" not in fields and emoji_field is None:
         reading.take("table", block.first, "no status column")
         return
@@ -70,12 +72,15 @@ def read_table(reading: Reading, block: Block, heading: str | None) -> None:
             f"the delimiter row has {marked} cells, the header {len(headers)}",
             f"Write {len(headers)} cells: {'|---' * len(headers)}|",
         )
+    id_header = fold_header(fields["id"].header)
     table = Table(
         reading.source, reading.lexicon, (block.first, block.end), columns, heading, emoji_field, reading.containers
     )
+    # Whether such a table is one depends on what its rows say, so that it is always read as a whole.
+    table.is_certain = emoji_field is None and id_header not in UNSURE_ID_HEADERS
     reading.containers.append(table)
     before = len(reading.drafts)
-    _RowReader(reading, table).read(rows)
+    RowReader(reading, table).read(rows)
     reading.take("table", block.first, "has an id and a status column", len(reading.drafts) - before)
 
 
@@ -112,13 +117,14 @@ def _look_like_ids(sample: Sequence[Sequence[str]], index: int) -> bool:
     return sum(map(looks_like_id, texts)) * 2 > len(texts) if texts else False
 
 
-def _emoji_field(fields: dict[str, Column], sample: Sequence[Sequence[str]]) -> str | None:
-    for field in ("id", "title"):
-        column = fields.get(field)
-        if column is None:
+def _emoji_field(fields: dict[str, Column], rows: Sequence[Sequence[str]]) -> str | None:
+    """Return the field whose cells begin with a status emoji: one such id is enough, of titles it takes half."""
+    for field, share in (("id", 0.0), ("title", 0.5)):
+        if (column := fields.get(field)) is None:
             continue
-        texts = [cells[column.index].strip() for cells in sample if column.index < len(cells)]
-        if texts and sum(bool(leading_emoji(text)) for text in texts) * 2 >= len(texts):
+        texts = [cells[column.index].strip() for cells in rows if column.index < len(cells)]
+        shown = sum(bool(leading_emoji(text)) for text in texts)
+        if shown and shown >= share * len(texts):
             return field
     return None
 
@@ -128,7 +134,7 @@ def _without_emoji(text: str) -> str:
     return text[len(leading_emoji(text)) :]
 
 
-class _RowReader:
+class RowReader:
     """Reads the rows of one table; equal cells of a column are understood once."""
 
     def __init__(self, reading: Reading, table: Table) -> None:

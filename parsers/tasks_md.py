@@ -17,6 +17,7 @@ from syncd.parsers.front_matter import FrontBlock, read_front_matter, read_singl
 from syncd.parsers.headings import read_heading_task, read_sections
 from syncd.parsers.lexicon import Lexicon
 from syncd.parsers.reading import Reading, finished
+from syncd.parsers.reparse import with_changed_rows
 from syncd.parsers.sections import Task
 from syncd.parsers.source import Source
 from syncd.parsers.tables import read_table
@@ -29,13 +30,21 @@ DEFAULT_OPTIONS: Final = ParseOptions()
 _TEMPLATE_TITLE: Final = re.compile(r"\{\{[^{}]*\}\}|\[[A-Z][A-Z_ -]{2,}\](?!\()")
 
 
-def parse(source: bytes, *, path: str = "TASKS.md", options: ParseOptions = DEFAULT_OPTIONS) -> Document:
+def parse(
+    source: bytes,
+    *,
+    path: str = "TASKS.md",
+    options: ParseOptions = DEFAULT_OPTIONS,
+    previous: Document | None = None,
+) -> Document:
     """Read a task file.
 
     Args:
         source: the file's bytes.
         path: how the file is called in problems.
         options: what the configuration says about reading it.
+        previous: the document of an earlier content of the file; what did not change may be taken from it, which
+            makes no difference but in time.
 
     Returns:
         A document with its cards in the order of the file.  What cannot be read is a problem in it; bytes
@@ -45,6 +54,10 @@ def parse(source: bytes, *, path: str = "TASKS.md", options: ParseOptions = DEFA
     """
     if (problem := _unreadable(source, path, options)) is not None:
         return Document(path, source, options, problems=(problem,), readable=False)
+    if previous is not None and (previous.path, previous.options) == (path, options):
+        again = with_changed_rows(previous, source)
+        if again is not None:
+            return again
     text = Source(source.decode())
     block, front, error_line = read_front_matter(text)
     reading = Reading(path, text, Lexicon(options, front.statuses), front)

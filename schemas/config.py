@@ -20,7 +20,6 @@ class Kind(StrEnum):
     """What a key holds, in the words of the documentation."""
 
     TEXT = "text"
-    FLAG = "true or false"
     COUNT = "whole number, 0 or more"
     SIZE = "whole number of bytes, at least 1"
     SHARE = "number from 0 to 1"
@@ -30,7 +29,7 @@ class Kind(StrEnum):
     WORDS = "list of texts"
     MODE = "auto, postgres, embedded or flatfile"
     ON_REMOVED = "archive, delete, hold or restore"
-    TASKS = "list of paths or globs, each a text or {path, namespace, project}"
+    TASKS = "list of paths or globs, each a text or {path, namespace}"
     STORE = "{kind: postgres, embedded or flatfile, address: text}"
     HEADERS = "mapping of header words to fields"
     STATUSES = "mapping of status words to ready, claimed, blocked or done"
@@ -90,13 +89,11 @@ def _about(kind: Kind, meaning: str) -> dict[str, Any]:
 class TaskEntry:
     """One task file, or a glob of them.
 
-    With a ``namespace`` the file says ``1.1`` and the card is ``ui/1.1``.  ``project`` places its cards in
-    another project than the workspace's.
+    With a ``namespace`` the file says ``1.1`` and the card is ``ui/1.1``.
     """
 
     path: str
     namespace: str | None = None
-    project: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,9 +185,6 @@ class Config:
     priority_range: tuple[int, int] | None = field(
         default=None,
         metadata=_about(Kind.RANGE, "Priorities outside are a problem; by default any whole number is fine."),
-    )
-    repad: bool = field(
-        default=False, metadata=_about(Kind.FLAG, "Whether a write pads the columns of its table again.")
     )
     policy: Mapping[str, str] = field(
         default_factory=dict,

@@ -48,7 +48,7 @@ class DbStatus:
     pending: tuple[str, ...]
 
 
-def open(  # noqa: A001 - the name of the contract
+def open(
     path: str | Path | None = None,
     *,
     mode: str | None = None,

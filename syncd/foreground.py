@@ -5,6 +5,7 @@ May import everything below the faces.
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from collections.abc import Mapping
@@ -12,14 +13,16 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from syncd.errors import StoreUnreachable
+from syncd.errors import StoreUnreachable, SyncdError
 from syncd.files.layout import Layout, find_root, private_folder
 from syncd.files.lock import daemon_lock
+from syncd.files.settings import read_config
 from syncd.log import configure, event
-from syncd.wiring import Wiring
+from syncd.wiring import Wiring, choose_store
 
 if TYPE_CHECKING:
     from syncd.engine.daemon import Daemon
+    from syncd.schemas.config import Config
 
 CALL_TIMEOUT_S: Final = 30.0
 
@@ -43,9 +46,10 @@ def run(
     """
     configure(log_format)
     root = find_root(Path.cwd(), environ, told=None if path is None else Path(path))
+    config: Config | None = None
     while True:
         with ExitStack() as life:
-            wiring = Wiring(Layout(root), environ=environ, mode=mode, actor=actor, face="daemon")
+            wiring = Wiring(Layout(root), environ=environ, mode=mode, actor=actor, face="daemon", config=config)
             life.callback(wiring.close)
             wiring.state()
             life.enter_context(daemon_lock(wiring.layout))
@@ -53,6 +57,18 @@ def run(
                 return _run_once(wiring)
             if not _run_daemon(wiring, life):
                 return 0
+            config = _reread(wiring)
+
+
+def _reread(wiring: Wiring) -> Config:
+    """Return the configuration as it is now; one that cannot be used is told, and that in force stays."""
+    try:
+        config = read_config(wiring.layout.config)
+        choose_store(config, wiring.environ, wiring.mode)
+    except SyncdError as error:
+        event("config.refused", level=logging.ERROR, message=error.message, hint=error.hint)
+        return wiring.config
+    return config
 
 
 def _run_once(wiring: Wiring) -> int:

@@ -1,7 +1,7 @@
 """The protocols between the shells: what the engine asks of a store, of the files and of the state beside them.
 
 ``engine``, ``store`` and ``files`` never import one another; they meet here, and ``wiring`` joins
-them.  Every call is synchronous; the daemon runs the cycle in a thread.  May import ``syncd.core``,
+them.  Every call is synchronous.  May import ``syncd.core``,
 ``syncd.parsers``, ``syncd.schemas``.  Long because it is one contract, to be read in one place.
 """
 
@@ -377,6 +377,13 @@ class Journal:
 
 class State(Protocol):
     """What syncd remembers beside the files: base, journal, cursor, known versions, decisions."""
+
+    @property
+    def was_lost(self) -> str | None:
+        """Return the name under which a damaged state was put aside; ``None`` otherwise."""
+
+    def acknowledge_loss(self) -> None:
+        """Note that both sides were compared without a base since."""
 
     def base(self) -> Mapping[str, BaseCard]:
         """Return the base, every card; the same mapping until it advances."""

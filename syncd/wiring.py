@@ -24,8 +24,8 @@ from syncd.schemas.config import Config, Mode, StoreKind
 
 if TYPE_CHECKING:
     from syncd.engine.cycle import Cycle, CycleSettings
-    from syncd.files.state import StateFile
     from syncd.engine.report import DaemonStatus, StatusReport
+    from syncd.files.state import StateFile
     from syncd.files.task_files import WorkspaceFiles
     from syncd.ports import Store, SyncStore
     from syncd.schemas.mission import Mission
@@ -161,7 +161,7 @@ class Wiring:
         if self._state is None or (may_write and not self._may_write):
             from syncd.files.state import StateFile
 
-            self._state = StateFile(self.layout, is_read_only=not may_write)
+            self._state = StateFile(self.layout, project=self.config.project, is_read_only=not may_write)
             self._may_write = may_write
             self._open.callback(self._state.close)
         return self._state

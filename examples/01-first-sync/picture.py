@@ -19,8 +19,6 @@ FIRST = "2. "
 LAST = "5. "
 """The picture shows the steps from the first of these titles up to the last."""
 
-WIDTH = 104
-
 
 def run() -> list[str]:
     """Return the lines of a run, with their colours."""
@@ -40,7 +38,8 @@ def shown(lines: list[str]) -> list[Text]:
 
 def draw(texts: list[Text]) -> str:
     """Return the picture; it names no font of the network."""
-    console = Console(record=True, width=WIDTH, file=io.StringIO(), color_system="truecolor", force_terminal=True)
+    width = max(text.cell_len for text in texts) + 1
+    console = Console(record=True, width=width, file=io.StringIO(), color_system="truecolor", force_terminal=True)
     for text in texts:
         console.print(text, no_wrap=True, crop=False, overflow="ignore", highlight=False)
     svg = console.export_svg(title="make demo", unique_id="demo")

@@ -37,7 +37,8 @@ create table backlog (
     constraint backlog_pkey primary key (project, id)
 );
 
-create unique index backlog_idempotency_key on backlog (project, idempotency_key);
+create unique index backlog_idempotency_key on backlog (project, idempotency_key)
+    where idempotency_key is not null;
 create index backlog_status_priority on backlog (status, priority);
 create index backlog_status_claimed_at on backlog (status, claimed_at);
 
@@ -45,8 +46,12 @@ create index backlog_status_claimed_at on backlog (status, claimed_at);
 create index backlog_claimable on backlog (project, priority desc, created_at, id)
     where status = 'ready' and unmet = 0 and deleted_at is null and archived_at is null;
 
--- The change feed reads this one.
-create index backlog_changed on backlog (project, changed_xid);
+-- Claims leave dead entries at that index's head, and every later claim walks over them: vacuum early.
+alter table backlog set (autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_threshold = 1000);
+
+-- The change feed reads this one.  The project comes last: a look-up by (project, id) has then one index
+-- to choose, whatever the statistics say while a table fills.
+create index backlog_changed on backlog (changed_xid, project);
 
 -- What stands beside the card table: dependencies, history, conflicts, replicas, missions, workers.
 
@@ -55,9 +60,9 @@ create table backlog_edge (
     project    text not null,
     dependency text not null,
     card       text not null,
-    constraint backlog_edge_pkey primary key (project, dependency, card)
+    constraint backlog_edge_pkey primary key (dependency, project, card)
 );
-create index backlog_edge_card on backlog_edge (project, card);
+create index backlog_edge_card on backlog_edge (card, project);
 
 -- One row for each id that was ever depended upon or done.  It exists to be locked: whoever adds a
 -- dependency shares the row, whoever changes whether it is met owns it, also while no such card exists.
@@ -86,9 +91,7 @@ create table backlog_history (
 create index backlog_history_card on backlog_history (project, id, seq);
 
 -- Rows that were deleted outright: read by the feed, and by a row that comes back under the same id.
-create index backlog_history_gone on backlog_history (project, xid) where op in ('delete', 'truncate');
-create index backlog_history_gone_card on backlog_history (project, id, version)
-    where op in ('delete', 'truncate');
+create index backlog_history_gone on backlog_history (xid, project) where op in ('delete', 'truncate');
 
 -- Losing values, as JSON text: a file may hold what jsonb cannot (a NUL, half a surrogate pair).
 create table backlog_conflict (

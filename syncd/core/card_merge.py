@@ -13,9 +13,9 @@ from typing import Final
 
 from syncd.core import lease
 from syncd.core.plan import BaseCard, Conflict, FieldName, LocalCard, Policy, RemoteCard, Winner
-from syncd.core.set_merge import merge_sets
+from syncd.core.set_merge import merge_lists
 from syncd.core.text_merge import merge3
-from syncd.core.values import ACCEPTANCE, BODY, CLAIM_OWNER, PHASE, SETS, STATUS, is_empty, is_same, stored
+from syncd.core.values import ACCEPTANCE, BODY, CLAIM_OWNER, PHASE, SETS, STATUS, is_empty, is_same, stored, yields_to_done
 from syncd.schemas.card import EXTRA, OWNER_TEXT, STATUS_WORD, Status, Value, canonical
 
 Recent = Mapping[tuple[str, FieldName], Value]
@@ -23,7 +23,6 @@ Recent = Mapping[tuple[str, FieldName], Value]
 
 _SPECIAL: Final = frozenset({STATUS, CLAIM_OWNER, OWNER_TEXT, STATUS_WORD})
 _LOCAL_RULE: Final = frozenset({"title", BODY, ACCEPTANCE})
-_YIELDS_TO_DONE: Final = frozenset({Status.CLAIMED.value, Status.READY.value})
 
 
 @dataclass(slots=True)
@@ -173,21 +172,14 @@ def _merge_values(merge: CardMerge, name: FieldName) -> None:
     """Settle a field that both sides changed differently."""
     here, there, known = merge.local.fields[name], merge.remote.fields.get(name), merge.base_value(name)
     if name in SETS and merge.policy.winner(name) is None:
-        base_set, local_set, remote_set = _as_set(known), _as_set(here), _as_set(there)
-        if base_set is not None and local_set is not None and remote_set is not None:
-            _send_both(merge, name, merge_sets(base_set, local_set, remote_set))
+        merged = merge_lists(known, here, there)
+        if merged is not None:
+            _send_both(merge, name, merged)
             return
     if name == BODY and merge.knows(name):
         _merge_body(merge)
         return
     merge.clash(name, _rule(name, merge.policy))
-
-
-def _as_set(value: Value) -> tuple[str, ...] | None:
-    """Return the elements of a list, none of nothing; ``None`` for what is no list."""
-    if value is None:
-        return ()
-    return value if isinstance(value, tuple) else None
 
 
 def _merge_body(merge: CardMerge) -> None:
@@ -253,7 +245,7 @@ def _status_winner(merge: CardMerge, here: Value, there: Value) -> Winner:
     """Return whose state stays when both sides changed it."""
     if merge.policy.winner(STATUS) is not None:
         return _rule(STATUS, merge.policy)
-    if here == Status.DONE and there in _YIELDS_TO_DONE:
+    if here == Status.DONE and yields_to_done(there):
         return Winner.LOCAL
     return Winner.REMOTE
 

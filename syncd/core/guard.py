@@ -34,7 +34,7 @@ def guard(plan: Plan, sight: Sight, thresholds: Thresholds, decisions: Mapping[s
     """
     settled, waits = settle(plan, sight, thresholds)
     waiting = frozenset(wait.path for wait in waits)
-    desk = _Desk(settled, sight, decisions)
+    desk = _Desk(settled, sight, decisions, waiting)
     for look in GUARDS:
         desk.judge([each for each in look(desk.open, sight, thresholds) if each.path not in waiting])
     desk.open, desk.decided = join(desk.open, desk.decided), Plan()
@@ -57,6 +57,7 @@ class _Desk:
     open: Plan
     sight: Sight
     decisions: Mapping[str, str]
+    waiting: frozenset[str]
     decided: Plan = field(default_factory=Plan)
     holds: list[Hold] = field(default_factory=list)
     accepted: list[Hold] = field(default_factory=list)
@@ -70,8 +71,10 @@ class _Desk:
         self._hold([trip for trip, answer in answers if answer is None])
 
     def _answer(self, trip: Trip) -> str | None:
-        """Return what a person said of a trip, ``None`` for nothing that could be done."""
-        answer = None if trip.hold is None else self.decisions.get(trip.hold.fingerprint)
+        """Return what a person said of a trip, ``None`` for nothing that could be done now."""
+        if trip.hold is None or trip.hold.path in self.waiting:
+            return None
+        answer = self.decisions.get(trip.hold.fingerprint)
         return answer if answer == REJECT or trip.may_pass else None
 
     def _take(self, trips: Sequence[Trip]) -> tuple[Plan, list[Hold]]:
@@ -95,7 +98,7 @@ class _Desk:
     def _hold(self, trips: Sequence[Trip]) -> None:
         """Keep the parts back; what goes on meanwhile takes their place."""
         _, holds = self._take(trips)
-        rows = tuple(change for trip in trips for change in trip.meanwhile)
+        rows = tuple(row for trip in trips for row in trip.meanwhile if row.path not in self.waiting)
         self.open = join(self.open, Plan(to_file=rows))
         self.holds += holds
 

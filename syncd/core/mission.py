@@ -24,7 +24,7 @@ class Tally:
 
     @property
     def agrees(self) -> bool:
-        """A milestone is done exactly when it has cards and all of them are; without cards nothing speaks against it."""
+        """A milestone is done exactly when all its cards are; without cards nothing speaks against it."""
         says_done = status_of(self.milestone.status or "") is Status.DONE
         return self.total == 0 or says_done == (self.done == self.total)
 

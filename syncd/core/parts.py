@@ -78,13 +78,17 @@ def _cut(change: Change, part: Part | None) -> tuple[Change | None, Change | Non
         return None, change
     if part.fields is None:
         return change, None
-    names = part.fields | {CLAIM_OWNER, STATUS_WORD} if STATUS in part.fields else part.fields
-    inside = frozenset(change.fields) & names
+    inside = frozenset(change.fields) & _with_state(part.fields)
     if not inside:
         return None, change
     if change.kind not in (ChangeKind.UPDATE, ChangeKind.CLAIM) or len(inside) == len(change.fields):
         return change, None
     return _only(change, inside), _only(change, frozenset(change.fields) - inside)
+
+
+def _with_state(names: frozenset[FieldName]) -> frozenset[FieldName]:
+    """Return the fields, with those that say nothing without the status where that is among them."""
+    return names | {CLAIM_OWNER, STATUS_WORD} if STATUS in names else names
 
 
 def _only(change: Change, names: frozenset[FieldName]) -> Change:
@@ -99,7 +103,7 @@ def _only(change: Change, names: frozenset[FieldName]) -> Change:
 
 def _is_about(conflict: Conflict, part: Part | None) -> bool:
     """Return whether a conflict belongs to a part: the loser in it would be overwritten by that part."""
-    if part is None or (part.fields is not None and conflict.field not in part.fields):
+    if part is None or (part.fields is not None and conflict.field not in _with_state(part.fields)):
         return False
     match conflict.winner:
         case Winner.LOCAL:

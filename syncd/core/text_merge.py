@@ -36,7 +36,7 @@ class Merge:
         return not self.clashes
 
 
-_Lines = Sequence[str]
+Lines = Sequence[str]
 
 
 def merge3(base: str, a: str, b: str) -> Merge:
@@ -47,7 +47,7 @@ def merge3(base: str, a: str, b: str) -> Merge:
     """
     merged: list[str] = []
     clashes: list[Clash] = []
-    for o_chunk, a_chunk, b_chunk in _chunks(_lines(base), _lines(a), _lines(b)):
+    for o_chunk, a_chunk, b_chunk in chunks(_lines(base), _lines(a), _lines(b)):
         if a_chunk == o_chunk:
             merged += b_chunk
         elif b_chunk in (o_chunk, a_chunk):
@@ -58,8 +58,8 @@ def merge3(base: str, a: str, b: str) -> Merge:
     return Merge("\n".join(merged), tuple(clashes))
 
 
-def _chunks(base: _Lines, a: _Lines, b: _Lines) -> Iterator[tuple[_Lines, _Lines, _Lines]]:
-    """Yield corresponding runs of the three texts: changed ones and, between them, single stable lines."""
+def chunks(base: Lines, a: Lines, b: Lines) -> Iterator[tuple[Lines, Lines, Lines]]:
+    """Yield corresponding runs of three texts: changed ones and, between them, single stable lines."""
     in_a, in_b = _matches(base, a), _matches(base, b)
     at = at_a = at_b = 0
     for line in range(len(base)):
@@ -73,10 +73,20 @@ def _chunks(base: _Lines, a: _Lines, b: _Lines) -> Iterator[tuple[_Lines, _Lines
         yield base[at:], a[at_a:], b[at_b:]
 
 
-def _matches(base: _Lines, other: _Lines) -> dict[int, int]:
+def _matches(base: Lines, other: Lines) -> dict[int, int]:
     """Return which line of the base is which line of the other text, in rising order of both."""
-    blocks = SequenceMatcher(None, base, other, autojunk=False).get_matching_blocks()
-    return {first + step: second + step for first, second, size in blocks for step in range(size)}
+    head = 0
+    while head < min(len(base), len(other)) and base[head] == other[head]:
+        head += 1
+    tail = 0
+    while tail < min(len(base), len(other)) - head and base[-1 - tail] == other[-1 - tail]:
+        tail += 1
+    middle = SequenceMatcher(None, base[head : len(base) - tail], other[head : len(other) - tail], autojunk=False)
+    same = {step: step for step in range(head)}
+    for first, second, size in middle.get_matching_blocks():
+        same.update((head + first + step, head + second + step) for step in range(size))
+    same.update((len(base) - step, len(other) - step) for step in range(tail, 0, -1))
+    return same
 
 
 def _lines(text: str) -> list[str]:

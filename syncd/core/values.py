@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Hashable
 from typing import Final
 
-from syncd.schemas.card import Value
+from syncd.schemas.card import Status, Value
 
 STATUS: Final = "status"
 CLAIM_OWNER: Final = "claimOwner"
@@ -53,3 +53,8 @@ def stored(name: str, value: Value) -> Value:
     if value is None and name == DEPENDS_ON:
         return ()
     return value
+
+
+def yields_to_done(status: Value) -> bool:
+    """Return whether a state gives way to ``done`` that raced it: work that is finished is never undone by a claim."""
+    return status in (Status.CLAIMED, Status.READY)

@@ -27,10 +27,11 @@ from syncd.engine.draft import Draft, closed_by
 from syncd.engine.naming import Names
 from syncd.engine.observe import LocalView, Observer
 from syncd.engine.pace import Pace
-from syncd.engine.problems import Refusals, card_problems
+from syncd.engine.problems import Refusals, card_problems, state_problems
 from syncd.engine.remote import RemoteView
 from syncd.engine.report import CycleReport
 from syncd.engine.sighting import Sighting
+from syncd.log import event
 from syncd.parsers.document import ParseOptions
 from syncd.ports import Batch, BatchResult, Journal, LateWrite, State, SyncStore, TaskFiles
 from syncd.schemas.card import STATUS_WORD, Status
@@ -270,6 +271,9 @@ class Cycle:
     def _settle(self, guarded: Guarded) -> None:
         """Remember the versions that were taken in and the holds that stand; forget decisions that are done."""
         self._sighting.remember(self._observer.last, guarded.holds, closed_by(guarded))
+        if self._state.was_lost is not None:
+            event("state.lost", kept=self._state.was_lost)
+            self._state.acknowledge_loss()
         if done := [hold.fingerprint for hold in (*guarded.accepted, *guarded.rejected)]:
             self._state.drop_decisions(done)
 
@@ -350,6 +354,7 @@ class Cycle:
             conflicts=write.plan.conflicts,
             held=guarded.holds,
             problems=(
+                *state_problems(self._state),
                 *view.problems,
                 *card_problems(view, self.remote.remote),
                 *self._refusals.problems(view),

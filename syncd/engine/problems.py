@@ -11,7 +11,7 @@ from syncd.core.graph import find_cycles
 from syncd.core.plan import Change, Presence, RemoteCard
 from syncd.engine.observe import LocalView
 from syncd.parsers.document import Problem
-from syncd.ports import BatchResult, Refusal
+from syncd.ports import BatchResult, Refusal, State
 from syncd.schemas.card import Fields
 
 ENGINE_PROBLEM_CODES = {
@@ -20,6 +20,7 @@ ENGINE_PROBLEM_CODES = {
     "no-task-table": "Cards of the store have no place: nothing in the file looks like a task list.",
     "unknown-dependency": "A card depends on one that is neither in a file nor in the store.",
     "cycle": "Cards depend on one another in a circle, so none of them can ever start.",
+    "state-lost": "What syncd remembered of the last sync was damaged; both sides are compared anew.",
     "refused": "The store cannot hold what the row says.",
 }
 """Codes of the problems that the engine finds, beside those of the parsers."""
@@ -58,6 +59,22 @@ def card_problems(view: LocalView, remote: Mapping[str, RemoteCard]) -> list[Pro
         elif view.reads:
             problems.append(Problem(next(iter(view.reads)), 1, 1, "cycle", f"in the store, {message}", hint))
     return problems
+
+
+def state_problems(state: State) -> list[Problem]:
+    """Return a problem for a state that was damaged, until both sides were compared without it."""
+    if state.was_lost is None:
+        return []
+    return [
+        Problem(
+            path=".syncd/state.db",
+            line=1,
+            column=1,
+            code="state-lost",
+            message=f"the state was damaged and is kept as .syncd/{state.was_lost}; the next sync deletes nothing",
+            hint="Nothing to do: files and store are compared as at first contact.",
+        )
+    ]
 
 
 class Refusals:

@@ -240,13 +240,6 @@ def _text(node: Node) -> str:
     return text
 
 
-def _flag(node: Node) -> bool:
-    value = plain(node)
-    if not isinstance(value, bool):
-        raise _Wrong(node, "this is neither true nor false")
-    return value
-
-
 def _whole(node: Node) -> int:
     value = plain(node)
     if isinstance(value, bool) or not isinstance(value, int):
@@ -296,7 +289,7 @@ def _task_entry(node: Node) -> TaskEntry:
         return TaskEntry(_path(node))
     parts = _mapping(node)
     for name, (at, _) in parts.items():
-        if name not in ("path", "namespace", "project"):
+        if name not in ("path", "namespace"):
             raise _Wrong(at, f"a task file has no `{name}`")
     if "path" not in parts:
         raise _Wrong(node, "a task file has no `path`")
@@ -350,7 +343,6 @@ def _field(node: Node, name: str) -> str:
 
 _READERS: Final[Mapping[Kind, Callable[[Node], Any]]] = {
     Kind.TEXT: _text,
-    Kind.FLAG: _flag,
     Kind.COUNT: _count,
     Kind.SIZE: lambda node: _count(node, 1),
     Kind.SHARE: lambda node: _number(node, 1),

@@ -13,7 +13,6 @@ import sqlite3
 import threading
 import zlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final, TypeAlias
 
@@ -33,22 +32,13 @@ VERSIONS_MAX: Final = 50
 _ZLIB_LEVEL: Final = 1
 _CURSOR: Final = "cursor"
 _GENERATION: Final = "base.generation"
-_BINDING: Final = "base.binding"
+_PROJECT: Final = "base.project"
 _LOST: Final = "state.lost"
 _REPLICA: Final = "replica.id"
 _PLACE: Final = "replica.place"
 
 _encode_fields: Final = msgspec.json.Encoder().encode
 _decode_fields: Final = msgspec.json.Decoder(dict[str, Value]).decode
-
-
-@dataclass(frozen=True, slots=True)
-class Binding:
-    """What a base is a base of: the project, the history of its store, and the parser that read the files."""
-
-    project: str
-    epoch: str
-    parser: str
 
 
 _Fields: TypeAlias = dict[str, Value]
@@ -67,8 +57,9 @@ class StateFile:
 
     Args:
         layout: the workspace; ``.syncd/`` and the database are made when absent.
+        project: whose cards the base is about; a base of another project is no base.
         is_read_only: for commands that only look: nothing is written, made or put aside, and an absent or
-            copied state shows as empty.
+            copied state, or another project's, shows as empty.
 
     A file that is damaged is put aside and an empty state begun: ``was_lost`` names it until
     ``acknowledge_loss``.  A copied ``.syncd/`` gets a new replica id and begins without a base.
@@ -79,15 +70,16 @@ class StateFile:
         InputOutputError: permission, full disk, or damaged and to be left alone.
     """
 
-    def __init__(self, layout: Layout, *, is_read_only: bool = False) -> None:
+    def __init__(self, layout: Layout, *, project: str = "default", is_read_only: bool = False) -> None:
         self._layout = layout
+        self._project = project
         self._is_read_only = is_read_only
         self._lock = threading.RLock()
         self._base: Mapping[str, BaseCard] | None = None
         self._seen = self._generation = 0
         if is_read_only:
             self._database = Database(layout.state, is_read_only=True)
-            if layout.dot.is_dir() and self._is_copied(Place.of(layout.dot)):
+            if layout.dot.is_dir() and self._is_foreign(Place.of(layout.dot)):
                 self._database.close()
                 self._database = Database(None, is_read_only=True)
             return
@@ -163,23 +155,9 @@ class StateFile:
             with self._database.writing() as connection:
                 for table in ("base", "journal", "decision"):
                     connection.execute(f"delete from {table}")
-                connection.execute("delete from meta where key in (?, ?)", (_CURSOR, _BINDING))
+                connection.execute("delete from meta where key in (?, ?)", (_CURSOR, _PROJECT))
                 _put_meta(connection, _GENERATION, str(self._stored_generation() + 1))
             self._base = None
-
-    def binding(self) -> Binding | None:
-        """Return what the base belongs to; ``None`` before ``bind``."""
-        text = self.meta(_BINDING)
-        return None if text is None else msgspec.json.decode(text, type=Binding)
-
-    def bind(self, binding: Binding) -> None:
-        """Record what the base belongs to; bound so already, nothing is written.
-
-        Whoever binds decides first what a difference means: another project needs ``forget_base``, another
-        epoch is the guard ``store rewound``, another parser is ``everything changed``.
-        """
-        if self.binding() != binding:
-            self.set_meta(_BINDING, msgspec.json.encode(binding).decode())
 
     def cursor(self) -> Cursor | None:
         """Return the feed's place at the last advance."""
@@ -330,10 +308,16 @@ class StateFile:
     def _adopt(self) -> None:
         """Give a new or copied state its id.  The base goes first: a crash in between repeats it."""
         here = Place.of(self._layout.dot)
-        if self.meta(_REPLICA) is None or self._is_copied(here):
+        if self._is_foreign(here):
             self.forget_base()
+        if self.meta(_REPLICA) is None or self._is_copied(here):
             self.set_meta(_REPLICA, secrets.token_hex(4))
         self.set_meta(_PLACE, msgspec.json.encode(here).decode())
+        self.set_meta(_PROJECT, self._project)
+
+    def _is_foreign(self, here: Place) -> bool:
+        """Return whether the base belongs to another folder or another project than this."""
+        return self._is_copied(here) or self.meta(_PROJECT) not in (None, self._project)
 
     def _is_copied(self, here: Place) -> bool:
         text = self.meta(_PLACE)

@@ -110,7 +110,8 @@ EXPECTED_TEXT = (
     .replace("| not-started | A1, A2 | 0 | |", "| blocked | A1, A2 | 9 | |")
     .replace(
         "\nSome words after it.",
-        "| A4 | Ship it | not-started | A3 | 1 | |\n| B1 | From the service | not-started |  | 0 |  |\n\nSome words after it.",
+        "| A4 | Ship it | not-started | A3 | 1 | |\n"
+        "| B1 | From the service | not-started |  | 0 |  |\n\nSome words after it.",
     )
 )
 
@@ -139,7 +140,7 @@ def test_the_quiet_run(here: Site) -> None:
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize(("port", "method"), STEPS, ids=[method for _, method in STEPS])
 def test_a_kill_at_any_step_changes_nothing(here: Site, port: str, method: str, after: bool) -> None:
-    """Killed before or after any step and started again, the result is the same, with no extra card or conflict (I9)."""
+    """Killed before or after any step and started again: the same result, no extra card or conflict (I9)."""
     disturb(here)
     here.restart(doomed_cycle(port, method, after=after, how=Killed()))
     with pytest.raises(Killed):

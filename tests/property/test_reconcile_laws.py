@@ -8,8 +8,7 @@ from dataclasses import replace
 from random import Random
 from typing import TypeVar
 
-import pytest
-from hypothesis import HealthCheck, Phase, assume, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from syncd.core.card_merge import is_changed_there, is_edited
@@ -27,13 +26,13 @@ from syncd.core.plan import (
 from syncd.core.reconcile import reconcile
 from syncd.core.values import SETS, is_same
 from syncd.schemas.card import STATUS_WORD, Value
-from tests.support.worlds import EDITABLE, PATH, POOL, Row, Sides, Stored, World, agreed_cards, sides
+from tests.support.worlds import EDITABLE, PATH, POOL, Sides, World, agreed_card, random_sides, sides
 
 AnyCard = TypeVar("AnyCard")
 
 POLICY = Policy()
 ANNOTATIONS = {STATUS_WORD, "claimOwner", "extra.owner"}
-quick = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+quick = settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def plan_of(world: World, policy: Policy = POLICY) -> Plan:
@@ -203,20 +202,20 @@ def test_sets_merge_element_by_element(both: Sides) -> None:
 
 
 @quick
-@given(agreed_cards("A1"), st.data())
-def test_edits_of_different_fields_never_clash(agreed: tuple[Row, Stored], data: st.DataObject) -> None:
+@given(st.integers(0, 2**32 - 1))
+def test_edits_of_different_fields_never_clash(number: int) -> None:
     """I11: the two sides change different fields of a card, and both changes arrive, with no conflict."""
-    row, stored = agreed
+    random = Random(number)
+    row, stored = agreed_card(random, "A1")
     both = Sides({"A1": row}, {"A1": stored})
     both.settle("A1")
-    free = [name for name in EDITABLE if name not in ("owner", "word")]
-    chosen = data.draw(st.permutations(free))
-    half = data.draw(st.integers(0, len(free)))
-    here, there = chosen[:half], chosen[half:]
+    free = random.sample(sorted(POOL), len(POOL))
+    half = random.randint(0, len(free))
+    here, there = free[:half], free[half:]
     for name in here:
-        row = row.edited(name, data.draw(st.sampled_from(POOL[name])))
+        row = row.edited(name, random.choice(POOL[name]))
     for name in there:
-        stored = stored.edited(name, data.draw(st.sampled_from(POOL[name])))
+        stored = stored.edited(name, random.choice(POOL[name]))
     both.rows["A1"], both.stored["A1"] = row, stored
     world = both.world()
     shown = world.local["A1"].fields
@@ -362,16 +361,10 @@ REACHED = (
 )
 
 
-@pytest.mark.timeout(60)
 def test_the_worlds_reach_every_branch() -> None:
     """The generator takes each interesting branch many times: no law holds for want of a case."""
     seen: Counter[str] = Counter()
-
-    @settings(max_examples=500, derandomize=True, deadline=None, database=None, phases=[Phase.generate])
-    @given(sides())
-    def sample(both: Sides) -> None:
-        world = both.world()
+    for number in range(1_500):
+        world = random_sides(Random(number)).world()
         seen.update(_branches(world, plan_of(world)))
-
-    sample()
-    assert {branch: seen[branch] for branch in REACHED if seen[branch] < 3} == {}
+    assert {branch: seen[branch] for branch in REACHED if seen[branch] < 5} == {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -195,6 +196,11 @@ class Desk:
     def text(self) -> str:
         return self.file.read_bytes().decode()
 
+    @property
+    def unpadded(self) -> str:
+        """The file without the padding of its cells, which each copy keeps as its author has it."""
+        return re.sub(" +", " ", self.text)
+
     def edit(self, old: str, new: str) -> None:
         """Replace one place of the file, as an editor does that truncates and writes."""
         text = self.text
@@ -211,6 +217,18 @@ class Desk:
         """Return one column of one row; ``None`` without the row."""
         rows = self.sql(f"select {column}::text from backlog where id = %s", id)
         return rows[0][0] if rows else None
+
+    def cell_now(self, column: str, id: str) -> Any:
+        """Return one column of one row; ``None`` as well while the server is away."""
+        try:
+            return self.cell(column, id)
+        except psycopg.OperationalError:
+            return None
+
+    def titles_in_file(self) -> list[str]:
+        """Return the titles of the file's rows, in the order of the alphabet."""
+        cells = [line.split("|") for line in self.text.splitlines() if line.startswith("| ")]
+        return sorted(each[3].strip() for each in cells[1:])
 
     def stillness(self) -> tuple[int, int, int, int]:
         """Return what moves with any write of the file or of its neighbours; asks nobody."""

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from random import Random
 from typing import TypeAlias
 
 from hypothesis import strategies as st
@@ -248,25 +249,18 @@ Edits: TypeAlias = list[tuple[str, Value]]
 """Fields and their new values, in order."""
 
 
-@st.composite
-def edits(draw: st.DrawFn, agreed: Mapping[str, Value]) -> tuple[Edits, Edits]:
-    """What each side changed of a card: mostly to a new value, and some fields on both sides, so that they clash."""
+def edits(random: Random, agreed: Mapping[str, Value]) -> tuple[Edits, Edits]:
+    """Return what each side changed of a card: to new values, and often of the same field, so that they clash."""
     here: Edits = []
     there: Edits = []
-    for name in draw(st.lists(st.sampled_from(_OFTEN), min_size=1, max_size=4, unique=True)):
+    for name in dict.fromkeys(random.choices(_OFTEN, k=random.randint(0, 4))):
         choices = [value for value in values_of(name) if value != agreed.get(name)]
-        first, second = draw(st.permutations(choices))[:2]
-        match draw(st.sampled_from(("both", "both", "same", "here", "there"))):
-            case "both":
-                here.append((name, first))
-                there.append((name, second))
-            case "same":
-                here.append((name, first))
-                there.append((name, first))
-            case "here":
-                here.append((name, first))
-            case _:
-                there.append((name, first))
+        first, second = random.sample(choices, 2)
+        place = random.choice(("both", "both", "same", "here", "there"))
+        if place != "there":
+            here.append((name, first))
+        if place != "here":
+            there.append((name, second if place == "both" else first))
     return here, there
 
 
@@ -277,18 +271,17 @@ def values_of(name: str) -> tuple[Value, ...]:
     return (*WORDS, None) if name == "word" else POOL[name]
 
 
-@st.composite
-def agreed_cards(draw: st.DrawFn, id: str) -> tuple[Row, Stored]:
-    """A card as a file and the store both have it."""
-    values = {name: draw(st.sampled_from(AGREED.get(name, POOL[name]))) for name in POOL}
-    owner = draw(st.sampled_from(OWNERS))
-    has_heading = draw(st.booleans())
-    lacks = draw(st.frozensets(st.sampled_from(OPTIONAL), max_size=2))
+def agreed_card(random: Random, id: str) -> tuple[Row, Stored]:
+    """Return a card as a file and the store both have it."""
+    values = {name: random.choice(AGREED.get(name, POOL[name])) for name in POOL}
+    owner = random.choice(OWNERS)
+    lacks = frozenset(random.sample(OPTIONAL, random.randint(0, 2)))
+    has_heading = random.random() < 0.4
     row = Row(
         id,
         values,
         owner,
-        has_owner=draw(st.booleans()),
+        has_owner=random.random() < 0.7,
         heading=str(values["phase"]) if has_heading else None,
         lacks=lacks | {"phase"} if has_heading else lacks,
     )
@@ -298,21 +291,15 @@ def agreed_cards(draw: st.DrawFn, id: str) -> tuple[Row, Stored]:
     return row, Stored(id, dict(values), claim, text)
 
 
-def _edits_or_none(agreed: Mapping[str, Value]) -> st.SearchStrategy[tuple[Edits, Edits]]:
-    """Edits of a card, now and then none."""
-    return st.one_of(edits(agreed), edits(agreed), edits(agreed), st.just(([], [])))
-
-
-@st.composite
-def sides(draw: st.DrawFn, *, cards: int = 3, with_base: bool = True) -> Sides:
-    """Both sides after edits, losses and additions since the base was agreed."""
+def random_sides(random: Random, *, with_base: bool = True) -> Sides:
+    """Return both sides after edits, losses and additions since the base was agreed."""
     result = Sides()
-    for id in (f"A{at}" for at in range(1, draw(st.integers(1, cards)) + 1)):
-        row, stored = draw(agreed_cards(id))
+    for id in (f"A{at}" for at in range(1, random.randint(1, 3) + 1)):
+        row, stored = agreed_card(random, id)
         result.rows[id], result.stored[id] = row, stored
-        if with_base and draw(st.sampled_from((True, True, True, True, False))):
+        if with_base and random.random() < 0.85:
             result.settle(id)
-        mishap = draw(st.sampled_from(_MISHAPS))
+        mishap = random.choice(_MISHAPS)
         match mishap:
             case "row" | "pruned":
                 del result.rows[id]
@@ -321,13 +308,18 @@ def sides(draw: st.DrawFn, *, cards: int = 3, with_base: bool = True) -> Sides:
             case "neither":
                 del result.rows[id], result.stored[id]
             case "gone":
-                gone = draw(st.sampled_from((Presence.ARCHIVED, Presence.DELETED)))
+                gone = random.choice((Presence.ARCHIVED, Presence.DELETED))
                 result.stored[id] = replace(stored, presence=gone, version=stored.version + 1)
-        here, there = ([], []) if mishap == "pruned" else draw(_edits_or_none(row.values))
+        here, there = edits(random, row.values) if mishap != "pruned" else ([], [])
         for name, value in here if id in result.rows else ():
             result.rows[id] = result.rows[id].edited(name, value)
         for name, value in there if id in result.stored else ():
             result.stored[id] = result.stored[id].edited(name, value)
-        if id in result.stored and draw(st.sampled_from((False, False, True))):
+        if id in result.stored and random.random() < 0.3:
             result.stored[id] = replace(result.stored[id], is_live_lease=False)
     return result
+
+
+def sides(*, with_base: bool = True) -> st.SearchStrategy[Sides]:
+    """Worlds by seed: spread evenly over the branches, which draws of single choices are not."""
+    return st.integers(0, 2**32 - 1).map(lambda seed: random_sides(Random(seed), with_base=with_base))

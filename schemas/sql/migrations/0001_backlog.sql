@@ -34,7 +34,8 @@ create table backlog (
     constraint backlog_pkey primary key (project, id)
 );
 
-create unique index backlog_idempotency_key on backlog (project, idempotency_key);
+create unique index backlog_idempotency_key on backlog (project, idempotency_key)
+    where idempotency_key is not null;
 create index backlog_status_priority on backlog (status, priority);
 create index backlog_status_claimed_at on backlog (status, claimed_at);
 
@@ -42,5 +43,9 @@ create index backlog_status_claimed_at on backlog (status, claimed_at);
 create index backlog_claimable on backlog (project, priority desc, created_at, id)
     where status = 'ready' and unmet = 0 and deleted_at is null and archived_at is null;
 
--- The change feed reads this one.
-create index backlog_changed on backlog (project, changed_xid);
+-- Claims leave dead entries at that index's head, and every later claim walks over them: vacuum early.
+alter table backlog set (autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_threshold = 1000);
+
+-- The change feed reads this one.  The project comes last: a look-up by (project, id) has then one index
+-- to choose, whatever the statistics say while a table fills.
+create index backlog_changed on backlog (changed_xid, project);

@@ -5,9 +5,9 @@ create table backlog_edge (
     project    text not null,
     dependency text not null,
     card       text not null,
-    constraint backlog_edge_pkey primary key (project, dependency, card)
+    constraint backlog_edge_pkey primary key (dependency, project, card)
 );
-create index backlog_edge_card on backlog_edge (project, card);
+create index backlog_edge_card on backlog_edge (card, project);
 
 -- One row for each id that was ever depended upon or done.  It exists to be locked: whoever adds a
 -- dependency shares the row, whoever changes whether it is met owns it, also while no such card exists.
@@ -36,9 +36,7 @@ create table backlog_history (
 create index backlog_history_card on backlog_history (project, id, seq);
 
 -- Rows that were deleted outright: read by the feed, and by a row that comes back under the same id.
-create index backlog_history_gone on backlog_history (project, xid) where op in ('delete', 'truncate');
-create index backlog_history_gone_card on backlog_history (project, id, version)
-    where op in ('delete', 'truncate');
+create index backlog_history_gone on backlog_history (xid, project) where op in ('delete', 'truncate');
 
 -- Losing values, as JSON text: a file may hold what jsonb cannot (a NUL, half a surrogate pair).
 create table backlog_conflict (

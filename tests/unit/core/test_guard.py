@@ -331,6 +331,21 @@ def test_time_travel_needs_older_bytes_and_enough_reverts(
     assert bool(desk.look().holds) == trips
 
 
+def test_a_decision_waits_for_its_file_to_settle() -> None:
+    """What was rejected is undone when the file is written again, not in the middle of somebody's write."""
+    desk = travelled()
+    desk.edit("A1", title="Old title", status="done")
+    desk.edit("A2", title="Old title")
+    decisions = decide(desk.look(), "reject")
+    desk.drop("A9")
+    desk.file = replace(desk.file, changed_ms_ago=500)
+    waiting = desk.look(decisions)
+    assert not waiting.plan.to_file
+    assert not waiting.rejected
+    desk.file = replace(desk.file, changed_ms_ago=3_000)
+    assert {change.id for change in desk.look(decisions).plan.to_file} == {"A1", "A2"}
+
+
 # --- markers, everything changed, rewound --------------------------------------------------------
 
 

@@ -24,7 +24,7 @@ mode: postgres
 database_url_env: SHOP_URL
 tasks:
   - TASKS.md
-  - {path: "docs/**/TASKS.md", namespace: ui, project: web}
+  - {path: "docs/**/TASKS.md", namespace: ui}
 mission: .mosaic/orchestrator/mission.json
 prefix: SH-
 headers:
@@ -34,7 +34,6 @@ statuses: {Erledigt: done}
 ignore_headings: [Legende]
 bytes_max: 1_000_000
 priority_range: [0, 9]
-repad: true
 policy: {title: remote, extra.*: ask}
 on_removed: hold
 file_write_interval_ms: 100
@@ -50,11 +49,11 @@ def test_everything_is_read() -> None:
     config = parse_config(FULL, "syncd.yaml")
     assert config.store == StoreRecord(StoreKind.POSTGRES, "postgresql://db.example/shop")
     assert (config.mode, config.on_removed) == (Mode.POSTGRES, OnRemoved.HOLD)
-    assert config.tasks == (TaskEntry("TASKS.md"), TaskEntry("docs/**/TASKS.md", "ui", "web"))
+    assert config.tasks == (TaskEntry("TASKS.md"), TaskEntry("docs/**/TASKS.md", "ui"))
     assert config.headers == {"aufgabe": "title", "risiko": "extra.risk"}
     assert config.statuses == {"erledigt": "done"}
     assert config.policy == {"title": "remote", "extra.*": "ask"}
-    assert (config.bytes_max, config.priority_range, config.repad) == (1_000_000, (0, 9), True)
+    assert (config.bytes_max, config.priority_range) == (1_000_000, (0, 9))
     assert (config.guards.deletions_max, config.guards.deletions_share, config.guards.grace_s) == (7, 0.5, 30.0)
 
 
@@ -78,7 +77,6 @@ def test_an_absent_file_is_the_defaults(tmp_path: Path) -> None:
         ("project: a\nproject: b\n", 2, "stands twice"),
         ("- a\n", 1, "no mapping"),
         ("mode: fast\n", 1, "auto, postgres, embedded, flatfile"),
-        ("repad: 1\n", 1, "true or false"),
         ("bytes_max: 0\n", 1, "too small"),
         ("bytes_max: lots\n", 1, "no whole number"),
         ("bytes_max: true\n", 1, "no whole number"),
@@ -128,7 +126,7 @@ EDITS: list[tuple[str, str, Any, str]] = [
     ("project: 'a'\r\nmode: auto\r\n", "project", "it's", "project: 'it''s'\r\nmode: auto\r\n"),
     ('project: "a" # x', "project", "b", 'project: "b" # x'),
     ("mode: auto", "project", "shop", "mode: auto\nproject: shop\n"),
-    ("mode: auto\r\n", "repad", True, "mode: auto\r\nrepad: true\r\n"),
+    ("mode: auto\r\n", "prefix", "S", "mode: auto\r\nprefix: S\r\n"),
     ("\ufeffmode: auto\n", "mode", "postgres", "\ufeffmode: postgres\n"),
     ("guards:\n    grace_s: 3 # c\n# end\n", "guards.grace_s", 4, "guards:\n    grace_s: 4 # c\n# end\n"),
     (
@@ -233,7 +231,6 @@ def test_every_key_can_be_set(tmp_path: Path, name: str) -> None:
         "ignore_headings": ["Log"],
         "mode": "flatfile",
         "on_removed": "restore",
-        "repad": True,
         "guards.deletions_share": 0.1,
         "guards.changed_share": 0.1,
     }
@@ -250,7 +247,7 @@ def test_a_setting_is_told_as_it_would_be_written() -> None:
     config = parse_config(FULL, "syncd.yaml")
     assert get_setting(config, "tasks") == [
         "TASKS.md",
-        {"path": "docs/**/TASKS.md", "namespace": "ui", "project": "web"},
+        {"path": "docs/**/TASKS.md", "namespace": "ui"},
     ]
     assert get_setting(config, "store") == {"kind": "postgres", "address": "postgresql://db.example/shop"}
     assert get_setting(config, "guards.deletions_max") == 7

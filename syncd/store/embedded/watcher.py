@@ -1,6 +1,6 @@
 """The process that starts the embedded server, and stops it when the last client has gone.
 
-It is run by its file, as ``python -I -S embedded_watcher.py ORDER``, with the standard library alone: it
+It is run by its file, as ``python -I -S watcher.py ORDER``, with the standard library alone: it
 imports nothing of syncd, needs no ``site``, and starts in about 15 ms.  It leaves its starter's session, so
 neither Ctrl-C in a terminal nor the end of the command that started it reaches the server.
 

@@ -33,7 +33,7 @@ COPIES: Final = Path("/var/lib/syncd")
 ENVIRONMENT: Final = {"PATH": "/usr/bin:/bin:/usr/local/bin", "LC_ALL": "C"}
 """What the server sees of the environment: no PGDATA, no PGPORT, and messages in English."""
 
-_WITHOUT_SERVER: Final = "set SYNCD_DATABASE_URL to a served Postgres, or use the flatfile store with --mode flatfile"
+_WITHOUT_SERVER: Final = "Set SYNCD_DATABASE_URL to a served Postgres."
 
 
 @dataclass(frozen=True, slots=True)

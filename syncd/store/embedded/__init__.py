@@ -7,7 +7,7 @@ prepares the data folder, and hands the lock to the watcher process, which start
 grace period after the last client, and is told by the kernel's locks alone.  A process can be killed at any
 point; the next one finds free locks and either a whole data folder or none.
 
-May import ``syncd.errors``, its sibling modules ``embedded_*``, and the standard library.
+May import ``syncd.errors``, its own modules, and the standard library.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from types import TracebackType
 from typing import Final, Self
 
 from syncd.errors import Bug
-from syncd.store import embedded_binaries, embedded_cluster, embedded_socket
-from syncd.store.embedded_arrival import Arrival
-from syncd.store.embedded_home import Deadline, Home, data_dir, reported, touch
-from syncd.store.embedded_socket import Answer
+from syncd.store.embedded import binaries, cluster, sockets
+from syncd.store.embedded.arrival import Arrival
+from syncd.store.embedded.home import Deadline, Home, data_dir, reported, touch
+from syncd.store.embedded.sockets import Answer
 
 __all__ = ["EmbeddedServer", "EmbeddedStatus", "available", "data_dir", "status"]
 
@@ -34,7 +34,7 @@ TIMEOUT_S: Final = 60.0
 
 def available() -> str | None:
     """Say why the embedded server cannot be used on this machine; None when it can."""
-    return embedded_binaries.missing()
+    return binaries.missing()
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +66,11 @@ def status(data_dir: Path) -> EmbeddedStatus:
     """
     home = Home(data_dir.absolute())
     return EmbeddedStatus(
-        exists=embedded_cluster.is_complete(home.cluster),
-        running=embedded_socket.probe(home.cluster).answer is Answer.READY,
-        major=embedded_cluster.major_version(home.cluster),
+        exists=cluster.is_complete(home.cluster),
+        running=sockets.probe(home.cluster).answer is Answer.READY,
+        major=cluster.major_version(home.cluster),
         path=home.folder,
-        socket_dir=embedded_socket.socket_folder(home.cluster),
+        socket_dir=sockets.socket_folder(home.cluster),
     )
 
 
@@ -86,7 +86,7 @@ class EmbeddedServer:
     server_version: str
 
     def __init__(self, home: Home, share: int, server_version: str) -> None:
-        self.dsn = embedded_socket.dsn(home.cluster)
+        self.dsn = sockets.dsn(home.cluster)
         self.server_version = server_version
         self._place = home.clients_lock
         self._share: int | None = share
@@ -136,9 +136,9 @@ class EmbeddedServer:
         Raises: as ``start``.
         """
         home = Home(data_dir.absolute())
-        if not embedded_cluster.is_complete(home.cluster):
+        if not cluster.is_complete(home.cluster):
             return None
-        if not may_start and embedded_socket.probe(home.cluster).answer is Answer.SILENT:
+        if not may_start and sockets.probe(home.cluster).answer is Answer.SILENT:
             return None
         return cls._joined(home, timeout_s, grace_s, may_start=may_start)
 
@@ -150,7 +150,7 @@ class EmbeddedServer:
         try:
             answered = Arrival(home, deadline, grace_s=grace_s, may_start=may_start).wait()
             if answered is not None:
-                version = answered.server_version or str(embedded_cluster.major_version(home.cluster))
+                version = answered.server_version or str(cluster.major_version(home.cluster))
                 server = cls(home, share, version)
         finally:
             if server is None:

@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Final
 
 from syncd.errors import Busy, InputOutputError, SchemaVersionError, StoreUnreachable
-from syncd.store.embedded_binaries import Account, Binaries, run
-from syncd.store.embedded_home import DISK_FULL, Deadline, Home, reported, way_out
-from syncd.store.embedded_socket import DATABASE, SOCKET, USER
+from syncd.store.embedded.binaries import Account, Binaries, run
+from syncd.store.embedded.home import DISK_FULL, Deadline, Home, reported, way_out
+from syncd.store.embedded.sockets import DATABASE, SOCKET, USER
 
 HERE: Final = "/proc/self/cwd"
 """How the server names its data folder.

@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Final
 
 from syncd.errors import ConfigError, InputOutputError, StoreUnreachable
-from syncd.store import embedded_binaries, embedded_cluster, embedded_socket
-from syncd.store.embedded_binaries import Account, Binaries
-from syncd.store.embedded_home import DISK_FULL, Deadline, Home, reported, way_out
-from syncd.store.embedded_socket import Answer, Probe
+from syncd.store.embedded import binaries, cluster, sockets
+from syncd.store.embedded.binaries import Account, Binaries
+from syncd.store.embedded.home import DISK_FULL, Deadline, Home, reported, way_out
+from syncd.store.embedded.sockets import Answer, Probe
 
 _AGAIN_S: Final = 0.01
 _AGAIN_MAX_S: Final = 0.05
@@ -28,12 +28,12 @@ _LAUNCHES_MAX: Final = 5
 """A server that ends without a complaint was killed; whoever does that may do so a few times."""
 
 _FREE_BYTES_MIN: Final = 1_000_000
-_WATCHER: Final = Path(__file__).with_name("embedded_watcher.py")
+_WATCHER: Final = Path(__file__).with_name("watcher.py")
 
 _SETTINGS: Final = {
     "listen_addresses": "",
-    "port": str(embedded_socket.PORT),
-    "unix_socket_directories": embedded_cluster.HERE,
+    "port": str(sockets.PORT),
+    "unix_socket_directories": cluster.HERE,
     "unix_socket_permissions": "0700",
     "cluster_name": "syncd",
     "fsync": "on",
@@ -79,7 +79,7 @@ class Arrival:
         pause_s = _AGAIN_S
         try:
             while True:
-                probe = embedded_socket.probe(self._home.cluster, timeout_s=min(5.0, self._deadline.left_s))
+                probe = sockets.probe(self._home.cluster, timeout_s=min(5.0, self._deadline.left_s))
                 match probe.answer:
                     case Answer.READY:
                         return probe
@@ -130,28 +130,28 @@ class Arrival:
             if server is None:
                 return
             starting.callback(os.close, server)
-            if embedded_socket.probe(home.cluster).answer is not Answer.SILENT:
+            if sockets.probe(home.cluster).answer is not Answer.SILENT:
                 return
-            account = embedded_binaries.server_account(home.cluster, home.folder)
-            binaries = embedded_binaries.find(account)
-            embedded_cluster.prepare(home, binaries, account, self._deadline, watcher)
+            account = binaries.server_account(home.cluster, home.folder)
+            programs = binaries.find(account)
+            cluster.prepare(home, programs, account, self._deadline, watcher)
             log = home.open_log()
             starting.callback(os.close, log)
             self._ended, alive = os.pipe()
             starting.callback(os.close, alive)
             self._launches += 1
             self._log_start = home.log_bytes()
-            self._spawn(binaries, account, log=log, server=server, handed_on=(watcher, server, alive))
+            self._spawn(programs, account, log=log, server=server, handed_on=(watcher, server, alive))
 
     def _spawn(
-        self, binaries: Binaries, account: Account | None, *, log: int, server: int, handed_on: tuple[int, ...]
+        self, programs: Binaries, account: Account | None, *, log: int, server: int, handed_on: tuple[int, ...]
     ) -> None:
         """Run the watcher until it has left our session."""
         settings = [word for name, value in _SETTINGS.items() for word in ("-c", f"{name}={value}")]
         order = {
-            "command": [str(binaries.folder / "postgres"), "-D", embedded_cluster.HERE, *settings],
+            "command": [str(programs.folder / "postgres"), "-D", cluster.HERE, *settings],
             "folder": str(self._home.cluster),
-            "environment": embedded_binaries.ENVIRONMENT,
+            "environment": binaries.ENVIRONMENT,
             "clients": str(self._home.clients_lock),
             "grace_s": self._grace_s,
             "server_fd": server,
@@ -193,11 +193,11 @@ class Arrival:
         home = self._home
         with reported(home.log):
             said = home.log.read_bytes()[self._log_start :].decode(errors="replace")
-            complaint = embedded_cluster.last_complaint(said)
+            complaint = cluster.last_complaint(said)
             # On a full disk the server's last words are lost as well.
             if not complaint and shutil.disk_usage(home.folder).free < _FREE_BYTES_MIN:
                 complaint = DISK_FULL[0]
-        return complaint.replace(embedded_cluster.HERE, str(home.cluster))
+        return complaint.replace(cluster.HERE, str(home.cluster))
 
     def _gave_up(self, complaint: str) -> InputOutputError:
         home = self._home

@@ -1,0 +1,137 @@
+"""Daemons among others: servers that come and go, other workspaces on the same server, editors, kills."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from syncd.store.embedded import EmbeddedServer
+from tests.support.desk import TABLE, Desk, bare_environment, desk, until
+from tests.support.editors import Editors
+from tests.support.postgres import fresh_database, served_postgres, shared_folder
+from tests.support.switch import Switch
+
+SOAK_S = float(os.environ.get("SYNCD_SOAK_S", "10"))
+"""How long editors, psql and kills go on; ``make soak`` gives them longer."""
+
+KILL_EVERY_S = 1.5
+
+
+@pytest.fixture
+def own_served_dsn() -> Iterator[str]:
+    """A database on a served Postgres of this test alone, which may stop it."""
+    with served_postgres() as server, fresh_database(server) as dsn:
+        yield dsn
+
+
+def test_a_served_postgres_is_restarted(tmp_path: Path, own_served_dsn: str) -> None:
+    """A daemon outlives a restart of its server, says meanwhile that it is away, and loses no edit of either side."""
+    here = desk(tmp_path / "shop", own_served_dsn)
+    switch = Switch(Path(here.sql("show data_directory")[0][0]))
+    with here.daemon() as daemon:
+        here.sql("update backlog set priority = 8 where id = 'A3'")
+        switch.off()
+        here.edit("| A1 | not-started |", "| A1 | done |")
+        until(lambda: daemon.events("cycle.failed"), "the daemon has noticed")
+        status = here.ask("status")
+        assert (status["mode"], status["store"]["reachable"]) == ("offline", False)
+        switch.on()
+        until(lambda: here.cell_now("status", "A1") == "done", "the edit is in the table")
+        here.sql("update backlog set title = 'Write it all' where id = 'A2'")
+        until(lambda: "| Write it all |" in here.text and "| A1, A2 | 8 |" in here.text, "the updates are in the file")
+        assert here.ask("status")["conflicts"] == []
+        assert [each["code"] for each in daemon.events("cycle.failed")] == ["store-unreachable"]
+        assert daemon.process.poll() is None
+    switch.off()
+
+
+def test_the_embedded_server_is_killed(embedded_home: Path, tmp_path: Path) -> None:
+    """After kill -9 of the embedded server its daemon starts it again, and loses no edit of either side."""
+    here = embedded_desk(tmp_path / "shop", embedded_home, grace="0.5")
+    with here.daemon() as daemon:
+        here.sql("update backlog set priority = 8 where id = 'A3'")
+        os.kill(Switch(embedded_home / "data").pid, signal.SIGKILL)
+        here.edit("| A1 | not-started |", "| A1 | done |")
+        until(lambda: here.cell_now("status", "A1") == "done", "the edit is in the table")
+        until(lambda: "| A1, A2 | 8 |" in here.text, "the update is in the file")
+        here.sql("update backlog set title = 'Write it all' where id = 'A2'")
+        until(lambda: "| Write it all |" in here.text, "the daemon hears of updates again")
+        assert here.ask("status")["conflicts"] == []
+        assert daemon.process.poll() is None
+
+
+@pytest.mark.usefixtures("embedded_dsn")
+def test_two_workspaces_share_the_embedded_server(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Two workspaces with the same ids, each with its daemon, live in one embedded server without meeting."""
+    server = shared_folder(tmp_path_factory) / "embedded"
+    name = tmp_path.name
+    here, there = (embedded_desk(tmp_path / f"{each} {name}", server) for each in ("one", "two"))
+    assert here.json("config", "get", "project") == f"one-{name}"
+    with here.daemon(), there.daemon():
+        here.edit("| A1 | not-started |", "| A1 | done |")
+        there.edit("Write the docs", "Write the songs")
+        rows = "select project, id from backlog where (id, status) = ('A1', 'done') or title = 'Write the songs'"
+        expected = {(f"one-{name}", "A1"), (f"two-{name}", "A3")}
+        until(lambda: expected <= set(here.sql(rows)), "both edits are in the table")
+        assert "songs" not in here.text
+        assert "done" not in there.text
+
+
+def embedded_desk(root: Path, server: Path, *, grace: str | None = None) -> Desk:
+    """Make a workspace on an embedded server, as a user does who has no other."""
+    root.mkdir()
+    (root / "TASKS.md").write_text(TABLE)
+    made = Desk(root, bare_environment(root.parent, SYNCD_DATA_DIR=str(server)))
+    if grace is not None:
+        (root / "syncd.yaml").write_text(f"embedded_grace_s: {grace}\n")
+    made("init", "--yes")
+    joined = EmbeddedServer.join(server)
+    assert joined is not None
+    with joined:
+        made.dsn = joined.dsn
+    return made
+
+
+@pytest.mark.timeout(SOAK_S + 110)
+def test_editors_sql_and_kills_at_once(tmp_path: Path, postgres_dsn: str) -> None:
+    """Three editors add rows, SQL updates others, the daemon is killed again and again: every row is on both sides."""
+    rows = "".join(f"| S{number} | not-started | Card of the service {number} | — | 0 | |\n" for number in range(20))
+    here = desk(tmp_path / "shop", postgres_dsn, TABLE.replace("\nWords", f"{rows}\nWords"))
+    here("run", "--once")
+    begun = time.monotonic()
+    editors = Editors(here.file, row, "\nWords")
+    updates = kills = 0
+    try:
+        while time.monotonic() - begun < SOAK_S:
+            daemon, started = here.launch(), time.monotonic()
+            while time.monotonic() - started < KILL_EVERY_S:
+                updates += 1
+                here.sql("update backlog set priority = %s where id = %s", updates, f"S{updates % 20}")
+                assert daemon.process.poll() is None, daemon.text
+            daemon.ended(signal.SIGKILL)
+            kills += 1
+    finally:
+        editors.close()
+    with here.daemon():
+        titles = [f"Row {number} of an editor" for number in range(editors.rows)]
+        titles += [title for _, title in here.sql("select id, title from backlog where id ~ '^[AS]'")]
+        until(lambda: here.titles_in_file() == sorted(titles), "every row is in the file, once", deadline_s=70)
+        until(lambda: here.ask("status")["inSync"], "both sides agree")
+        assert sorted(title for (title,) in here.sql("select title from backlog")) == sorted(titles)
+        for id, priority in here.sql("select id, priority from backlog where id like 'S%'"):
+            assert f"| {id} | not-started | Card of the service {id[1:]} | — | {priority} |" in here.text
+        status = here.ask("status")
+        assert status["problems"] == []
+        assert len(status["conflicts"]) <= editors.stale_saves
+    assert (updates > 20, kills > 1, editors.rows > 20) == (True, True, True)
+
+
+def row(number: int) -> str:
+    """Return an editor's row; every other one has no id yet."""
+    id = f"E{number}" if number % 2 else ""
+    return f"| {id} | not-started | Row {number} of an editor | — | 1 | |\n"
