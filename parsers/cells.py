@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from bisect import bisect_right
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Final
 
 _SEPARATOR: Final = re.compile(r"(?<!\\)\|")
-_CODE: Final = re.compile(r"(?<!`)(`+)(?!`).*?(?<!`)\1(?!`)")
+_TICKS: Final = re.compile(r"`+")
 
 
 def separators_of(line: str, width: int) -> list[int]:
@@ -19,11 +20,36 @@ def separators_of(line: str, width: int) -> list[int]:
     """
     found = [each.start() for each in _SEPARATOR.finditer(line)]
     if "`" in line and len(_between(line, found)) > width:
-        codes = [each.span() for each in _CODE.finditer(line)]
-        outside = [at for at in found if not any(start < at < end for start, end in codes)]
+        outside = _outside(found, _code_spans(line))
         if len(_between(line, outside)) == width:
             return outside
     return found
+
+
+def _code_spans(line: str) -> list[tuple[int, int]]:
+    """Return the code spans of a line: from a run of backticks to the next one of the same length."""
+    runs = [each.span() for each in _TICKS.finditer(line)]
+    by_length: dict[int, list[int]] = {}
+    for start, end in reversed(runs):
+        by_length.setdefault(end - start, []).append(start)
+    spans: list[tuple[int, int]] = []
+    for start, end in runs:
+        same = by_length[end - start]
+        while same and same[-1] <= start:
+            same.pop()
+        if same and (not spans or start >= spans[-1][1]):
+            spans.append((start, same[-1] + end - start))
+    return spans
+
+
+def _outside(positions: Sequence[int], spans: Sequence[tuple[int, int]]) -> list[int]:
+    starts = [start for start, _ in spans]
+    result = []
+    for at in positions:
+        index = bisect_right(starts, at) - 1
+        if index < 0 or at >= spans[index][1]:
+            result.append(at)
+    return result
 
 
 def _between(line: str, separators: Sequence[int]) -> list[tuple[int, int]]:

@@ -30,7 +30,7 @@ _DECORATION: Final = re.compile(r"\*\*|__|~~|`")
 _LINK: Final = re.compile(r"\[([^\[\]]*)\](?:\([^()]*\))?")
 _REMARK: Final = re.compile(r"\([^()]*\)")
 _BREAK: Final = re.compile(r"<br\s*/?>", re.IGNORECASE)
-_TO: Final = re.compile(r"\s+(?:through|thru|to|bis)\s+(?=\S*\d)")
+_TO: Final = re.compile(r" (?:through|thru|to|bis) (?=\S*\d)")
 _LIST_GAP: Final = re.compile(r"[\s,;，；、]+")
 _JOINERS: Final = frozenset({"and", "&", "+", "und", "et", "y", "e"})
 _DOTS: Final = re.compile(r"(.*?)(\d+)(?:\.{2,3}|…|–|—)(.*?)(\d+)")
@@ -61,7 +61,7 @@ def looks_like_id(text: str) -> bool:
 
 def is_placeholder(text: str) -> bool:
     """Tell whether the text is an id to be filled in, as templates have it: ``TXXX``, ``{{slug}}-001``, ``[ID]``."""
-    return _PLACEHOLDER.fullmatch(text) is not None
+    return len(text) <= ID_MAX and _PLACEHOLDER.fullmatch(text) is not None
 
 
 def undecorated(text: str) -> str:
@@ -121,7 +121,7 @@ def split_ids(text: str) -> tuple[str, ...]:
     if text.replace("-", "").isalnum() and is_id(text):
         return (text,)
     text = _BREAK.sub(" ", _DECORATION.sub("", _LINK.sub(r"\1", text)))
-    text = _TO.sub("..", _REMARK.sub(" ", text))
+    text = _with_dots(_REMARK.sub(" ", text))
     ids: dict[str, None] = {}
     for token in _LIST_GAP.split(text):
         token = token.strip("\"'").rstrip(".:")
@@ -133,13 +133,18 @@ def split_ids(text: str) -> tuple[str, ...]:
 
 def are_ids(text: str) -> bool:
     """Tell whether a remark in a title is a dependency list and no prose: one word an entry, or words like ids."""
-    entries = [each.strip() for each in re.split(r"[,;]", _TO.sub("..", text))]
+    entries = [each.strip() for each in re.split(r"[,;]", _with_dots(text))]
     return bool(split_ids(text)) and all(
         is_id(entry)
         or all(looks_like_id(word.split("..")[0]) for word in entry.split() if word.casefold() not in _JOINERS)
         for entry in entries
         if entry
     )
+
+
+def _with_dots(text: str) -> str:
+    """Return a list with its ranges in words written with dots."""
+    return _TO.sub("..", " ".join(text.split()))
 
 
 def _expanded(token: str) -> Iterable[str]:
@@ -216,7 +221,7 @@ def join_list(values: Iterable[str], model: str) -> str:
         inner = inner[1:-1]
     separator = next((each for each in ("; ", ", ", ";", ",") if each in inner), None)
     if separator is None:
-        separator = " " if len(inner.split()) > 1 and ".." not in inner and not _TO.search(inner) else ", "
+        separator = " " if len(inner.split()) > 1 and ".." not in _with_dots(inner) else ", "
     mark = "`" if inner.startswith("`") else ""
     text = separator.join(f"{mark}{value}{mark}" for value in values)
     return f"[{text}]" if bracketed else text

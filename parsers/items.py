@@ -16,7 +16,7 @@ from syncd.parsers.words import MARK_STATES, PICTOGRAPH, PRIORITY_SIGNS
 
 CHECKBOX: Final = re.compile(r"(?P<lead>\s*(?:[-*+]|\d{1,9}[.)])[ \t]+)\[(?P<mark>.)\](?=\s|$)[ \t]*")
 
-_HEADING: Final = re.compile(r" {0,3}#{1,6}[ \t]+(?P<text>.*?)(?P<tail>(?:[ \t]+#+)?[ \t]*)$")
+_HEADING: Final = re.compile(r" {0,3}#{1,6}[ \t]+")
 _CORE: Final = r"(?P<id>[A-Za-z0-9][A-Za-z0-9_.\-]*?)"
 _GAP: Final = r"(?:[:.]?(?:[ \t]+(?:[-–—][ \t]+)?|$))"
 _EMOJI: Final = rf"(?P<emoji>(?:{PICTOGRAPH}[ \t]*)*)"
@@ -31,7 +31,7 @@ _LEADING: Final = tuple(
         ("plain", rf"(?:~~)?{_CORE}{_GAP}"),
     )
 )
-_COMMENT: Final = re.compile(r"<!--\s*(?:(?P<key>id|task|task-id):\s*(?P<id>[^\s|]+)\s*)?(?:.*?)-->")
+_ID_COMMENT: Final = re.compile(r"<!--\s*(?:id|task|task-id):\s*(?P<id>[^\s|]+)\s*-->")
 _SIGN_ID: Final = re.compile(r"🆔\ufe0f?\s*(?P<id>[^\s,]+)")
 _SIGN_DEPS: Final = re.compile(r"⛔\ufe0f?\s*(?P<ids>[^\s,]+(?:\s*,\s*[^\s,]+)*)")
 _KEY_DEPS: Final = re.compile(
@@ -47,6 +47,9 @@ _PRIORITY: Final = re.compile(r"!(?P<value>-?\d{1,9})")
 _PHASE: Final = re.compile(r"#(?P<name>(?!\d+$)[^\s#]+)")
 _RANK: Final = re.compile(r"\[(?P<value>[Pp][0-4])\](?:[ \t]+|$)")
 _ASSIGNEE: Final = re.compile(r"\[(?P<name>[a-z][\w.-]*)\](?!\()(?:[ \t]+|$)")
+_TRAILING_MAX: Final = 100
+"""Words that are looked at behind a title; a line with more is prose, or made to keep a reader busy."""
+
 _DATE: Final = re.compile(r"\d{4}-\d\d-\d\d(?:T[\d:.]+Z?)?")
 _META: Final = re.compile(rf"~\S+|[A-Za-z][\w-]*:(?!//)\S+|{_DATE.pattern}|(?:{PICTOGRAPH})+")
 
@@ -142,11 +145,12 @@ def scan_heading(line: str) -> ItemLine | None:
     mark = _HEADING.match(line)
     if mark is None:
         return None
-    end = mark.start("tail")
-    item = ItemLine(line[:end], "", mark.start("text"), mark.start("text"))
-    if "<!--" in line and (found := _COMMENT.search(item.line, item.text_at)):
-        kind, name = ("id", "id") if found["id"] else ("comment", 0)
-        item.tokens.append(Token(kind, found.start(), found.end(), found.start(name), found.end(name), "comment"))
+    text = line.rstrip()
+    closed = text.rstrip("#")
+    if closed.endswith((" ", "\t")) and len(closed) > mark.end():
+        text = closed.rstrip()
+    item = ItemLine(text, "", mark.end(), mark.end())
+    _scan_comments(item)
     if item.find("id") is None:
         _scan_leading(item, accept_number=True, is_heading=True)
     item.tokens.sort(key=lambda token: token.start)
@@ -155,16 +159,24 @@ def scan_heading(line: str) -> ItemLine | None:
 
 def _scan_anywhere(item: ItemLine) -> None:
     line = item.line
-    if "<!--" in line:
-        for each in _COMMENT.finditer(line, item.text_at):
-            kind, name = ("id", "id") if each["id"] and item.find("id") is None else ("comment", 0)
-            item.tokens.append(Token(kind, each.start(), each.end(), each.start(name), each.end(name), "comment"))
+    _scan_comments(item)
     if "🆔" in line and (found := _SIGN_ID.search(line, item.text_at)) and item.find("id") is None:
         item.tokens.append(Token("id", found.start(), found.end(), *found.span("id"), "sign"))
     if "⛔" in line and (found := _SIGN_DEPS.search(line, item.text_at + 1)):
         item.tokens.append(Token("dependsOn", found.start(), found.end(), *found.span("ids"), "sign"))
     elif ":" in line and (found := _KEY_DEPS.search(line, item.text_at)):
         item.tokens.append(Token("dependsOn", found.start(), found.end(), *found.span("ids"), found["key"] + ":"))
+
+
+def _scan_comments(item: ItemLine) -> None:
+    line = item.line
+    start = line.find("<!--", item.text_at)
+    while start >= 0 and (close := line.find("-->", start)) >= 0:
+        end = close + 3
+        found = _ID_COMMENT.fullmatch(line, start, end) if item.find("id") is None else None
+        kind, name = ("id", found.span("id")) if found else ("comment", (start, end))
+        item.tokens.append(Token(kind, start, end, *name, "comment"))
+        start = line.find("<!--", end)
 
 
 def _scan_leading(item: ItemLine, accept_number: bool, *, is_heading: bool = False) -> None:
@@ -213,8 +225,9 @@ def _scan_trailing(item: ItemLine) -> None:
     only_fields = True
     end = len(line)
     begin = max([item.text_at, *(each.end for each in item.tokens if each.kind == "id" and each.start == item.text_at)])
-    while True:
-        end = begin + len(line[begin:end].rstrip())
+    for _ in range(_TRAILING_MAX):
+        while end > begin and line[end - 1].isspace():
+            end -= 1
         if end <= begin:
             break
         if token := next((each for each in item.tokens if each.end == end), None):

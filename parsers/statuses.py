@@ -36,7 +36,8 @@ _FOLDED_DEFAULTS: Final = frozenset(map(fold, DEFAULT_WORDS.values()))
 _EMOJI: Final = re.compile(PICTOGRAPH)
 _EMOJI_RUN: Final = re.compile(rf"(?:{PICTOGRAPH}|\u200d|\s)+")
 _DRESS: Final = re.compile(r"(\*\*|__|~~|`|\*|_)(.+)\1", re.DOTALL)
-_HEAD_WORD: Final = re.compile(r"(.+?)\s*(?:[(\[:,;@|%–—]|\s-\s|\s\d|\.\s|\n).*", re.DOTALL)
+_HEAD_WORD: Final = re.compile(r"(.+?) ?(?:[(\[:,;@|%–—]| - | \d|\. ).*")
+_HEAD_MAX: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +80,11 @@ def read_status(text: str, lexicon: Lexicon) -> Spelling:
     if word and (state := lexicon.status(word)):
         plain = state is not Status.BLOCKED or fold(word) in BLOCKED_SYNONYMS
         return Spelling(text, state, word, mark, emoji, plain)
-    if word and (head := _HEAD_WORD.fullmatch(word)) and (state := lexicon.status(head[1])):
+    if (
+        word
+        and (head := _HEAD_WORD.fullmatch(" ".join(word.partition("\n")[0][:_HEAD_MAX].split())))
+        and (state := lexicon.status(head[1]))
+    ):
         return Spelling(text, state, word, mark, emoji)
     state = MARK_STATES[mark] if mark else emoji_state(emoji)
     return Spelling(text, state, word or None, mark, emoji, not word and (mark is None or mark in HABITUAL_MARKS))

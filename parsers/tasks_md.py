@@ -124,11 +124,14 @@ def _take_front_matter(reading: Reading, block: FrontBlock, error_line: int | No
 
 def _headings(blocks: list[Block], end: int) -> list[Heading]:
     found = [block for block in blocks if block.kind == "heading"]
-    headings = []
-    for index, block in enumerate(found):
-        behind = (each.first for each in found[index + 1 :] if each.level <= block.level)
-        headings.append(Heading(block.text, block.level, block.first, next(behind, end)))
-    return headings
+    ends: dict[int, int] = {}
+    behind: list[Block] = []
+    for block in reversed(found):
+        while behind and behind[-1].level > block.level:
+            behind.pop()
+        ends[block.first] = behind[-1].first if behind else end
+        behind.append(block)
+    return [Heading(block.text, block.level, block.first, ends[block.first]) for block in found]
 
 
 def _read(reading: Reading, blocks: list[Block]) -> None:

@@ -48,13 +48,10 @@ insert into backlog (project, id, title, body, phase, priority, status, depends_
 select %(project)s, c.id, c.title, c.body, c.phase, c.priority, c.status, c.depends_on, c.claim_owner,
        c.claim_ttl_seconds, c.claimed_at, c.attempts, c.idempotency_key, c.acceptance, c.max_retries, c.extra,
        c.path, c.created_at, now()
-from unnest(%(id)s::text[], %(title)s::text[], %(body)s::text[], %(phase)s::text[], %(priority)s::integer[],
-            %(status)s::backlog_status[], %(depends_on)s::jsonb[], %(claim_owner)s::text[],
-            %(claim_ttl_seconds)s::integer[], %(claimed_at)s::timestamptz[], %(attempts)s::integer[],
-            %(idempotency_key)s::text[], %(acceptance)s::jsonb[], %(max_retries)s::integer[], %(extra)s::jsonb[],
-            %(path)s::text[], %(created_at)s::timestamptz[])
-     c (id, title, body, phase, priority, status, depends_on, claim_owner, claim_ttl_seconds, claimed_at,
-        attempts, idempotency_key, acceptance, max_retries, extra, path, created_at)
+from json_to_recordset(%(cards)s::json)
+     c (id text, title text, body text, phase text, priority integer, status backlog_status, depends_on jsonb,
+        claim_owner text, claim_ttl_seconds integer, claimed_at timestamptz, attempts integer,
+        idempotency_key text, acceptance jsonb, max_retries integer, extra jsonb, path text, created_at timestamptz)
 on conflict do nothing
 returning id
 
@@ -65,13 +62,10 @@ update backlog b set
     claim_ttl_seconds = c.claim_ttl_seconds, claimed_at = c.claimed_at, attempts = c.attempts,
     acceptance = c.acceptance, extra = coalesce(c.extra, b.extra), path = c.path,
     archived_at = c.archived_at, deleted_at = c.deleted_at
-from unnest(%(id)s::text[], %(title)s::text[], %(body)s::text[], %(phase)s::text[], %(priority)s::integer[],
-            %(status)s::backlog_status[], %(depends_on)s::jsonb[], %(claim_owner)s::text[],
-            %(claim_ttl_seconds)s::integer[], %(claimed_at)s::timestamptz[], %(attempts)s::integer[],
-            %(acceptance)s::jsonb[], %(extra)s::jsonb[], %(path)s::text[], %(archived_at)s::timestamptz[],
-            %(deleted_at)s::timestamptz[])
-     c (id, title, body, phase, priority, status, depends_on, claim_owner, claim_ttl_seconds, claimed_at,
-        attempts, acceptance, extra, path, archived_at, deleted_at)
+from json_to_recordset(%(cards)s::json)
+     c (id text, title text, body text, phase text, priority integer, status backlog_status, depends_on jsonb,
+        claim_owner text, claim_ttl_seconds integer, claimed_at timestamptz, attempts integer, acceptance jsonb,
+        extra jsonb, path text, archived_at timestamptz, deleted_at timestamptz)
 where b.project = %(project)s and b.id = c.id
 returning b.id
 
@@ -150,6 +144,21 @@ order by b.priority desc, b.created_at, b.id
 limit %(limit)s
 
 -- name: claim
+with chosen as materialized (
+    select project, id from backlog
+    where project = %(project)s and status = 'ready' and unmet = 0
+      and deleted_at is null and archived_at is null and (run_after is null or run_after <= now())
+      and not exists (select from backlog_meta where project = %(project)s and key = 'paused')
+    order by priority desc, created_at, id
+    limit 1 for no key update skip locked
+)
+update backlog b set status = 'claimed', claim_owner = %(owner)s, claim_ttl_seconds = %(ttl)s,
+                     claimed_at = now(), attempts = b.attempts + 1
+from chosen where b.project = chosen.project and b.id = chosen.id
+returning {card}
+
+-- A limit that is a parameter is planned anew each time: the common claim of one card has its own text.
+-- name: claim_many
 with chosen as materialized (
     select project, id from backlog
     where project = %(project)s and status = 'ready' and unmet = 0

@@ -15,7 +15,18 @@ from syncd.core import lease
 from syncd.core.plan import BaseCard, Conflict, FieldName, LocalCard, Policy, RemoteCard, Winner
 from syncd.core.set_merge import merge_lists
 from syncd.core.text_merge import merge3
-from syncd.core.values import ACCEPTANCE, BODY, CLAIM_OWNER, PHASE, SETS, STATUS, is_empty, is_same, stored, yields_to_done
+from syncd.core.values import (
+    ACCEPTANCE,
+    BODY,
+    CLAIM_OWNER,
+    PHASE,
+    SETS,
+    STATUS,
+    is_empty,
+    is_same,
+    stored,
+    yields_to_done,
+)
 from syncd.schemas.card import EXTRA, OWNER_TEXT, STATUS_WORD, Status, Value, canonical
 
 Recent = Mapping[tuple[str, FieldName], Value]

@@ -30,7 +30,7 @@ def guard(plan: Plan, sight: Sight, thresholds: Thresholds, decisions: Mapping[s
     Returns:
         The plan that may be carried out, with the decisions in it, and the holds and waits.
 
-    Holds: I8, I12, I14 (tests/unit/core/test_guard.py, tests/property/test_guard_laws.py).
+    Holds: I8, I12, I14 (tests/unit/core/test_guard*.py, tests/property/test_guard_laws.py).
     """
     settled, waits = settle(plan, sight, thresholds)
     waiting = frozenset(wait.path for wait in waits)

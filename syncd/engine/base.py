@@ -5,28 +5,57 @@ May import ``syncd.core``, ``syncd.ports``, ``syncd.schemas``.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Set
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Set
+from dataclasses import dataclass, field, replace
+from typing import Final
 
-from syncd.core.plan import BaseCard, ChangeKind, Plan, advance
+from syncd.core.plan import BaseCard, Change, ChangeKind, Plan, advance
+from syncd.core.values import is_same
 from syncd.engine import edits
 from syncd.engine.observe import LocalView
 from syncd.engine.remote import RemoteView
 from syncd.ports import Batch, BatchResult, State
 from syncd.schemas.card import Fields
 
+SETTING: Final = frozenset({ChangeKind.CREATE, ChangeKind.UPDATE, ChangeKind.CLAIM, ChangeKind.RESTORE})
+"""The changes for the store that set fields."""
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a write really did: the cards whose base may move, those that are gone, and what the store got."""
+    """What a write really did: the cards whose base may move, those that are gone, and what was on both sides.
+
+    ``sent`` holds the values that the files showed when the store took them, by card.
+    """
 
     touched: Set[str]
     forgotten: Set[str]
     sent: Mapping[str, Fields] = field(default_factory=dict)
 
 
-def outcome_of(plan: Plan, batch: Batch, result: BatchResult, replaced: Set[str]) -> Outcome:
-    """Return what a batch and the replacement of these files did; what failed keeps its old base."""
+def shown(view: LocalView, changes: Iterable[Change]) -> Mapping[str, Fields]:
+    """Return of these changes for the store the values that the rows show as well, by card.
+
+    A merged list or text goes to both sides: until the row is written it is on one of them only.
+    """
+    found: dict[str, Fields] = {}
+    for change in changes:
+        if change.kind in SETTING and change.id in view.local:
+            here = view.local[change.id].fields
+            found[change.id] = {
+                name: value
+                for name, value in change.fields.items()
+                if name in here and is_same(name, here[name], value)
+            }
+    return found
+
+
+def outcome_of(view: LocalView, plan: Plan, batch: Batch, result: BatchResult, replaced: Set[str]) -> Outcome:
+    """Return what a batch and the replacement of these files did; what failed keeps its old base.
+
+    Args:
+        view: the files as the plan was made on them.
+    """
     failed = result.moved | result.refused.keys()
     done = [change for change in batch.changes if change.id not in failed]
     gone = {change.id for change in done if change.kind in (ChangeKind.REMOVE, ChangeKind.ARCHIVE)}
@@ -34,8 +63,8 @@ def outcome_of(plan: Plan, batch: Batch, result: BatchResult, replaced: Set[str]
     for change in plan.to_file:
         if change.path in replaced:
             (forgotten if change.kind is ChangeKind.REMOVE else touched).add(change.id)
-    sent = {change.id: change.fields for change in done}
-    return Outcome((touched | sent.keys()) - failed - forgotten, forgotten, sent)
+    touched |= {change.id for change in done}
+    return Outcome(touched - failed - forgotten, forgotten, shown(view, done))
 
 
 def move_base(state: State, view: LocalView, remote: RemoteView, outcome: Outcome, *, is_rewound: bool) -> None:
@@ -56,8 +85,8 @@ def move_base(state: State, view: LocalView, remote: RemoteView, outcome: Outcom
         if there is None or id not in view.local:
             continue
         known = base.get(id)
-        if id in outcome.sent:
-            known = BaseCard(id, {**(known.fields if known else {}), **outcome.sent[id]}, there.version)
+        if sent := outcome.sent.get(id):
+            known = replace(known, fields={**known.fields, **sent}) if known else BaseCard(id, sent, there.version)
         card = advance(known, view.local[id], there, unshown=edits.unshown(view, id, there))
         if card != base.get(id):
             agreed.append(card)

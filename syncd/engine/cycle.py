@@ -22,7 +22,7 @@ from syncd.core.reconcile import reconcile
 from syncd.core.sight import STORE, Guarded, Thresholds
 from syncd.engine import draft as drafting
 from syncd.engine import edits, late_writes, recovery
-from syncd.engine.base import Outcome, move_base, outcome_of
+from syncd.engine.base import SETTING, Outcome, move_base, outcome_of, shown
 from syncd.engine.draft import Draft, closed_by
 from syncd.engine.naming import Names
 from syncd.engine.observe import LocalView, Observer
@@ -41,8 +41,6 @@ PASSES_MAX = 6
 
 SETTLE_S_MAX = 5.0
 """How long a single run waits for a file that is being written."""
-
-_SETTING = frozenset({ChangeKind.CREATE, ChangeKind.UPDATE, ChangeKind.CLAIM, ChangeKind.RESTORE})
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +202,7 @@ class Cycle:
         # 6. Replace the files, and look at what came out.
         replaced = self._replace(write)
         # 7. Advance the base, from results.
-        self._advance(write, guarded, outcome_of(write.plan, batch, result, replaced), replaced)
+        self._advance(write, guarded, outcome_of(view, write.plan, batch, result, replaced), replaced)
         # 8. Clear the journal.
         is_whole = replaced == write.staged.keys()
         if is_whole:
@@ -234,9 +232,9 @@ class Cycle:
         plan = reconcile(
             base, view.local, remote, self._settings.policy, frozen=view.frozen, recent=self._sighting.recent()
         )
-        plan = replace(plan, to_file=tuple(edits.showable(view, change) for change in plan.to_file))
         sight = self._sighting.sight(view, self.remote)
-        return guard(plan, sight, self._settings.thresholds, self._state.decisions())
+        guarded = guard(edits.showable(view, plan), sight, self._settings.thresholds, self._state.decisions())
+        return replace(guarded, plan=edits.showable(view, guarded.plan))
 
     def _paced(self, view: LocalView) -> dict[str, int]:
         """Return the files that were written often enough for now, with the milliseconds to wait."""
@@ -291,7 +289,7 @@ class Cycle:
             commit_id=batch.commit_id,
             staged=tuple(write.staged.values()),
             ids={marks[row]: id for row, id in write.ids.items()},
-            sent={change.id: change.fields for change in batch.changes if change.kind in _SETTING},
+            sent=shown(write.view, batch.changes),
             written=dict(write.written),
         )
 
@@ -341,7 +339,7 @@ class Cycle:
         return any(
             remote[change.id].fields.get(name) != (value or None)
             for change in batch.changes
-            if change.id in result.cards and change.id in remote and change.kind in _SETTING
+            if change.id in result.cards and change.id in remote and change.kind in SETTING
             for name, value in change.fields.items()
             if name not in (STATUS_WORD, "priority", "dependsOn")
         )

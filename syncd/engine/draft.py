@@ -43,7 +43,7 @@ class Draft:
 
 def closed_by(guarded: Guarded) -> frozenset[str]:
     """Return the files that are not to be written: held as a whole, or not settled."""
-    held = (hold.path for hold in guarded.holds if hold.path is not None and hold.id == hold.path)
+    held = (hold.path for hold in guarded.holds if hold.path is not None and hold.id == hold.path and not hold.fields)
     return frozenset((*held, *(wait.path for wait in guarded.waits)))
 
 

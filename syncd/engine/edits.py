@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from syncd.core.plan import Change, ChangeKind, RemoteCard
+from syncd.core.plan import Change, ChangeKind, Plan, RemoteCard
 from syncd.engine.observe import LocalView
 from syncd.parsers.document import AssignId, Document, Edit, InsertCard, ParseOptions, RemoveCard, SetField
 from syncd.parsers.render import apply, can_show, has_place, starter
@@ -29,8 +29,12 @@ class FileEdits:
     """By path and card: the fields that the file will show and the store holds."""
 
 
-def showable(view: LocalView, change: Change) -> Change:
-    """Return a change for a file less the fields that the card's place cannot show."""
+def showable(view: LocalView, plan: Plan) -> Plan:
+    """Return the plan less what the places of cards in files cannot show."""
+    return replace(plan, to_file=tuple(_showable(view, change) for change in plan.to_file))
+
+
+def _showable(view: LocalView, change: Change) -> Change:
     if change.kind is not ChangeKind.UPDATE or change.id not in view.keys:
         return change
     path, key = view.keys[change.id]
@@ -40,9 +44,7 @@ def showable(view: LocalView, change: Change) -> Change:
         for name, value in change.fields.items()
         if name == STATUS_WORD or can_show(document, key, name, value)
     }
-    if fields.keys() <= {STATUS_WORD}:
-        fields = {}
-    return replace(change, fields=fields, path=path)
+    return replace(change, fields={} if fields.keys() <= {STATUS_WORD} else fields, path=path)
 
 
 def unshown(view: LocalView, id: str, remote: RemoteCard) -> frozenset[str]:

@@ -115,7 +115,9 @@ class Sighting:
             if is_news and read.data is not None and self._state.version_rank(path, read.digest or "") != 0:
                 self._state.remember_version(path, read.digest or "", read.data)
         standing = json.dumps(sorted(hold.fingerprint for hold in holds))
-        facts = {_HEAD: self._files.head(), _PARSER: str(PARSER_VERSION), _STANDING: standing}
+        facts = {_HEAD: self._files.head(), _STANDING: standing}
+        if not any(hold.guard == "everything-changed" for hold in holds):
+            facts[_PARSER] = str(PARSER_VERSION)
         for key, value in facts.items():
             if self._state.meta(key) != value and not (
                 key == _STANDING and self._state.meta(key) is None and not holds

@@ -22,7 +22,7 @@ from syncd.ports import Batch, BatchResult, ConflictRecord, Refusal
 from syncd.schemas.card import Card, Value
 from syncd.store.changes import added_dependencies, changed, closing_cycles
 from syncd.store.failures import UNSTORABLE, said
-from syncd.store.rows import Row, cards_of, changed_columns, new_columns
+from syncd.store.rows import Row, cards_of, changed_rows, new_rows
 from syncd.store.session import Link, Session, execute, together
 
 
@@ -160,9 +160,9 @@ def write(link: Link, project: str, before: Mapping[str, Card], after: Mapping[s
     old = [(before[id], card) for id, card in after.items() if id in before and before[id] != card]
     results = []
     if new:
-        results.append(execute(link, "insert_cards", project=project, **new_columns(new)))
+        results.append(execute(link, "insert_cards", project=project, cards=new_rows(new)))
     if old:
-        results.append(execute(link, "update_cards", project=project, **changed_columns(old)))
+        results.append(execute(link, "update_cards", project=project, cards=changed_rows(old)))
     return results
 
 

@@ -29,11 +29,17 @@ def claim(session: Session, owner: str, ttl_s: int | None, *, id: str | None, co
         raise BadValue(f"a lease lasts more than 0 seconds, not {ttl_s}")
     if id is not None:
         return _or_paused(session, _cards(session, "claim_id", owner=owner, ttl=ttl_s, id=id))
-    cards = _cards(session, "claim", owner=owner, ttl=ttl_s, count=count)
+    cards = _claim(session, owner, ttl_s, count)
     if len(cards) < count and reclaim(session):
-        cards += _cards(session, "claim", owner=owner, ttl=ttl_s, count=count - len(cards))
+        cards += _claim(session, owner, ttl_s, count - len(cards))
     cards.sort(key=lambda card: (-card.priority, card.created_at, card.id))
     return _or_paused(session, cards)
+
+
+def _claim(session: Session, owner: str, ttl_s: int | None, count: int) -> list[Card]:
+    if count == 1:
+        return _cards(session, "claim", owner=owner, ttl=ttl_s)
+    return _cards(session, "claim_many", owner=owner, ttl=ttl_s, count=count)
 
 
 def renew(session: Session, id: str, owner: str, ttl_s: int | None, attempt: int | None) -> Card:

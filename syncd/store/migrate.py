@@ -26,6 +26,8 @@ from syncd.store.session import Link, connect, execute, schema_mismatch
 LOCK_WAIT_S: Final = 60.0
 _LOCK_POLL_S: Final = 0.02
 
+_LOCK: Final = "select pg_try_advisory_xact_lock(hashtext('syncd.migrate'), hashtext(current_schema()))"
+
 _LEDGER: Final = """
 create table if not exists backlog_migration (
     number   integer not null constraint backlog_migration_pkey primary key,
@@ -51,12 +53,12 @@ def status(dsn: str) -> SchemaStatus:
 
     Raises: StoreUnreachable, CredentialsError, ConfigError, SchemaVersionError.
     """
-    with _connected(dsn) as link:
-        applied = _applied(link)
+    with connected(dsn) as link:
+        ran = applied(link)
         return SchemaStatus(
-            version=max(applied, default=None),
+            version=max(ran, default=None),
             known=SCHEMA_VERSION,
-            pending=tuple(each.name for each in _pending(applied, address(dsn))),
+            pending=tuple(each.name for each in _pending(ran, address(dsn))),
             server_version=str(execute(link, "server").fetchall()[0][0]),
             address=address(dsn),
         )
@@ -75,27 +77,21 @@ def migrate(dsn: str) -> tuple[str, ...]:
     Raises: SchemaVersionError for a table that is not syncd's, or a schema from a newer one; Busy when
         another migration runs for long.
     """
-    with _connected(dsn) as link:
-        if not _pending(_applied(link), address(dsn)):
+    with connected(dsn) as link:
+        if not _pending(applied(link), address(dsn)):
             return ()
-        deadline = time.monotonic() + LOCK_WAIT_S
-        while True:
-            with link.transaction():
-                if _may_migrate(link):
-                    return _migrate(link, address(dsn))
-            if time.monotonic() > deadline:
-                raise Busy(f"{address(dsn)}: another migration is running", hint="syncd db status")
-            time.sleep(_LOCK_POLL_S)
+        with hold_lock(link, address(dsn)):
+            return _migrate(link, address(dsn))
 
 
 def _migrate(link: Link, place: str) -> tuple[str, ...]:
     """Apply what is pending inside the transaction that holds the lock."""
-    _pin_schema(link)
-    applied = _applied(link)
-    if not applied and _has_backlog(link):
+    pin_schema(link)
+    ran_before = applied(link)
+    if not ran_before and _has_backlog(link):
         raise schema_mismatch(link, None, place)
-    link.execute(_LEDGER)
-    ran = _pending(applied, place)
+    make_ledger(link)
+    ran = _pending(ran_before, place)
     for each in ran:
         apply(link, each)
     return tuple(each.name for each in ran)
@@ -116,18 +112,32 @@ def apply(link: Link, migration: Migration, *, sql: str | None = None) -> None:
         )
 
 
-def _pin_schema(link: Link) -> None:
+def pin_schema(link: Link) -> None:
     """Name the schema that is being migrated, so that functions pin it rather than a user's search path."""
     schema = link.execute("select current_schema()").fetchall()[0][0]
     link.execute("select set_config('search_path', quote_ident(%s), true)", [schema])
 
 
-def _may_migrate(link: Link) -> bool:
-    lock = "select pg_try_advisory_xact_lock(hashtext('syncd.migrate'), hashtext(current_schema()))"
-    return bool(link.execute(lock).fetchall()[0][0])
+def make_ledger(link: Link) -> None:
+    """Make the table that records migrations."""
+    link.execute(_LEDGER)
 
 
-def _applied(link: Link) -> dict[int, str]:
+@contextlib.contextmanager
+def hold_lock(link: Link, place: str) -> Iterator[None]:
+    """Open a transaction that holds the migration lock.  Raises Busy when another one does for long."""
+    deadline = time.monotonic() + LOCK_WAIT_S
+    while True:
+        with link.transaction():
+            if link.execute(_LOCK).fetchall()[0][0]:
+                yield
+                return
+        if time.monotonic() > deadline:
+            raise Busy(f"{place}: another migration is running", hint="syncd db status")
+        time.sleep(_LOCK_POLL_S)
+
+
+def applied(link: Link) -> dict[int, str]:
     """Return the checksums of the migrations that ran, by number."""
     if link.execute("select to_regclass('backlog_migration')").fetchall()[0][0] is None:
         return {}
@@ -139,24 +149,25 @@ def _has_backlog(link: Link) -> bool:
     return link.execute("select to_regclass('backlog')").fetchall()[0][0] is not None
 
 
-def _pending(applied: dict[int, str], place: str) -> tuple[Migration, ...]:
-    newest = max(applied, default=0)
+def _pending(ran: dict[int, str], place: str) -> tuple[Migration, ...]:
+    newest = max(ran, default=0)
     if newest > SCHEMA_VERSION:
         raise SchemaVersionError(
             f"{place}: the table is of an unknown schema version: {newest}; this syncd knows {SCHEMA_VERSION}",
             hint="Use the newer syncd that migrated it.",
         )
     for each in migrations():
-        if applied.get(each.number, each.checksum) != each.checksum:
+        if ran.get(each.number, each.checksum) != each.checksum:
             raise SchemaVersionError(
                 f"{place}: migration {each.name} ran in another form than this syncd has",
                 hint="Use the syncd that migrated this database.",
             )
-    return tuple(each for each in migrations() if each.number not in applied)
+    return tuple(each for each in migrations() if each.number not in ran)
 
 
 @contextlib.contextmanager
-def _connected(dsn: str) -> Iterator[Link]:
+def connected(dsn: str) -> Iterator[Link]:
+    """Connect for work on the schema.  Raises the errors of a store, but asks for no schema."""
     with contextlib.closing(connect(with_keepalives(dsn))) as link:
         try:
             yield link

@@ -16,8 +16,10 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import Any, Final, TypeAlias, TypeVar
 
+import msgspec
 import psycopg
 from psycopg import Connection
+from psycopg.types.json import set_json_loads
 
 from syncd.errors import SchemaVersionError
 from syncd.store.dsn import address, with_keepalives
@@ -165,9 +167,11 @@ def together(link: Link) -> Any:
 def connect(dsn: str, *, pooled: bool = False) -> Link:
     """Return a new connection in autocommit mode.  Raises StoreUnreachable, CredentialsError, ConfigError."""
     try:
-        return psycopg.connect(dsn, autocommit=True, prepare_threshold=None if pooled else 2)
+        link = psycopg.connect(dsn, autocommit=True, prepare_threshold=None if pooled else 2)
     except psycopg.Error as error:
         raise connect_failure(error, address(dsn)) from error
+    set_json_loads(msgspec.json.decode, link)
+    return link
 
 
 def schema_mismatch(link: Link, version: int | None, place: str) -> SchemaVersionError:

@@ -6,6 +6,7 @@ import os
 import signal
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ import pytest
 from syncd.store.embedded import EmbeddedServer
 from tests.support.desk import TABLE, Desk, bare_environment, desk, until
 from tests.support.editors import Editors
-from tests.support.postgres import fresh_database, served_postgres, shared_folder
+from tests.support.postgres import served_postgres, shared_folder
 from tests.support.switch import Switch
 
 SOAK_S = float(os.environ.get("SYNCD_SOAK_S", "10"))
@@ -24,16 +25,15 @@ KILL_EVERY_S = 1.5
 
 @pytest.fixture
 def own_served_dsn() -> Iterator[str]:
-    """A database on a served Postgres of this test alone, which may stop it."""
-    with served_postgres() as server, fresh_database(server) as dsn:
+    """A served Postgres of this test alone, which may stop it."""
+    with served_postgres() as dsn:
         yield dsn
 
 
 def test_a_served_postgres_is_restarted(tmp_path: Path, own_served_dsn: str) -> None:
     """A daemon outlives a restart of its server, says meanwhile that it is away, and loses no edit of either side."""
     here = desk(tmp_path / "shop", own_served_dsn)
-    switch = Switch(Path(here.sql("show data_directory")[0][0]))
-    with here.daemon() as daemon:
+    with closing(Switch(Path(here.sql("show data_directory")[0][0]))) as switch, here.daemon() as daemon:
         here.sql("update backlog set priority = 8 where id = 'A3'")
         switch.off()
         here.edit("| A1 | not-started |", "| A1 | done |")
@@ -45,9 +45,8 @@ def test_a_served_postgres_is_restarted(tmp_path: Path, own_served_dsn: str) -> 
         here.sql("update backlog set title = 'Write it all' where id = 'A2'")
         until(lambda: "| Write it all |" in here.text and "| A1, A2 | 8 |" in here.text, "the updates are in the file")
         assert here.ask("status")["conflicts"] == []
-        assert [each["code"] for each in daemon.events("cycle.failed")] == ["store-unreachable"]
+        assert {each["code"] for each in daemon.events("cycle.failed")} == {"store-unreachable"}
         assert daemon.process.poll() is None
-    switch.off()
 
 
 def test_the_embedded_server_is_killed(embedded_home: Path, tmp_path: Path) -> None:
@@ -132,6 +131,6 @@ def test_editors_sql_and_kills_at_once(tmp_path: Path, postgres_dsn: str) -> Non
 
 
 def row(number: int) -> str:
-    """Return an editor's row; every other one has no id yet."""
-    id = f"E{number}" if number % 2 else ""
+    """Return an editor's row; every other one has no id yet, and none has one that syncd would give."""
+    id = f"E{number}x" if number % 2 else ""
     return f"| {id} | not-started | Row {number} of an editor | — | 1 | |\n"

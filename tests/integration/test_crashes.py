@@ -273,3 +273,18 @@ def test_a_lost_state_deletes_nothing(here: Site) -> None:
     assert "| A3 | Write the docs | not-started | A1, A2 | 0 |  |" in here.text
     assert here.sql("select count(*) from backlog where deleted_at is null") == [(3,)]
     assert here.wiring.store().conflicts() == []
+
+
+def test_a_merged_list_whose_file_write_is_put_off_loses_nothing(here: Site) -> None:
+    """A list merged from both sides keeps both elements when the store has it and the file write comes later."""
+    here.edit("| A3 | Write the docs   | not-started | A1, A2 |", "| A3 | Write the docs   | not-started | A1, A2, A4 |")
+    here.edit("\nSome words after it.", "| A4 | Four | done | | 0 | |\n| A5 | Five | done | | 0 | |\n\nSome words after it.")
+    here.sql("""update backlog set depends_on = '["A1", "A2", "A5"]' where id = 'A3'""")
+    here.restart(doomed_cycle("files", "replace", after=False, how=Killed()))
+    with pytest.raises(Killed):
+        here.sync()
+    here.restart()
+    here.sync()
+    assert set(here.card("A3").depends_on) == {"A1", "A2", "A4", "A5"}
+    assert "A1, A2, A5, A4 |" in here.text or "A1, A2, A4, A5 |" in here.text
+    assert here.wiring.store().conflicts() == []

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
 import pytest
 
-from syncd.errors import SchemaVersionError
+from syncd.core.plan import Change, ChangeKind
+from syncd.errors import NotFound, Refused, SchemaVersionError
+from syncd.ports import Batch
+from syncd.store.adopt import adopt
 from syncd.store.migrate import migrate, pending, status
 from syncd.store.postgres import PostgresStore
 from syncd.store.queries import SCHEMA_VERSION, migrations, query, sql_file
@@ -128,3 +132,65 @@ def test_every_named_query_is_read() -> None:
 def open_store(dsn: str) -> PostgresStore:
     """Return a store of the default project."""
     return PostgresStore(dsn, project="default", actor="tester", face="test", replica="r1")
+
+
+MOSAIC = """
+create type backlog_status as enum ('ready', 'claimed', 'blocked', 'done');
+create table backlog (
+    id text primary key, title text not null, body text, phase text, priority integer not null default 0,
+    status backlog_status not null default 'ready', depends_on jsonb not null default '[]', claim_owner text,
+    claim_ttl_seconds integer, claimed_at timestamptz, attempts integer not null default 0,
+    idempotency_key text unique, acceptance jsonb, created_at timestamptz not null default now(),
+    updated_at timestamptz not null default now());
+insert into backlog (id, title, status, depends_on, idempotency_key) values
+    ('A', 'a', 'done', '[]', 'k'), ('B', 'b', 'ready', '["A", "C"]', null), ('C', 'c', 'ready', '[]', null)"""
+
+
+def test_adopting_a_mosaic_table(postgres_dsn: str) -> None:
+    """A table of the Mosaic service is taken over in place; its rows stay, its clients go on, syncd works on it."""
+    with psycopg.connect(postgres_dsn, autocommit=True) as link:
+        link.execute(MOSAIC)
+        rows = link.execute("select id, title, status, updated_at from backlog order by id").fetchall()
+        before = catalog(postgres_dsn)
+        plan = adopt(postgres_dsn, dry_run=True)
+        assert (plan.cards, plan.is_done) == (3, False)
+        assert catalog(postgres_dsn) == before
+        assert adopt(postgres_dsn).is_done
+        assert link.execute("select id, title, status, updated_at from backlog order by id").fetchall() == rows
+        assert link.execute("select unmet from backlog order by id").fetchall() == [(0,), (1,), (0,)]
+        upsert = (
+            "insert into backlog (id, title) values ('A', 'x') on conflict (id) do update set title = excluded.title"
+        )
+        link.execute(upsert)
+        link.execute("insert into backlog (id, title, idempotency_key) values ('D', 'd', 'k') on conflict do nothing")
+    with contextlib.closing(open_store(postgres_dsn)) as store:
+        assert store.get("A").title == "x"
+        assert [card.id for card in store.claim("w", 60)] == ["C"]
+        store.complete("C")
+        assert [card.id for card in store.claim("w", 60)] == ["B"]
+    assert migrate(postgres_dsn) == ()
+    with pytest.raises(Refused):
+        adopt(postgres_dsn)
+
+
+def test_an_id_of_another_project_in_an_adopted_table(postgres_dsn: str) -> None:
+    """In an adopted table ids are unique for all projects: a card that would collide is refused, alone."""
+    with psycopg.connect(postgres_dsn) as link:
+        link.execute(MOSAIC)
+    adopt(postgres_dsn)
+    store = PostgresStore(postgres_dsn, project="other", actor="tester", face="test", replica="r1")
+    with contextlib.closing(store):
+        changes = tuple(Change(ChangeKind.CREATE, id, {"title": "t"}) for id in ("A", "Z"))
+        result = store.commit(Batch("c1", changes, ()))
+    assert {id: each.code for id, each in result.refused.items()} == {"A": "already-exists"}
+    assert result.cards.keys() == {"Z"}
+
+
+def test_what_is_no_mosaic_table_is_not_adopted(postgres_dsn: str) -> None:
+    """Without a table there is nothing to adopt; one of another shape is named for what it lacks."""
+    with pytest.raises(NotFound):
+        adopt(postgres_dsn)
+    with psycopg.connect(postgres_dsn) as link:
+        link.execute("create table backlog (id integer primary key)")
+    with pytest.raises(SchemaVersionError, match="title text"):
+        adopt(postgres_dsn)

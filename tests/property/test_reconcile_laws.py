@@ -70,17 +70,19 @@ def test_both_sides_show_the_same_afterwards(both: Sides) -> None:
 @quick
 @given(sides())
 def test_only_edited_fields_are_written(both: Sides) -> None:
-    """I4: an update names only fields in which its own side is not what the base has."""
+    """I4: an update names only fields in which its own side is not what the base has, or that it refuses."""
     world = both.world()
     plan = plan_of(world)
     claims = {each.id for each in plan.to_store if each.kind is ChangeKind.CLAIM}
+    refused = {(each.id, each.field) for each in plan.conflicts if each.winner is Winner.REMOTE}
     for changes, origin in ((plan.to_store, world.local), (plan.to_file, world.remote)):
         for id, fields in fields_of(changes).items():
             known = world.base[id].fields if id in world.base else {}
             for name, value in fields.items():
                 if name in ANNOTATIONS or (name == "status" and id in claims):
                     continue
-                assert name not in known or not is_same(name, known[name], origin[id].fields.get(name))
+                is_own = name not in known or not is_same(name, known[name], origin[id].fields.get(name))
+                assert is_own or (id, name) in refused
                 other = world.remote if origin is world.local else world.local
                 assert not is_same(name, value, other[id].fields.get(name)), "the other side has it already"
 

@@ -117,6 +117,10 @@ class Disk:
         open_file.at = at + len(data)
         return len(data)
 
+    def seek(self, handle: int, at: int) -> None:
+        """Put a handle at a place."""
+        self._handles[handle].at = at
+
     def truncate(self, handle: int, size: int) -> None:
         """Cut an open file."""
         inode = self.inode_of(handle)

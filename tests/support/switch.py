@@ -41,6 +41,11 @@ class Switch:
             self._started.wait()
             self._started = None
 
+    def close(self) -> None:
+        """End the server that ``on`` started, if it runs."""
+        if self._started is not None:
+            self.off()
+
     def on(self) -> None:
         """Start the server again."""
         self._started = subprocess.Popen(

@@ -34,13 +34,20 @@ returns void language plpgsql set search_path from current set enable_seqscan = 
 declare
     changed backlog_node[] := coalesce(met, '{}') || coalesce(lost, '{}');
     nodes   backlog_node[];
+    inserted integer;
 begin
-    select array_agg((project, id)::backlog_node order by project, id) into nodes
-    from (select project, id from unnest(changed)
-          union select project, dependency from unnest(added)) each;
-    if nodes is not null then
-        insert into backlog_node select project, id from unnest(nodes) on conflict do nothing;
-        -- One strength and one order for the whole statement: two such statements cannot deadlock here.
+    if added is null and cardinality(changed) = 1 then
+        nodes := changed;
+    else
+        select array_agg((project, id)::backlog_node order by project, id) into nodes
+        from (select project, id from unnest(changed)
+              union select project, dependency from unnest(added)) each;
+    end if;
+    insert into backlog_node select project, id from unnest(nodes) on conflict do nothing;
+    get diagnostics inserted = row_count;
+    -- A row that is new is ours.  The others are locked in one strength and one order for the whole
+    -- statement: two such statements cannot deadlock here.
+    if inserted < cardinality(nodes) then
         if changed <> '{}' then
             perform from backlog_node n join unnest(nodes) k on n.project = k.project and n.id = k.id
             order by n.project, n.id for no key update of n;
@@ -90,7 +97,9 @@ $$;
 -- changed_xid and updated_at move when anything but themselves and unmet does.
 create function backlog_before_update() returns trigger language plpgsql as $$
 declare
-    kept record := new;
+    kept   record := new;
+    was    text;
+    effect text;
 begin
     if old.status = 'claimed' and new.status <> 'claimed' then
         if new.claim_owner is not distinct from old.claim_owner then
@@ -122,11 +131,22 @@ begin
         if new.updated_at = old.updated_at then
             new.updated_at := now();
         end if;
-        if new.project <> old.project or new.id <> old.id or new.depends_on <> old.depends_on
-           or (new.status = 'done' and new.deleted_at is null) <> (old.status = 'done' and old.deleted_at is null) then
-            perform set_config('syncd.effect', 'moves', true);
-        elsif coalesce(current_setting('syncd.effect', true), '') = '' then
-            perform set_config('syncd.effect', 'changes', true);
+        -- What the statement's end has to look at; rows of one statement add up.
+        was := coalesce(current_setting('syncd.effect', true), '');
+        effect := was;
+        if (new.status = 'done' and new.deleted_at is null) <> (old.status = 'done' and old.deleted_at is null)
+           and effect not like '%met%' then
+            effect := effect || ' met';
+        end if;
+        if (new.depends_on <> old.depends_on or new.id <> old.id or new.project <> old.project)
+           and effect not like '%edges%' then
+            effect := effect || ' met edges';
+        end if;
+        if effect = '' then
+            effect := 'change';
+        end if;
+        if effect <> was then
+            perform set_config('syncd.effect', effect, true);
         end if;
     else
         new.version := greatest(old.version, new.version);
@@ -251,19 +271,23 @@ begin
         return null;
     end if;
     perform set_config('syncd.effect', '', true);
-    if effect = 'moves' then
+    if effect like '%met%' then
         select array_agg((project, id)::backlog_node) into met from (
             select project, id from written where backlog_is_met(status, deleted_at)
             except select project, id from replaced where backlog_is_met(status, deleted_at)) each;
         select array_agg((project, id)::backlog_node) into lost from (
             select project, id from replaced where backlog_is_met(status, deleted_at)
             except select project, id from written where backlog_is_met(status, deleted_at)) each;
+    end if;
+    if effect like '%edges%' then
         select array_agg((project, d, id)::backlog_edge) into added from (
             select n.project, d, n.id from written n, backlog_dependencies(n.depends_on) d
             except select o.project, d, o.id from replaced o, backlog_dependencies(o.depends_on) d) each;
         select array_agg((project, d, id)::backlog_edge) into removed from (
             select o.project, d, o.id from replaced o, backlog_dependencies(o.depends_on) d
             except select n.project, d, n.id from written n, backlog_dependencies(n.depends_on) d) each;
+    end if;
+    if met is not null or lost is not null or added is not null or removed is not null then
         perform backlog_settle(met, lost, added, removed);
     end if;
     perform pg_notify('syncd', '');
