@@ -9,7 +9,6 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Mapping, Sequence, Set
-from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
@@ -90,11 +89,11 @@ class Table:
 
     def with_source(self, source: Source) -> Table:
         """Return the table with other cells in the same rows."""
-        table = copy(self)
-        table.__dict__.pop("has_marks", None)
-        table.source = source
+        lines = (self.first, self.last)
+        table = Table(source, self.lexicon, lines, self.columns, self.heading, self.emoji_field, self.peers)
+        table.last, table.rows, table.phases = self.last, self.rows, self.phases
+        table.is_certain = self.is_certain
         table.status_texts = Counter(self.status_texts)
-        table._near = {}
         return table
 
     def forget(self, line: int, source: Source) -> None:

@@ -90,6 +90,14 @@ def read_status(text: str, lexicon: Lexicon) -> Spelling:
     return Spelling(text, state, word or None, mark, emoji, not word and (mark is None or mark in HABITUAL_MARKS))
 
 
+def _head(word: str) -> str:
+    """Return the word that stands before a remark: ``done`` of ``done (see #4)``; else nothing."""
+    line = " ".join(word.partition("\n")[0][:_HEAD_MAX].split())
+    if found := _HEAD_WORD.fullmatch(line):
+        return found[1]
+    return line if "\n" in word else ""
+
+
 def emoji_state(text: str) -> Status | None:
     """Return the state that the first meaningful emoji of a text shows."""
     return next((EMOJI_STATES[sign] for sign in text if sign in EMOJI_STATES), None)

@@ -237,9 +237,10 @@ class RowReader:
         if self.owner is not None and self.owner < len(cells):
             name = owner_field(fields)
             fields[self.owner_text if self.owner_text and name != "claimOwner" else name] = value_of(cells[self.owner])
-        if fields.get("dependsOn") and (token in fields["dependsOn"] or self.lexicon.options.namespace):  # type: ignore[operator]
+        tokens = fields.get("dependsOn")
+        if isinstance(tokens, tuple) and (token in tokens or self.lexicon.options.namespace):
             column = cell_spans(self.lines[line], self.table.width)[self.table.by_field["dependsOn"].index][0]
-            fields["dependsOn"] = self.reading.dependencies(fields["dependsOn"], token, line, column)  # type: ignore[arg-type]
+            fields["dependsOn"] = self.reading.dependencies(tokens, token, line, column)
         if "phase" in self.table.by_field:
             self.table.phases.add(fields.get("phase"))
         return self._draft(line, token, fields, weak, cells)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
+from syncd.core.history import HistoryEntry
 from syncd.core.plan import BaseCard, Change, Conflict
 from syncd.schemas.card import Card, Fields, Status
 
@@ -153,6 +154,14 @@ class QueueStats:
     paused: bool
 
 
+@dataclass(frozen=True, slots=True)
+class History:
+    """Entries of the audit trail, oldest first, and the place from which to read on."""
+
+    entries: tuple[HistoryEntry, ...]
+    place: int
+
+
 class SyncStore(Protocol):
     """The half of a store that the cycle uses."""
 
@@ -249,6 +258,13 @@ class Store(SyncStore, Protocol):
     def stats(self) -> QueueStats:
         """Return the counts of the project."""
 
+    def history(self, id: str | None = None, *, limit: int | None = None, since: int | None = None) -> History:
+        """Return the audit trail of the project or of one card: the last ``limit`` entries, oldest first.
+
+        With ``since``, the place of an earlier answer: what was written since, each entry at least once,
+        none left out however transactions overlap.
+        """
+
 
 # --- files ---------------------------------------------------------------------------------------
 
@@ -300,6 +316,12 @@ class TaskFiles(Protocol):
 
     def signature(self, path: str) -> tuple[int, ...] | None:
         """Return the file's stat signature, ``None`` when absent: the cheap look."""
+
+    def make_durable(self, path: str) -> None:
+        """Have what a file says now, or that it is absent, survive a power cut, whoever wrote it.
+
+        Raises: InputOutputError.
+        """
 
     def stage(self, path: str, data: bytes) -> str:
         """Write the new bytes beside the file and fsync them; return the staged file's absolute path.

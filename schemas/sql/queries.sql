@@ -130,6 +130,28 @@ on conflict (project, prefix) do update
 set next = greatest(n.next, %(floor)s::bigint + 1) + %(count)s::bigint
 returning next - %(count)s::bigint
 
+-- name: history
+select place.xmin::text, h.seq, h.at, h.id, h.version, h.op, h.actor, h.face, h.before, h.after
+from (select pg_snapshot_xmin(pg_current_snapshot()) as xmin) place
+left join (select * from backlog_history
+           where project = %(project)s and (%(id)s::text is null or id = %(id)s)
+           order by seq desc limit %(limit)s) h on true
+order by h.seq
+
+-- name: history_since
+-- What changed since is found through the feed's indexes, its entries through the history's own.
+select place.xmin::text, h.seq, h.at, h.id, h.version, h.op, h.actor, h.face, h.before, h.after
+from (select pg_snapshot_xmin(pg_current_snapshot()) as xmin) place
+left join (
+    select h.* from (
+        select b.id from backlog b where b.project = %(project)s and b.changed_xid >= %(xmin)s::xid8
+        union
+        select g.id from backlog_history g
+        where g.project = %(project)s and g.xid >= %(xmin)s::xid8 and g.op in ('delete', 'truncate')) touched
+    join backlog_history h on h.project = %(project)s and h.id = touched.id and h.xid >= %(xmin)s::xid8
+    where %(id)s::text is null or h.id = %(id)s) h on true
+order by h.seq
+
 -- name: list
 select {card} from backlog b
 where b.project = %(project)s and b.deleted_at is null and b.archived_at is null

@@ -34,6 +34,7 @@ class FileSight:
         version_rank: 0 for the newest version that syncd has seen, n for the n-th older one, ``None``
             for bytes never seen.
         head_moved: git's HEAD moved to another tree together with the change.
+        bad_id_line: the first row whose id cannot be read: a card that vanished may stand there.
         is_truncation: the bytes look like the beginning of a write: a strict prefix of what was there
             before, or a last line without its end or with too few cells.
     """
@@ -45,6 +46,7 @@ class FileSight:
     marker_line: int | None = None
     version_rank: int | None = None
     head_moved: bool = False
+    bad_id_line: int | None = None
     is_truncation: bool = False
 
 

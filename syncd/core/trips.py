@@ -178,10 +178,14 @@ def deletions(plan: Plan, sight: Sight, thresholds: Thresholds) -> Iterator[Trip
             what = f"{len(going)} of the {size} cards of {path} went at once"
             where = "rows are gone" if source == "files" else "the store dropped them"
             reason = f"{what} ({where}); {int(cap)} may go without asking"
+            file = sight.files.get(path)
+            is_unread = source == "files" and file is not None and file.bad_id_line is not None
+            if is_unread and file is not None:
+                reason = f"line {file.bad_id_line} of {path} has no id that can be read: it may be one of the rows gone"
             for change in going:
                 content = [source, sight.base[change.id].fields]
                 hold = make_hold("deletions", change.id, reason, content, path=path)
-                if len(going) > cap or hold.fingerprint in sight.standing:
+                if len(going) > cap or is_unread or hold.fingerprint in sight.standing:
                     yield Trip(hold, (Part(change.id),))
 
 

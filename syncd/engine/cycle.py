@@ -104,6 +104,7 @@ class Cycle:
         self._names = Names(store, state, settings.prefix)
         self._refusals = Refusals()
         self._recorded: set[Conflict] = set()
+        self._durable: dict[str, str | None] = {}
         self._must_recover = True
         self._must_read_all = True
         self._last: CycleReport | None = None
@@ -177,6 +178,7 @@ class Cycle:
 
         # 1. Read the files.
         view = self._observer.look()
+        self._names.seen(view)
         # 2. Read the store.
         self._load()
         # 3. Reconcile and guard.
@@ -188,6 +190,8 @@ class Cycle:
         write = drafting.draft(view, guarded, ids, closed=closed, options=self._settings.options)
         waits = (*guarded.waits, *self._delayed(guarded, view, paced))
 
+        if guarded.plan.to_store or guarded.plan.agreed or guarded.plan.forgotten:
+            self._secure(view)
         # 4. Stage the new bytes and journal what is going to happen.
         drafting.stage(write, self._files, self._digest)
         batch = self._batch(write, late)
@@ -206,7 +210,7 @@ class Cycle:
         # 8. Clear the journal.
         is_whole = replaced == write.staged.keys()
         if is_whole:
-            self._state.clear_journal()
+            self._clear_journal()
         self._must_recover = False
         for each in late:
             self._files.taken_in(each)
@@ -252,6 +256,17 @@ class Cycle:
 
     # --- writing ----------------------------------------------------------------------------------
 
+    def _secure(self, view: LocalView) -> None:
+        """Make what the files say durable before the base takes it over.
+
+        Else a power cut that takes back a save would look like an edit against what was agreed.
+        Effects: one fsync for each content of a file.
+        """
+        for path, read in view.reads.items():
+            if path not in view.frozen and self._durable.get(path, "") != read.digest:
+                self._files.make_durable(path)
+                self._durable[path] = read.digest
+
     def _take_in_late_writes(self) -> dict[LateWrite, Sequence[Conflict]]:
         """Bring what was written into displaced files into the files that stand; return what clashed, to be recorded.
 
@@ -284,14 +299,21 @@ class Cycle:
         )
 
     def _journal(self, write: Draft, batch: Batch) -> Journal:
-        marks = {(row.path, row.key): (row.path, row.mark) for row in write.view.nameless}
         return Journal(
             commit_id=batch.commit_id,
             staged=tuple(write.staged.values()),
-            ids={marks[row]: id for row, id in write.ids.items()},
+            ids=dict(self._names.pending),
             sent=shown(write.view, batch.changes),
             written=dict(write.written),
         )
+
+    def _clear_journal(self) -> None:
+        """Clear the journal, but for the ids that cards in the store have and their rows do not show yet."""
+        self._names.seen(self._observer.last)
+        if pending := dict(self._names.pending):
+            self._state.write_journal(Journal(commit_id="", staged=(), ids=pending, sent={}, written={}))
+        else:
+            self._state.clear_journal()
 
     def _commit(self, write: Draft, batch: Batch) -> BatchResult:
         if not (batch.changes or batch.conflicts):
@@ -317,6 +339,7 @@ class Cycle:
             if outcome.matched:
                 replaced.add(path)
                 self._observer.wrote(path, staged.new)
+                self._durable[path] = staged.new
                 self._state.remember_version(path, staged.new, data)
                 self._sighting.wrote([each for each in write.plan.to_file if each.path == path], write.view)
                 if self._pace is not None:

@@ -34,9 +34,21 @@ class Names:
         self._prefix = prefix
         self._given: dict[tuple[str, str], str] = {}
 
+    @property
+    def pending(self) -> Mapping[tuple[str, str], str]:
+        """The ids that were given and not seen in a file yet, by file and mark of the row."""
+        return self._given
+
     def learn(self, ids: Mapping[tuple[str, str], str]) -> None:
         """Take over the ids that a journal had given (file and mark of the row: id)."""
         self._given.update(ids)
+
+    def seen(self, view: LocalView) -> None:
+        """Forget the ids that stand in a file now.
+
+        No other reason will do: a look may show a file half written, or not at all.
+        """
+        self._given = {row: id for row, id in self._given.items() if id not in view.local}
 
     def give(self, view: LocalView, stored: Mapping[str, Card], *, closed: Set[str]) -> dict[RowId, str]:
         """Return an id for each nameless row outside the closed files; new numbers are reserved in the store."""
@@ -51,7 +63,6 @@ class Names:
     ) -> dict[RowId, str]:
         rows = [row for row in view.nameless if row.path not in closed]
         if not rows:
-            self._given.clear()
             return {}
         ids: dict[RowId, str] = {}
         taken = set(view.local)
@@ -72,7 +83,7 @@ class Names:
                 ids[row.path, row.key] = f"{prefix}{number:0{max(width, 1)}d}"
         if reserve:
             marks = {(row.path, row.key): (row.path, row.mark) for row in rows}
-            self._given = {marks[row]: id for row, id in ids.items()}
+            self._given.update((marks[row], id) for row, id in ids.items())
         return ids
 
     def _lost(self, view: LocalView) -> dict[tuple[str, str], str]:

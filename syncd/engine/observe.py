@@ -160,7 +160,8 @@ class Observer:
         known = self._documents.get(path)
         if known is not None and known[0] == digest:
             return known[1]
-        document = parse(data, path=path, options=self._options(path))
+        before = known[1] if known is not None else None
+        document = parse(data, path=path, options=self._options(path), previous=before)
         self._documents[path] = (digest, document)
         return document
 

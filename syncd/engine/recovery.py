@@ -31,6 +31,7 @@ def recover(files: TaskFiles, store: SyncStore, state: State) -> Mapping[tuple[s
     agreed: dict[str, Fields] = dict(journal.sent) if is_committed else {}
     for staged in journal.staged:
         if _was_replaced(files, staged):
+            files.make_durable(staged.path)
             for id, fields in journal.written.get(staged.path, {}).items():
                 agreed[id] = {**agreed.get(id, {}), **fields}
     _take_over(state, agreed)

@@ -135,6 +135,7 @@ class Sighting:
             changed_ms_ago=age_ms,
             marker_line=document.has_markers if document is not None else None,
             version_rank=rank,
+            bad_id_line=_bad_id_line(document),
             head_moved=is_news and self._state.meta(_HEAD) not in (None, self._files.head()),
             is_truncation=is_news and document is not None and self._is_truncation(path, read.data, document),
         )
@@ -150,3 +151,8 @@ class Sighting:
             return True
         last = data.count(b"\n") + (not data.endswith(b"\n"))
         return any(problem.code == "too-few-cells" and problem.line == last for problem in document.problems)
+
+
+def _bad_id_line(document: Document | None) -> int | None:
+    problems = document.problems if document is not None else ()
+    return next((problem.line for problem in problems if problem.code == "bad-id"), None)

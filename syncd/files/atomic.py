@@ -198,6 +198,17 @@ def fsync_directory(directory: Path) -> None:
         os.close(handle)
 
 
+def make_durable(path: Path) -> None:
+    """Make a file's bytes and its name durable, whoever wrote them; of an absent one, its absence."""
+    with suppress(FileNotFoundError):
+        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+    fsync_directory(path.parent)
+
+
 def stage(staged: Path, data: bytes, like: Path) -> None:
     """Write a new file and fsync it, with mode, owner and extended attributes of ``like`` where that exists.
 

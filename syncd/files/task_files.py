@@ -112,6 +112,17 @@ class WorkspaceFiles:
         """
         return self._reader.signature(self._root / path)
 
+    def make_durable(self, path: str) -> None:
+        """Have what a file says now, or that it is absent, survive a power cut: editors seldom fsync.
+
+        Raises:
+            InputOutputError: the disk fails.
+        """
+        try:
+            atomic.make_durable(inside(self._root, path))
+        except OSError as error:
+            raise failure(error, f"Cannot make {path} durable") from error
+
     def stage(self, path: str, data: bytes) -> str:
         """Write new bytes beside a file and fsync them; return the staged file's absolute path.
 

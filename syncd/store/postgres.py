@@ -18,13 +18,14 @@ from syncd.ports import (
     ConflictRecord,
     Cursor,
     Feed,
+    History,
     Listener,
     NewCard,
     QueueStats,
     StoreInfo,
 )
 from syncd.schemas.card import Card, Fields
-from syncd.store import cards, commits, feed, leases
+from syncd.store import cards, commits, feed, history, leases
 from syncd.store.listener import HEARTBEAT_S, PostgresListener
 from syncd.store.queries import SCHEMA_VERSION
 from syncd.store.session import Session
@@ -175,3 +176,7 @@ class PostgresStore:
     def stats(self) -> QueueStats:
         """Return the counts of the project."""
         return cards.stats(self._session)
+
+    def history(self, id: str | None = None, *, limit: int | None = None, since: int | None = None) -> History:
+        """Return the audit trail of the project or of one card, or what was written since a place."""
+        return history.history(self._session, id, limit, since)

@@ -153,8 +153,8 @@ def test_a_kill_at_any_step_changes_nothing(here: Site, port: str, method: str, 
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["lost", "committed"])
-def test_a_connection_cut_at_commit(here: Site, after: bool) -> None:
-    """COMMIT with unknown outcome is looked up before anything else, by the same process (case 50)."""
+def test_case_50_a_connection_cut_at_commit(here: Site, after: bool) -> None:
+    """COMMIT with unknown outcome is looked up before anything else, by the same process."""
     disturb(here)
     here.restart(doomed_cycle("store", "commit", after=after, how=StoreUnreachable("the connection was cut")))
     with pytest.raises(StoreUnreachable):
@@ -195,8 +195,8 @@ def interrupt(here: Site, editor: Callable[[], None]) -> None:
     here.wiring.files._exchanging = exchanging  # type: ignore[assignment]  # the seam that tests have
 
 
-def test_an_edit_between_the_last_look_and_the_exchange(here: Site) -> None:
-    """An editor that saves at the last moment loses nothing, and neither does the store (case 5)."""
+def test_case_05_an_edit_between_the_last_look_and_the_exchange(here: Site) -> None:
+    """An editor that saves at the last moment loses nothing, and neither does the store."""
     here.sql("update backlog set priority = 5 where id = 'A2'")
     interrupt(here, lambda: here.edit("Write the parser", "Write a parser"))
     here.sync()
@@ -205,8 +205,8 @@ def test_an_edit_between_the_last_look_and_the_exchange(here: Site) -> None:
     assert here.wiring.store().conflicts() == []
 
 
-def test_a_rename_swap_between_the_last_look_and_the_exchange(here: Site) -> None:
-    """The same with an editor that renames a new file over the old one (cases 3 and 5)."""
+def test_case_03_a_rename_swap_between_the_last_look_and_the_exchange(here: Site) -> None:
+    """The same with an editor that renames a new file over the old one."""
     here.sql("update backlog set priority = 5 where id = 'A2'")
 
     def swap() -> None:
@@ -220,8 +220,8 @@ def test_a_rename_swap_between_the_last_look_and_the_exchange(here: Site) -> Non
     assert here.column("title", "A2") == "Write a parser"
 
 
-def test_a_writer_that_still_holds_the_old_file(here: Site) -> None:
-    """A program that writes into the file it had open when syncd replaced it has its edit merged (case 6)."""
+def test_case_06_a_writer_that_still_holds_the_old_file_is_merged(here: Site) -> None:
+    """A program that writes into the file it had open when syncd replaced it has its edit merged."""
     with here.file.open("r+b") as held:
         here.sql("update backlog set priority = 5 where id = 'A2'")
         here.sync()
@@ -262,8 +262,8 @@ def test_a_row_that_moves_between_read_and_commit(here: Site) -> None:
     assert here.wiring.store().conflicts() == []
 
 
-def test_a_lost_state_deletes_nothing(here: Site) -> None:
-    """Without its base syncd takes the union of both sides: equal cards adopt, nothing goes (case 44)."""
+def test_case_44_a_lost_state_deletes_nothing(here: Site) -> None:
+    """Without its base syncd takes the union of both sides: equal cards adopt, nothing goes."""
     here.wiring.close()
     for each in (here.root / ".syncd").glob("state.db*"):
         each.unlink()

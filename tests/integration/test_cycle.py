@@ -102,7 +102,7 @@ def test_a_clash_is_recorded_before_the_loser_goes(here: Site) -> None:
     assert len(here.wiring.store().conflicts()) == 1
 
 
-def test_a_row_without_an_id_gets_one(here: Site) -> None:
+def test_case_18_a_row_without_an_id_gets_one(here: Site) -> None:
     """A row without an id gets the next free number of its table, in the store and in the file."""
     here.edit("\nSome words after it.", "|  | Ship it | not-started | A3 | 1 | |\n\nSome words after it.")
     here.sync()
@@ -179,6 +179,17 @@ def test_many_deletions_are_held(here: Site) -> None:
     assert here.sync().held
 
 
+def test_an_id_edited_into_nonsense_deletes_nothing(here: Site) -> None:
+    """A row whose id cannot be read any more may be the card that vanished: its deletion is held until it is mended."""
+    here.edit("| A3 | Write the docs", "| A 3 | Write the docs")
+    report = here.sync()
+    assert [(problem.code, problem.line) for problem in report.problems] == [("bad-id", 9)]
+    assert [(hold.id, hold.guard) for hold in report.held] == [("A3", "deletions")]
+    here.write(TABLE)
+    assert here.sync().held == ()
+    assert here.column("deleted_at", "A3") is None
+
+
 def test_an_emptied_file_deletes_nothing(here: Site) -> None:
     """A file that is suddenly empty is held: no card goes."""
     here.write("")
@@ -237,7 +248,7 @@ def test_a_foreign_worker_claims_and_completes(here: Site) -> None:
     ]
 
 
-def test_an_edit_in_one_working_copy_shows_in_the_other(here: Site, there: Site) -> None:
+def test_case_39_an_edit_in_one_working_copy_shows_in_the_other(here: Site, there: Site) -> None:
     """Two working copies of a project follow each other through the store, and then are quiet (I5)."""
     here.edit("Write the parser | not-started", "Write the parser | done")
     here.sync()
@@ -255,7 +266,7 @@ def test_an_edit_in_one_working_copy_shows_in_the_other(here: Site, there: Site)
     [(TABLE.encode() + b"\xff\xfe", "not-utf8"), (TABLE.encode() + b"\0", "nul-byte")],
     ids=["not-utf8", "nul"],
 )
-def test_a_file_that_is_no_text_is_left_alone(here: Site, data: bytes, code: str) -> None:
+def test_case_22_a_file_that_is_no_text_is_left_alone(here: Site, data: bytes, code: str) -> None:
     """Bytes that are no text freeze the file: one problem, no write, no deletion."""
     here.file.write_bytes(data)
     here.sql("update backlog set title = 'Other' where id = 'A2'")
@@ -302,8 +313,8 @@ def test_a_dependency_cycle_is_held(here: Site) -> None:
     assert [hold.guard for hold in report.held] == ["cycle"]
 
 
-def test_a_value_that_the_store_cannot_hold_stays_in_the_file(here: Site) -> None:
-    """A priority beyond the column's range is told; the row keeps its text, other cards go on (case 55)."""
+def test_case_55_a_value_that_the_store_cannot_hold_stays_in_the_file(here: Site) -> None:
+    """A priority beyond the column's range is told; the row keeps its text, other cards go on."""
     here.edit("| A1, A2 | 0 |", "| A1, A2 | 99999999999 |")
     here.edit("Write the parser", "Write a parser")
     report = here.sync()
@@ -314,8 +325,8 @@ def test_a_value_that_the_store_cannot_hold_stays_in_the_file(here: Site) -> Non
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root writes into read-only folders")
-def test_a_read_only_folder_still_sends_edits(here: Site) -> None:
-    """Without permission to write, edits reach the store, the file stays, and the obstacle is told (case 27)."""
+def test_case_27_a_read_only_folder_still_sends_edits(here: Site) -> None:
+    """Without permission to write, edits reach the store, the file stays, and the obstacle is told."""
     here.edit("Write the parser", "Write a parser")
     here.sql("update backlog set priority = 5 where id = 'A3'")
     here.root.chmod(0o500)
@@ -329,8 +340,8 @@ def test_a_read_only_folder_still_sends_edits(here: Site) -> None:
     assert "| A1, A2 | 5 |" in here.text
 
 
-def test_crlf_and_padding_stay(tmp_path: Path, postgres_dsn: str) -> None:
-    """A file with CRLF, a BOM and no last line end keeps all three when one cell changes (case 21)."""
+def test_case_21_crlf_and_padding_stay(tmp_path: Path, postgres_dsn: str) -> None:
+    """A file with CRLF, a BOM and no last line end keeps all three when one cell changes."""
     text = "\ufeff| id | title | status |\r\n|---|---|---|\r\n| A1 |   One   | todo   |\r\n| A2 | Two | todo |"
     with site(tmp_path / "crlf", postgres_dsn, text) as here:
         here.sync()
@@ -339,8 +350,8 @@ def test_crlf_and_padding_stay(tmp_path: Path, postgres_dsn: str) -> None:
         assert here.text == text.replace("One   | todo   |", "One   | done   |")
 
 
-def test_a_trigger_that_changes_what_was_written_is_followed(here: Site) -> None:
-    """A database that rewrites a title on the way in has its value shown in the file, without a clash (case 56)."""
+def test_case_56_a_trigger_that_changes_what_was_written_is_followed(here: Site) -> None:
+    """A database that rewrites a title on the way in has its value shown in the file, without a clash."""
     here.sql(
         "create function shout() returns trigger language plpgsql as"
         " $$ begin new.title := upper(new.title); return new; end $$;"

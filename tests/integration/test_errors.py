@@ -100,8 +100,8 @@ def test_a_standby_or_read_only_server(database: Database) -> None:
     assert caught.value.hint
 
 
-def test_a_table_that_goes_missing(database: Database) -> None:
-    """A column dropped under a running store is a schema error.  (Case 58.)"""
+def test_case_58_a_column_that_goes_missing(database: Database) -> None:
+    """A column dropped under a running store is a schema error."""
     store = database.store()
     store.create(NewCard(id="A", title="a"))
     database.rows("alter table backlog drop column path")

@@ -6,6 +6,7 @@ import psycopg
 import pytest
 
 from syncd.ports import NewCard
+from tests.support.feeds import caught_up
 from tests.support.migrated import Database
 
 STATE = "select status::text, claim_owner, claim_ttl_seconds, claimed_at is not null, attempts, version from backlog"
@@ -101,7 +102,7 @@ def test_a_renamed_id_is_one_that_went_and_one_that_came(database: Database) -> 
     """Changing a card's id outright is a deletion and an insertion to everybody else."""
     database.rows("insert into backlog (id, title, depends_on) values ('A', 'a', '[]'), ('B', 'b', '[\"A\"]')")
     store = database.store()
-    cursor = store.read(None).cursor
+    cursor = caught_up(store)
     database.rows("update backlog set id = 'A2' where id = 'A'")
     feed = store.read(cursor)
     assert (feed.gone, feed.cards.keys()) == ({"A"}, {"A2"})
@@ -114,7 +115,7 @@ def test_truncate_is_in_the_feed(database: Database) -> None:
     """Every row that a TRUNCATE took is gone in the next read."""
     database.rows("insert into backlog (id, title, depends_on) values ('A', 'a', '[]'), ('B', 'b', '[\"A\"]')")
     store = database.store()
-    cursor = store.read(None).cursor
+    cursor = caught_up(store)
     database.rows("truncate backlog")
     assert store.read(cursor).gone == {"A", "B"}
     assert database.one("select count(*) from backlog_edge") == 0

@@ -307,7 +307,7 @@ def test_case_45_a_damaged_state_is_put_aside(layout: Layout, damage: Callable[[
     again.close()
 
 
-def test_a_newer_state_is_refused(state: StateFile, layout: Layout) -> None:
+def test_case_46_a_newer_state_is_refused(state: StateFile, layout: Layout) -> None:
     """A state that a newer syncd made is left alone, with the way out: exit code 78."""
     state.close()
     with sqlite3.connect(layout.state) as connection:

@@ -223,8 +223,13 @@ class Disk:
 
     # --- accidents --------------------------------------------------------------------------------
 
-    def power_cut(self, root: str, rng: Random) -> None:
-        """Lose what a machine has not made durable: any part of it, as far as the names allow."""
+    def power_cut(self, root: str, rng: Random) -> set[str]:
+        """Lose what a machine has not made durable: any part of it, as far as the names allow.
+
+        Returns:
+            The files that came out torn: neither as they were nor as they had last been made durable.
+        """
+        torn: set[str] = set()
         lost: set[str] = set()
         for change in [each for each in self._pending if _is_under(each.names[0], root)]:
             self._pending.remove(change)
@@ -236,11 +241,15 @@ class Disk:
             del self.names[path]
         for path, inode in self._durable_names.items():
             if _is_under(path, root):
-                inode.data = inode.durable = _after_cut(inode, rng)
+                left = _after_cut(inode, rng)
+                if left not in (inode.data, inode.durable):
+                    torn.add(path)
+                inode.data = inode.durable = left
                 self.names[path] = inode
         self._handles = {
             number: handle for number, handle in self._handles.items() if not _is_under(handle.path, root)
         }
+        return torn
 
     def _wanted(self, folder: str) -> list[NameChange]:
         """Return what an fsync of a folder makes durable: its changes, and those that they build on."""

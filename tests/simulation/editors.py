@@ -15,6 +15,9 @@ from random import Random
 from tests.simulation.disk import Disk, Inode
 from tests.simulation.table import COLUMNS, PHASES, WORDS, elements, joined, read_rows, row_text, set_cell, split_lines
 
+JUNK = "J"
+"""Begins the ids of rows that are malformed: syncd makes of them what it likes, and nobody else changes them."""
+
 Step = Generator[str, None, None]
 Change = Callable[[bytes, Random], bytes]
 
@@ -183,7 +186,7 @@ class Editor:
         return data
 
     def _edit(self, data: bytes) -> bytes:
-        keys = [key for key in read_rows(data) if not key.startswith("?")]
+        keys = [key for key in read_rows(data) if not key.startswith(("?", JUNK))]
         deed = self.rng.choices(
             ("cell", "status", "deps", "add", "delete", "order", "pad", "move", "junk", "copy", "strip"),
             (10, 4, 3, 4, 2, 1, 1, 1, 1, 0.5, 0.5),
@@ -204,7 +207,7 @@ class Editor:
             case "delete":
                 return joined([line for line in split_lines(data) if not line.split("|")[1:2] or _id(line) != key])
             case "junk":
-                return self._insert(data, f"| J{self.values.text('j')} | cut")
+                return self._insert(data, f"| {self.values.text(JUNK)} | cut")
             case _:
                 return self._rearranged(data, key, deed)
 

@@ -30,6 +30,7 @@ class Record:
     """Path, digest and bytes, the oldest first."""
     decisions: Mapping[str, str] = field(default_factory=dict)
     facts: Mapping[str, str] = field(default_factory=dict)
+    lost: str | None = None
 
 
 class StateMedium:
@@ -53,7 +54,7 @@ class StateMedium:
 
     def lose(self) -> None:
         """Lose the whole file."""
-        self.record = Record()
+        self.record = Record(lost="state.db.broken-1")
         self._unsafe = [self.record]
 
 
@@ -77,6 +78,14 @@ class SimulatedState:
     def _commit(self, deed: str, *, is_durable: bool = True, **changes: Any) -> None:
         self._hook(deed, "")
         self._medium.commit(replace(self._record, **changes), is_durable=is_durable)
+
+    @property
+    def was_lost(self) -> str | None:
+        return self._record.lost
+
+    def acknowledge_loss(self) -> None:
+        if self._record.lost is not None:
+            self._commit("acknowledge_loss", lost=None)
 
     def base(self) -> Mapping[str, BaseCard]:
         return self._record.base

@@ -64,6 +64,11 @@ def read_rows(data: bytes | None) -> dict[str, Row]:
     return found
 
 
+def mentioned(data: bytes | None) -> set[str]:
+    """Return the first cells of all lines of pipes, whole rows or not."""
+    return {line.split("|")[1].strip() for line in split_lines(data) if line.startswith("|") and line.count("|") > 1}
+
+
 def split_lines(data: bytes | None) -> list[str]:
     """Return the lines of a file with their ends."""
     return (data or b"").decode("utf-8", "surrogateescape").splitlines(keepends=True)

@@ -11,9 +11,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
+import msgspec
 from msgspec.structs import replace
 
 from syncd.core.graph import would_close
+from syncd.core.history import HistoryEntry, changes_between, deed_of
 from syncd.core.plan import Change, ChangeKind, Conflict
 from syncd.errors import (
     AlreadyExists,
@@ -32,6 +34,7 @@ from syncd.ports import (
     ConflictRecord,
     Cursor,
     Feed,
+    History,
     NewCard,
     QueueStats,
     Refusal,
@@ -57,6 +60,7 @@ CommitHook = Callable[[str, Batch], None]
 
 _UNLEASED = {"claim_owner": None, "claim_ttl_seconds": None, "claimed_at": None}
 _UNCOUNTED = ("unmet", "version", "updated_at")
+_UNRECORDED = ("id", "project", "version", "unmet", "updatedAt", "line")
 
 
 @dataclass
@@ -65,6 +69,8 @@ class _Project:
     stamps: dict[str, int] = field(default_factory=dict)
     gone: dict[str, tuple[int, int]] = field(default_factory=dict)
     """Hard deletes: id -> (stamp, version)."""
+    history: list[tuple[int, HistoryEntry]] = field(default_factory=list)
+    """Entries, each with the stamp of its transaction."""
     conflicts: list[ConflictRecord] = field(default_factory=list)
     commits: set[str] = field(default_factory=set)
     next_ids: dict[str, int] = field(default_factory=dict)
@@ -108,6 +114,7 @@ class MemoryDatabase:
             card = rows.cards.pop(id)
             rows.stamps.pop(id)
             rows.gone[id] = (self._stamp, card.version + 1)
+            self._record(rows, "delete", replace(card, version=card.version + 1), card, None)
             self._count_unmet(rows)
             self._end()
 
@@ -122,10 +129,17 @@ class MemoryDatabase:
             version = before.version if before else rows.gone.get(card.id, (0, 0))[1]
             rows.cards[card.id] = replace(card, version=version + 1, updated_at=self.now)
             rows.stamps[card.id] = self._stamp
+            self._record(rows, "update" if before else "insert", rows.cards[card.id], before, card)
             is_changed = True
         if is_changed:
             self._count_unmet(rows)
             self._end()
+
+    def _record(self, rows: _Project, op: str, card: Card, before: Card | None, after: Card | None) -> None:
+        changes = changes_between(_recorded(before), _recorded(after))
+        seq = len(rows.history) + 1
+        entry = HistoryEntry(seq, self.now, card.id, card.version, deed_of(op, changes), "tester", "test", changes)
+        rows.history.append((self._stamp, entry))
 
     def _count_unmet(self, rows: _Project) -> None:
         met = {id for id, card in rows.cards.items() if card.status is Status.DONE and card.deleted_at is None}
@@ -426,6 +440,16 @@ class MemoryStore:
             paused=self._rows.paused,
         )
 
+    def history(self, id: str | None = None, *, limit: int | None = None, since: int | None = None) -> History:
+        with self.database.lock:
+            found = [
+                entry
+                for stamp, entry in self._rows.history
+                if id in (None, entry.id) and (since is None or stamp >= since)
+            ]
+            shown = found if since is not None or limit is None else found[len(found) - min(limit, len(found)) :]
+            return History(tuple(shown), self.database.stamp)
+
     def _put(self, card: Card) -> Card:
         with self.database.lock:
             self.database.write(self.project, [card])
@@ -446,6 +470,13 @@ def _order(card: Card) -> tuple[int, datetime, str]:
 
 def _meaning(card: Card) -> Card:
     return replace(card, **dict.fromkeys(_UNCOUNTED, None))
+
+
+def _recorded(card: Card | None) -> dict[str, object]:
+    if card is None:
+        return {}
+    record = msgspec.to_builtins(card)
+    return {name: value for name, value in record.items() if name not in _UNRECORDED and value is not None}
 
 
 def _clash(conflict: Conflict) -> tuple[object, ...]:

@@ -27,6 +27,25 @@ language sql immutable parallel safe as $$
     select jsonb_strip_nulls(card - '{project,id,version,changed_xid,unmet,updated_at}'::text[])
 $$;
 
+-- The same for the commonest case, one id that became met (-1) or ceased to be (+1): its statements take
+-- plain values, so that their plans are kept, and can only be index look-ups.
+create function backlog_settle_one(of_project text, of_id text, delta integer)
+returns void language plpgsql set search_path from current
+set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set jit = off as $$
+begin
+    insert into backlog_node values (of_project, of_id) on conflict do nothing;
+    if not found then
+        perform from backlog_node where project = of_project and id = of_id for no key update;
+    end if;
+    perform from backlog_edge e join backlog b on b.project = e.project and b.id = e.card
+    where e.dependency = of_id and e.project = of_project order by b.id for no key update of b;
+    if found then
+        update backlog b set unmet = b.unmet + delta from backlog_edge e
+        where e.dependency = of_id and e.project = of_project and b.project = e.project and b.id = e.card;
+    end if;
+end
+$$;
+
 -- Brings edges and unmet counts in line with what one statement changed: ids that became met or
 -- ceased to be, edges that it added or removed.
 create function backlog_settle(met backlog_node[], lost backlog_node[], added backlog_edge[], removed backlog_edge[])
@@ -36,13 +55,13 @@ declare
     nodes   backlog_node[];
     inserted integer;
 begin
-    if added is null and cardinality(changed) = 1 then
-        nodes := changed;
-    else
-        select array_agg((project, id)::backlog_node order by project, id) into nodes
-        from (select project, id from unnest(changed)
-              union select project, dependency from unnest(added)) each;
+    if cardinality(changed) = 1 and added is null and removed is null then
+        perform backlog_settle_one(changed[1].project, changed[1].id, case when lost is null then -1 else 1 end);
+        return;
     end if;
+    select array_agg((project, id)::backlog_node order by project, id) into nodes
+    from (select project, id from unnest(changed)
+          union select project, dependency from unnest(added)) each;
     insert into backlog_node select project, id from unnest(nodes) on conflict do nothing;
     get diagnostics inserted = row_count;
     -- A row that is new is ours.  The others are locked in one strength and one order for the whole

@@ -1,0 +1,425 @@
+"""A simulated world from a seed: working copies, one store, editors, other writers, accidents, and the end.
+
+``World(seed).run()`` goes through a random history, lets everything come to rest, and has the oracle judge.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from random import Random
+from typing import Any
+
+from msgspec.structs import replace
+
+from syncd.core.plan import BaseCard, Hold
+from syncd.engine.decisions import decide
+from syncd.engine.report import CycleReport
+from syncd.errors import SyncdError
+from syncd.schemas.card import Card, Status
+from tests.simulation import system
+from tests.simulation.disk import Disk
+from tests.simulation.editors import Editor, Step, Values
+from tests.simulation.oracle import Oracle, Violation
+from tests.simulation.replica import Killed, Replica
+from tests.simulation.scheduler import Profile, Scheduler
+from tests.simulation.state import SimulatedState
+from tests.simulation.store import PROJECT, SimulatedDatabase, Transaction
+from tests.simulation.table import PHASES, starting_text
+
+CALL_S = 0.00005
+"""What one call of syncd costs."""
+
+SAVE_PAUSE_S_MAX = 0.25
+"""The longest pause in the middle of a save: longer ones are taken for the end of it (``guards.settle_ms``)."""
+
+ROUNDS_MAX = 80
+"""Rounds of cycles in which a world has to come to rest."""
+
+EPOCH_NS = 1_700_000_000_000_000_000
+
+
+@dataclass
+class Session:
+    """An editor at work on a file."""
+
+    editor: Editor
+    steps: Step
+    stepped_at: float = 0.0
+
+
+class World:
+    """Everything that a seed brings about.
+
+    Args:
+        steps: fewer steps than the seed would take, to find the shortest failing history.
+    """
+
+    def __init__(self, seed: int, *, steps: int | None = None, profile: Profile | None = None) -> None:
+        self.rng = Random(seed)
+        self.profile = profile or Profile.of(self.rng)
+        self.steps = self.profile.steps if steps is None else steps
+        self.trace: list[str] = []
+        self.now_s = 1000.0
+        self.disk = Disk(lambda: EPOCH_NS + int(self.now_s * 1e9))
+        self.database = SimulatedDatabase(self._committed)
+        self.oracle = Oracle(self.database, self.note)
+        self.oracle.durable = lambda root: self.disk.durable_bytes_of(f"{root}/TASKS.md")
+        self.scheduler = Scheduler(self.profile, self.rng, self._others_act, self._lose_power, self.note)
+        self.values = Values()
+        self.replicas = [self._replica(name) for name in "abc"[: self.profile.replicas]]
+        self.running: list[Replica] = []
+        self.sessions: list[Session] = []
+        self.transactions: list[Transaction] = []
+        self.held: dict[str, tuple[Hold, ...]] = {}
+
+    # --- life -------------------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Live through the history, come to rest, and be judged.
+
+        Raises: Violation, or what syncd let escape.
+        """
+        self.note(str(self.profile))
+        with system.installed(self.disk, self._call, self.rng):
+            self._begin()
+            for _ in range(self.steps):
+                self._step()
+            self._come_to_rest()
+            self._judge()
+            self._decide_holds()
+
+    def note(self, line: str) -> None:
+        """Add a line to the trace."""
+        self.trace.append(f"{self.now_s - 1000:8.3f} {'    ' * len(getattr(self, 'running', ()))}{line}")
+
+    def _replica(self, name: str) -> Replica:
+        return Replica(
+            name,
+            f"/{name}",
+            self.disk,
+            self.database,
+            lambda: self.now_s,
+            self._call,
+            self.scheduler.is_lost_after_commit,
+            self._advanced,
+            self.profile.is_paced,
+        )
+
+    def _begin(self) -> None:
+        rows: list[Mapping[str, str]] = []
+        for number in range(1, self.profile.cards + 1):
+            rows.append(
+                {
+                    "id": f"A{number}",
+                    "title": self.values.text("t"),
+                    "status": "not-started",
+                    "priority": str(self.values.number()),
+                    "note": self.values.text("n"),
+                }
+            )
+        text = starting_text(
+            rows, has_phases=self.profile.has_phases, newline=self.profile.newline, has_tail=self.profile.has_tail
+        )
+        self.oracle.begin(text.encode())
+        for replica in self.replicas:
+            self.disk.mkdir(replica.root)
+            self.disk.mkdir(f"{replica.root}/.syncd")
+            handle = self.disk.open(f"{replica.root}/TASKS.md", os.O_CREAT | os.O_WRONLY)
+            self.disk.write(handle, text.encode())
+            self.disk.fsync(handle)
+            self.disk.close(handle)
+            handle = self.disk.open(replica.root, os.O_RDONLY)
+            self.disk.fsync(handle)
+            self.disk.close(handle)
+        self.note(text)
+
+    def _step(self) -> None:
+        deeds: list[tuple[float, Callable[[], None]]] = [
+            (8, lambda: self._run_cycle(self.rng.choice(self.replicas))),
+            (8, self._edit),
+            (3, self._write_foreign),
+            (2, self._pass_time),
+            (0.5, self._kill_or_cut),
+        ]
+        if self.profile.has_backups:
+            deeds += [(1, self.database.back_up), (0.5, self._restore)]
+        self.rng.choices([deed for _, deed in deeds], [weight for weight, _ in deeds])[0]()
+        self._advance(self.rng.choice((0.0, 0.001, 0.01, 0.1)))
+
+    def _pass_time(self) -> None:
+        self._advance(self.rng.choice((0.3, 1.0, 2.5, 11.0, 40.0)))
+
+    def _advance(self, seconds: float) -> None:
+        """Let time pass; an editor in the middle of a save goes on before it is taken for finished."""
+        until = self.now_s + seconds
+        while busy := [each for each in self.sessions if each.editor.is_saving]:
+            session = min(busy, key=lambda each: each.stepped_at)
+            if session.stepped_at + SAVE_PAUSE_S_MAX > until:
+                break
+            self._set_time(max(self.now_s, session.stepped_at + SAVE_PAUSE_S_MAX))
+            self._step_session(session)
+        self._set_time(until)
+
+    def _set_time(self, now_s: float) -> None:
+        self.database.advance(max(0.0, now_s - self.now_s))
+        self.now_s = max(self.now_s, now_s)
+
+    # --- the process under test -------------------------------------------------------------------
+
+    def _run_cycle(self, replica: Replica, *, full: bool | None = None) -> CycleReport | None:
+        """Run a cycle of a working copy; return its report, ``None`` when it failed or was killed."""
+        if replica.cycle is None:
+            replica.start()
+            self.note(f"{replica.name} starts")
+        told = len(self.trace)
+        self.note(f"{replica.name} runs a cycle")
+        self.running.append(replica)
+        try:
+            report = replica.run(full=self.rng.random() < 0.1 if full is None else full)
+        except SyncdError as error:
+            self.note(f"fails: {error.message}")
+            if self.scheduler.is_calm:
+                raise
+            assert replica.cycle is not None
+            replica.cycle.wake_fully()
+            return None
+        except Killed:
+            replica.stop()
+            return None
+        finally:
+            self.running.pop()
+        if self.scheduler.is_quiet and not (report.to_store or report.to_file or report.conflicts or report.waits):
+            del self.trace[told:]
+        else:
+            self._note_report(report)
+        self.held[replica.name] = report.held
+        return report
+
+    def _note_report(self, report: CycleReport) -> None:
+        for side, changes in (("store", report.to_store), ("file", report.to_file)):
+            for change in changes:
+                self.note(f"  -> {side}: {change.kind.value} {change.id} {dict(change.fields)}")
+        for told in (*report.conflicts, *report.held, *report.waits):
+            self.note(f"  -- {told}")
+        for problem in report.problems:
+            self.note(f"  -- problem {problem.code} line {problem.line}: {problem.message}")
+
+    def _call(self, deed: str, where: str) -> None:
+        """Stand before each call of the process under test."""
+        self._set_time(self.now_s + CALL_S)
+        if deed == "exchange" and not self.profile.has_exchange:
+            raise OSError(errno.EINVAL, "no RENAME_EXCHANGE here", where)
+        self.scheduler.call(deed, where)
+
+    def _advanced(self, root: str, before: Mapping[str, BaseCard], after: Mapping[str, BaseCard]) -> None:
+        self.oracle.base_is_honest(root, before, after, self.disk.bytes_of(f"{root}/TASKS.md") or b"")
+
+    def _lose_power(self) -> None:
+        self._cut_power(self.running[-1])
+
+    def _cut_power(self, replica: Replica) -> None:
+        path = f"{replica.root}/TASKS.md"
+        is_saving = any(each.editor.is_saving and each.editor.root == replica.root for each in self.sessions)
+        self.sessions = [each for each in self.sessions if each.editor.root != replica.root]
+        torn = self.disk.power_cut(replica.root, self.rng)
+        replica.medium.power_cut(self.rng)
+        after = self.disk.bytes_of(path)
+        self.oracle.power_cut(f"editor {replica.name}", after)
+        if is_saving or path in torn:
+            self.oracle.torn(after)
+        self.note(f"  after the power cut {path} is {after!r}")
+
+    def _kill_or_cut(self) -> None:
+        replica = self.rng.choice(self.replicas)
+        if replica.cycle is None or not self.profile.faults or self.scheduler.faults >= self.profile.faults_max:
+            return
+        self.scheduler.faults += 1
+        if self.rng.random() < 0.5 or "power" not in self.profile.kinds:
+            self.note(f"!! {replica.name} is killed between cycles")
+        else:
+            self.note(f"!! {replica.name} loses its power between cycles")
+            self._cut_power(replica)
+        replica.stop()
+
+    # --- the others -------------------------------------------------------------------------------
+
+    def _others_act(self) -> None:
+        for _ in range(self.rng.choice((1, 1, 2, 4))):
+            idle = [each for each in self.replicas if each not in self.running]
+            if idle and len(self.running) < 3 and self.rng.random() < 0.2:
+                self._run_cycle(self.rng.choice(idle))
+            elif self.rng.random() < 0.65:
+                self._edit()
+            else:
+                self._write_foreign()
+
+    def _edit(self) -> None:
+        """Take one step of an editor, which may be its first."""
+        replica = self.rng.choice(self.replicas)
+        mine = [each for each in self.sessions if each.editor.root == replica.root]
+        if len(mine) < self.profile.editors and (not mine or self.rng.random() < 0.2):
+            mine = [self._open_session(replica)]
+        self._step_session(self.rng.choice(mine))
+
+    def _open_session(self, replica: Replica) -> Session:
+        name = f"editor {replica.name}{len([each for each in self.sessions if each.editor.root == replica.root])}"
+        editor = Editor(name, replica.root, self.disk, self.rng, self.values, self.oracle)
+        editor.waits_for = lambda: any(
+            each.editor.is_saving and each.editor.root == editor.root and each.editor is not editor
+            for each in self.sessions
+        )
+        session = Session(editor, editor.session())
+        self.sessions.append(session)
+        return session
+
+    def _step_session(self, session: Session) -> None:
+        session.stepped_at = self.now_s
+        step = next(session.steps, None)
+        if step is None:
+            session.editor.is_saving = False
+            self.sessions.remove(session)
+        else:
+            self.note(f"{session.editor.name} {step}")
+
+    def _write_foreign(self) -> None:
+        deed = self.rng.choice(("now", "now", "now", "begin", "end", "claim", "finish"))
+        if deed == "begin" and len(self.transactions) < 2:
+            self.transactions.append(self.database.begin())
+        elif deed == "end" and self.transactions:
+            transaction = self.transactions.pop(self.rng.randrange(len(self.transactions)))
+            transaction.deeds += [self._statement() for _ in range(self.rng.randrange(1, 3))]
+            self.database.end("service", transaction)
+        elif deed == "claim":
+            self.database.as_writer("worker", self._claim)
+        elif deed == "finish":
+            self.database.as_writer("worker", self._finish)
+        else:
+            self.database.as_writer("service", self._statement())
+
+    def _statement(self) -> Callable[[], None]:
+        """Return one statement of a foreign writer, values drawn already."""
+        ids = sorted(id for id, card in self.database.cards.items() if card.is_live)
+        if not ids or self.rng.random() < 0.1:
+            new = self._new_card()
+            return lambda: self.database.write(PROJECT, [new])
+        id = self.rng.choice(ids)
+        deed = self.rng.choice(("title", "priority", "note", "status", "deps", "phase", "delete"))
+        columns: dict[str, Any]
+        match deed:
+            case "delete" if self.rng.random() < 0.5:
+                return lambda: self.database.tombstone(id)
+            case "title":
+                columns = {"title": self.values.text("t")}
+            case "note":
+                columns = {"extra": {**self.database.cards[id].extra, "note": self.values.text("n")}}
+            case "status":
+                status = self.rng.choice((Status.READY, Status.BLOCKED, Status.DONE))
+                columns = {"status": status, "claim_owner": None, "claim_ttl_seconds": None, "claimed_at": None}
+            case "deps":
+                columns = {"depends_on": (*self.database.cards[id].depends_on, self.values.text("X"))}
+            case "phase":
+                columns = {"phase": self.rng.choice(PHASES)}
+            case _:
+                columns = {"priority": self.values.number()}
+        return lambda: self.database.set(id, **columns)
+
+    def _new_card(self) -> Card:
+        return Card(
+            id=self.values.text("S"),
+            title=self.values.text("t"),
+            priority=self.values.number(),
+            created_at=self.database.now,
+        )
+
+    def _claim(self) -> None:
+        self.database.store().claim(self.rng.choice(("w1", "w2")), self.rng.choice((None, 1, 30)))
+
+    def _finish(self) -> None:
+        store = self.database.store()
+        mine = [card for card in self.database.cards.values() if card.claim_owner in ("w1", "w2") and card.is_live]
+        if mine:
+            card = self.rng.choice(mine)
+            self.rng.choice((lambda: store.complete(card.id), lambda: store.release(card.id, str(card.claim_owner))))()
+
+    def _committed(self, who: str, before: Mapping[str, Card], after: Mapping[str, Card]) -> None:
+        self.oracle.committed(who, before, after)
+
+    def _restore(self) -> None:
+        before = dict(self.database.cards)
+        if self.database.restore("restore"):
+            self.note("!! a backup of the store is restored")
+            self.oracle.restored(before, [replica.data or b"" for replica in self.replicas])
+
+    # --- the end ----------------------------------------------------------------------------------
+
+    def _come_to_rest(self) -> None:
+        """End what is under way, and run cycles until nothing moves any more."""
+        self.scheduler.is_calm = True
+        self.note("== everything comes to rest")
+        while self.sessions:
+            self._step_session(self.rng.choice(self.sessions))
+            self._advance(0.01)
+        while self.transactions:
+            self.database.end("service", self.transactions.pop())
+        self.scheduler.is_quiet = True
+        self._settle()
+
+    def _settle(self) -> None:
+        quiet = 0
+        for at in range(ROUNDS_MAX):
+            before = self._footprint()
+            reports = [self._run_cycle(replica, full=at % 2 == 0) for replica in self.replicas]
+            waits = [wait.retry_ms / 1000 for report in reports if report for wait in report.waits]
+            looks = [look for each in self.replicas if each.files and (look := each.files.next_look_s()) is not None]
+            is_still = self._footprint() == before and not waits and not looks
+            quiet = quiet + 1 if is_still else 0
+            if quiet == 2:
+                return
+            self._advance(min([*waits, *looks, 60.0]) + 0.001)
+        raise Violation("I5: the world does not come to rest")
+
+    def _footprint(self) -> object:
+        """Return what must not move while nothing happens: rows, files, states."""
+        files = [
+            (found.number, found.mtime_ns) if (found := self.disk.names.get(f"{each.root}/TASKS.md")) else None
+            for each in self.replicas
+        ]
+        versions = {id: card.version for id, card in self.database.cards.items()}
+        return files, versions, [each.medium.commits for each in self.replicas], len(self._conflicts())
+
+    def _conflicts(self) -> list[Any]:
+        return [each.conflict for each in self.database.store().conflicts()]
+
+    def _judge(self) -> None:
+        holds = [hold for replica in self.replicas for hold in self.held.get(replica.name, ())]
+        files = {replica.root: replica.data for replica in self.replicas}
+        self.oracle.nothing_is_lost(files, holds, self._conflicts())
+        self.oracle.sides_agree(files, holds, set())
+        self.oracle.conflicts_are_real(self._conflicts())
+
+    def _decide_holds(self) -> None:
+        """Answer every hold as a person would, and see it end (I14)."""
+        for answer in ("accept", "reject"):
+            for replica in self.replicas:
+                holds = self.held.get(replica.name, ())
+                if holds:
+                    self.note(f"== {replica.name}: {answer} of {len(holds)} holds")
+                    state = SimulatedState(replica.medium, self._call, lambda before, after: None)
+                    decide(holds, state, [], self.rng.choice(("accept", "reject")) if answer == "accept" else answer)
+            self._settle()
+        left = [hold for holds in self.held.values() for hold in holds if not self._is_no_list(hold)]
+        if left:
+            raise Violation(f"I14: a decided hold stands: {left[0]}")
+        if not any(holds for holds in self.held.values()):
+            self.oracle.sides_agree({replica.root: replica.data for replica in self.replicas}, [], set())
+
+    def _is_no_list(self, hold: Hold) -> bool:
+        """Return whether a hold is about a file whose header is gone, so that no row can be put back into it."""
+        return any(b"| id | title |" not in (replica.data or b"") for replica in self.replicas) and hold.path is not None
+
+
+__all__ = ["World", "replace"]
