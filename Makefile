@@ -71,6 +71,10 @@ demo: $(READY) ## Watch an edit arrive in Postgres and an update arrive in TASKS
 bench: $(READY) ## Measure how long an edit and an update take to arrive
 	@$(BIN)/python -m tests.bench.latency $(ARGS)
 
+.PHONY: soak
+soak: $(READY) ## Edit, update and kill at once for a minute: nothing may get lost
+	SYNCD_SOAK_S=$${SYNCD_SOAK_S:-60} $(BIN)/python -m pytest -n0 -k editors tests/end_to_end/test_daemon_among_others.py $(ARGS)
+
 .PHONY: reference
 reference: $(READY) ## Write REFERENCE.md anew from the code
 	@$(BIN)/python -m tests.support.reference > REFERENCE.md

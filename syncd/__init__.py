@@ -6,26 +6,19 @@ it exports is loaded when it is first asked for.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+TYPE_CHECKING = False
+"""As ``typing`` has it, for type checkers; importing that package would cost every command 4 ms."""
 
 if TYPE_CHECKING:
     from syncd.api import open
 
-    __version__: str
+__version__ = "0.1.0"
 
 __all__ = ["__version__", "open"]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     """Load an export on first use."""
-    if name == "__version__":
-        from importlib.metadata import PackageNotFoundError, version
-
-        try:
-            found = version("syncd")
-        except PackageNotFoundError:
-            found = "0+source"
-        return globals().setdefault(name, found)
     if name == "open":
         from syncd import api
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import sys
 
+from syncd.hot import through_daemon
+
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command line and return its exit code; no exception leaves it.
@@ -15,6 +17,8 @@ def main(arguments: list[str] | None = None) -> int:
     words = sys.argv[1:] if arguments is None else arguments
     _open_missing_streams()
     try:
+        if (code := through_daemon(words)) is not None:
+            return code
         from syncd.cli.app import run
 
         return run(words)

@@ -12,27 +12,32 @@ May import everything below it.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final
 
-from syncd.errors import BadValue, Busy, InputOutputError, NotFound, StoreUnreachable
+from syncd.backlog import Backlog as Backlog
+from syncd.errors import Busy, InputOutputError, NotFound, StoreUnreachable, SyncdError
 from syncd.files.layout import Layout, find_root
 from syncd.wiring import Wiring
 
 if TYPE_CHECKING:
     from syncd.core.drift import DriftEntry
+    from syncd.core.history import HistoryEntry
     from syncd.core.plan import Hold
     from syncd.engine.report import CycleReport, StatusReport
+    from syncd.files.git_setup import GitSetup
     from syncd.first_contact import InitPlan
     from syncd.parsers.document import Document, ParseOptions
-    from syncd.ports import CardFilter, ConflictRecord, NewCard, QueueStats, Store
+    from syncd.ports import ConflictRecord, Store
     from syncd.schemas.card import Card, Fields
 
-DEFAULT_TTL_S: Final = 900
-DAEMON_TIMEOUT_S: Final = 30.0
+
+
+Commands = Callable[["Workspace", Mapping[str, Any]], tuple[int, bytes, bytes]]
+"""Runs a command line on a workspace that a daemon lends: exit code, stdout, stderr."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,12 +109,24 @@ def run(
     environ: Mapping[str, str] | None = None,
     once: bool = False,
     log_format: str = "text",
+    commands: Commands | None = None,
 ) -> int:
-    """Sync a workspace until SIGTERM; return the exit code.  Raises: as ``foreground.run``."""
+    """Sync a workspace until SIGTERM; return the exit code.
+
+    Args:
+        commands: runs a command line inside the daemon, for callers that ask for it.
+
+    Raises: as ``foreground.run``.
+    """
     from syncd import foreground
 
     return foreground.run(
-        path, mode=mode, environ=os.environ if environ is None else environ, once=once, log_format=log_format
+        path,
+        mode=mode,
+        environ=os.environ if environ is None else environ,
+        once=once,
+        log_format=log_format,
+        commands=commands and (lambda wiring, request: commands(Workspace(wiring), request)),
     )
 
 
@@ -128,6 +145,25 @@ def parse_file(path: Path, *, options: ParseOptions | None = None) -> Document:
     except OSError as error:
         raise InputOutputError(f"{path} cannot be read: {error.strerror}") from error
     return parse(data, path=str(path), options=options or ParseOptions())
+
+
+def merge_driver(base: Path, local: Path, remote: Path, path: str, *, marker_size: int = 7) -> int:
+    """Merge three versions of a task file into ``local`` as git's merge driver; return how many places clash.
+
+    Raises: InputOutputError.
+    """
+    from syncd import git_merge
+
+    return git_merge.merge(base, local, remote, path, marker_size=marker_size)
+
+
+@dataclass(frozen=True, slots=True)
+class Undo:
+    """A task file that was put back; ``kept`` is where what it was until then is, ``report`` the sync after it."""
+
+    path: str
+    kept: str
+    report: CycleReport
 
 
 class Workspace:
@@ -177,7 +213,7 @@ class Workspace:
         """
         if dry_run:
             return self._wiring.cycle(may_make=False).preview().report
-        if (answer := self._ask_daemon({"op": "sync"})) is not None:
+        if (answer := self._wiring.ask({"op": "sync"})) is not None:
             from syncd.engine.report import CycleReport
 
             return CycleReport.from_wire(answer)
@@ -189,7 +225,7 @@ class Workspace:
         """Return the drift report; reads only, and never waits long for a store that is away."""
         from syncd.engine.report import StatusReport
 
-        if (answer := self._ask_daemon({"op": "status"})) is not None:
+        if (answer := self._wiring.ask({"op": "status"})) is not None:
             return StatusReport.from_wire(answer)
         return self._wiring.status()
 
@@ -235,6 +271,89 @@ class Workspace:
     def reject(self, ids: Sequence[str] = ()) -> tuple[Hold, ...]:
         """Undo what is held: the file goes back to what the store says; what is undone becomes a conflict."""
         return self._decide(ids, "reject")
+
+    # --- the past ---------------------------------------------------------------------------------
+
+    def history(self, id: str | None = None, *, limit: int | None = None) -> tuple[HistoryEntry, ...]:
+        """Return the audit trail of all cards or of one, the last ``limit`` entries, oldest first.
+
+        Raises: NotFound when there neither is nor was a card ``id``.
+        """
+        store = self._store(may_make=False)
+        entries = store.history(id, limit=limit).entries
+        if id is not None and not entries:
+            store.get(id)
+        return entries
+
+    def follow_history(self, id: str | None = None, *, limit: int | None = None) -> Iterator[HistoryEntry]:
+        """Yield what ``history`` returns, and then every entry that is written, for ever."""
+        from syncd.engine.following import follow
+
+        return follow(self._store(may_make=False), id, limit)
+
+    def restore(self, id: str, version: int | None = None) -> Card:
+        """Bring a deleted or archived card back, or an older version of a card, into store and file.
+
+        Raises: NotFound, Refused, CycleRefused, StaleVersion.
+        """
+        from syncd.engine.restore import restore
+
+        card = restore(self._store(), id, version, commit_id=self._wiring.new_commit_id())
+        self._nudge()
+        return card
+
+    def undo(self, path: str | None = None) -> Undo:
+        """Put a task file back as it was before syncd's last write to it, and sync that as an edit.
+
+        Args:
+            path: which; may be left out where syncd wrote only one.
+
+        Raises: NotFound when there is nothing to undo, Refused when the file was edited since.
+        """
+        from syncd.engine.report import CycleReport
+        from syncd.engine.undo import choose_file
+
+        path = choose_file(self._wiring.files, path)
+        if (answer := self._wiring.ask({"op": "undo", "path": path})) is not None:
+            return Undo(path, answer["kept"], CycleReport.from_wire(answer["report"]))
+        done = self._wiring.cycle().undo(path)
+        return Undo(path, done.kept, self.sync())
+
+    # --- the task file ----------------------------------------------------------------------------
+
+    def edit(self, id: str, fields: Fields) -> Card:
+        """Set fields of a card in its task file, as an author would, and sync that as soon as may be.
+
+        Raises: NotFound when no file shows the card, Refused when its place cannot show a value, Busy.
+        """
+        row = self._wiring.edit_row(id, fields)
+        if not (self._wiring.is_lock_held and self._wiring.socket.exists()):
+            self._nudge()
+        try:
+            return self.backlog.show(id)
+        except (StoreUnreachable, NotFound):
+            return row.as_card(self.project)
+
+    def run_locked(self, command: Sequence[str], *, wait_s: float) -> int:
+        """Run a command that edits task files while nobody else does; return its exit code.
+
+        Raises: Busy when the lock is not to be had in time, UsageError without such a command.
+        """
+        from syncd.files.locked_command import run_locked
+
+        return run_locked(self._wiring.layout, command, self._wiring.environ, wait_s=wait_s)
+
+    def git_install(self) -> GitSetup:
+        """Let git merge the task files with syncd.  Raises NotFound without a repository."""
+        from syncd import git_merge
+
+        return git_merge.install(self.root, self._wiring.config, self._wiring.environ)
+
+    def git_uninstall(self) -> GitSetup:
+        """Take the merge driver out again.  Raises NotFound without a repository."""
+        from syncd import git_merge
+
+        return git_merge.uninstall(self.root, self._wiring.environ)
 
     # --- settings and schema ----------------------------------------------------------------------
 
@@ -299,10 +418,7 @@ class Workspace:
         """Carry a change on to the file at once; a store that is away does it when it is back."""
         try:
             self.sync()
-        except (StoreUnreachable, Busy):
-            return
+        except SyncdError as error:
+            if error.exit_code not in (StoreUnreachable.exit_code, Busy.exit_code):
+                raise
 
-    def _ask_daemon(self, request: Mapping[str, Any]) -> Any:
-        from syncd.engine.endpoint import ask
-
-        return ask(self._wiring.socket, request, timeout_s=DAEMON_TIMEOUT_S)

@@ -11,20 +11,18 @@ import time
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING
 
 from syncd.errors import StoreUnreachable, SyncdError
 from syncd.files.layout import Layout, find_root, private_folder
 from syncd.files.lock import daemon_lock
 from syncd.files.settings import read_config
+from syncd.guest import Commands, handlers
 from syncd.log import configure, event
 from syncd.wiring import Wiring, choose_store
 
 if TYPE_CHECKING:
-    from syncd.engine.daemon import Daemon
     from syncd.schemas.config import Config
-
-CALL_TIMEOUT_S: Final = 30.0
 
 
 def run(
@@ -34,12 +32,13 @@ def run(
     environ: Mapping[str, str],
     once: bool,
     log_format: str = "text",
-    actor: str | None = None,
+    commands: Commands | None = None,
 ) -> int:
     """Sync a workspace until SIGTERM; return the exit code.  SIGHUP reads the configuration again.
 
     Args:
         once: run one cycle, waiting for files that are being written, and return.
+        commands: runs a whole command line inside the daemon, for callers that ask it to.
 
     Raises: Busy when another daemon has the workspace, ConfigError and its kin for what is wrong with
     the configuration or the store.  A store that is away is no error: it is tried again.
@@ -49,13 +48,13 @@ def run(
     config: Config | None = None
     while True:
         with ExitStack() as life:
-            wiring = Wiring(Layout(root), environ=environ, mode=mode, actor=actor, face="daemon", config=config)
+            wiring = Wiring(Layout(root), environ=environ, mode=mode, actor=None, face="daemon", config=config)
             life.callback(wiring.close)
             wiring.state()
             life.enter_context(daemon_lock(wiring.layout))
             if once:
                 return _run_once(wiring)
-            if not _run_daemon(wiring, life):
+            if not _run_daemon(wiring, life, commands):
                 return 0
             config = _reread(wiring)
 
@@ -79,10 +78,11 @@ def _run_once(wiring: Wiring) -> int:
     return 0
 
 
-def _run_daemon(wiring: Wiring, life: ExitStack) -> bool:
+def _run_daemon(wiring: Wiring, life: ExitStack, commands: Commands | None) -> bool:
     """Run the daemon; return whether it is to start again with the configuration as it is then."""
     from syncd.engine.daemon import Daemon
     from syncd.engine.endpoint import Endpoint
+    from syncd.engine.task_engine import TaskEngine
     from syncd.files.watch import Watch
 
     store = wiring.store()
@@ -100,20 +100,10 @@ def _run_daemon(wiring: Wiring, life: ExitStack) -> bool:
         monotonic=time.monotonic,
         pid=os.getpid(),
     )
+    queue = wiring.another_store()
+    life.callback(queue.close)
+    engine = TaskEngine(queue)
     private_folder(wiring.socket.parent)
-    endpoint = Endpoint(wiring.socket, _handlers(wiring, daemon))
+    endpoint = Endpoint(wiring.socket, handlers(wiring, daemon, engine, commands), beside=engine.run())
     life.callback(endpoint.close)
     return daemon.run()
-
-
-def _handlers(wiring: Wiring, daemon: Daemon) -> Mapping[str, Any]:
-    def sync(_: Mapping[str, Any]) -> Any:
-        return daemon.call(lambda: daemon.sync().to_wire(), timeout_s=CALL_TIMEOUT_S)
-
-    def status(_: Mapping[str, Any]) -> Any:
-        return daemon.call(
-            lambda: wiring.status(daemon.cycle, daemon=daemon.status(), mode=daemon.mode).to_json(),
-            timeout_s=CALL_TIMEOUT_S,
-        )
-
-    return {"sync": sync, "status": status}

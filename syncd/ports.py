@@ -8,6 +8,7 @@ them.  Every call is synchronous.  May import ``syncd.core``,
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
@@ -204,6 +205,13 @@ class SyncStore(Protocol):
         """Give connections back."""
 
 
+class Actable(Protocol):
+    """A store that several actors use in turn."""
+
+    def act_as(self, actor: str, face: str) -> None:
+        """Have what follows recorded as this actor's doing, through this face."""
+
+
 class Store(SyncStore, Protocol):
     """A whole store: sync and queue.  Each method is one transaction and safe to repeat where it says so.
 
@@ -296,6 +304,14 @@ class Replaced:
 
 
 @dataclass(frozen=True, slots=True)
+class Displaced:
+    """A kept file that a write took out of a task file's place, and the digest with which it came out."""
+
+    absolute: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
 class LateWrite:
     """Somebody wrote into a displaced file: ``before`` (a digest) came out of ``path``, ``digest`` is there now."""
 
@@ -352,6 +368,9 @@ class TaskFiles(Protocol):
     def taken_in(self, late: LateWrite) -> None:
         """Note that a late write is part of the sync now."""
 
+    def last_displaced(self, path: str) -> Displaced | None:
+        """Return what syncd's last write took out of a task file's place; ``None`` when it kept nothing."""
+
     def bytes_of(self, absolute: str) -> bytes | None:
         """Return the bytes of a staged or displaced file, ``None`` when it is gone."""
 
@@ -366,6 +385,16 @@ class TaskFiles(Protocol):
 
     def discard(self, absolute: str) -> None:
         """Remove a staged file that was never used; absent is fine."""
+
+
+class EditLock(Protocol):
+    """The advisory lock that scripts hold while they edit task files."""
+
+    def holder(self) -> str | None:
+        """Return who holds it, in words; ``None`` when it is free, or this process may write under it."""
+
+    def taken(self) -> AbstractContextManager[bool]:
+        """Take it at once or not at all; give whether it is ours until the context ends."""
 
 
 # --- state ---------------------------------------------------------------------------------------
@@ -388,6 +417,7 @@ class Journal:
     ``ids`` maps a nameless row (path and text) to the id that was allocated for it.  ``sent`` holds the
     fields, by card, that the files showed and the store gets; ``written`` those that the store held and
     each file gets, by path and card: what the base may take over once the write is known to have happened.
+    ``places`` tells in which file a card of ``sent`` stands.
     """
 
     commit_id: str
@@ -395,6 +425,7 @@ class Journal:
     ids: Mapping[tuple[str, str], str]
     sent: Mapping[str, Fields]
     written: Mapping[str, Mapping[str, Fields]]
+    places: Mapping[str, str] = field(default_factory=dict)
 
 
 class State(Protocol):

@@ -11,11 +11,11 @@ import socket
 import time
 import uuid
 from collections.abc import Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from syncd.errors import ConfigError, NotFound, StoreMismatch, SyncdError
 from syncd.files.layout import Layout
@@ -25,12 +25,16 @@ from syncd.schemas.config import Config, Mode, StoreKind
 if TYPE_CHECKING:
     from syncd.engine.cycle import Cycle, CycleSettings
     from syncd.engine.report import DaemonStatus, StatusReport
+    from syncd.engine.task_edit import EditedRow
     from syncd.files.state import StateFile
     from syncd.files.task_files import WorkspaceFiles
     from syncd.ports import Store, SyncStore
+    from syncd.schemas.card import Fields
     from syncd.schemas.mission import Mission
     from syncd.store.embedded import EmbeddedServer
+    from syncd.store.postgres import PostgresStore
 
+DAEMON_TIMEOUT_S: Final = 30.0
 URL_VARIABLES: Final = ("SYNCD_DATABASE_URL", "DATABASE_URL")
 ACTOR_VARIABLE: Final = "SYNCD_ACTOR"
 
@@ -217,19 +221,26 @@ class Wiring:
         if self._store is None:
             if may_make and self.choice.data_dir is not None:
                 self.migrate()
-            from syncd.store.postgres import PostgresStore
-
-            store = PostgresStore(
-                self.dsn(may_make=may_make),
-                project=self.config.project,
-                actor=self.actor,
-                face=self.face,
-                replica=self.replica,
-                kind=self.choice.kind.value,
-            )
+            store = self._connect(may_make=may_make)
             self._open.callback(store.close)
             self._store = store
         return self._store
+
+    def another_store(self) -> PostgresStore:
+        """Return a second connection to the store, made when it is first used, for whoever asks beside the cycle."""
+        return self._connect(may_make=True)
+
+    def _connect(self, *, may_make: bool) -> PostgresStore:
+        from syncd.store.postgres import PostgresStore
+
+        return PostgresStore(
+            self.dsn(may_make=may_make),
+            project=self.config.project,
+            actor=self.actor,
+            face=self.face,
+            replica=self.replica,
+            kind=self.choice.kind.value,
+        )
 
     def migrate(self) -> None:
         """Bring the store's schema up to date; with nothing to do nothing is written."""
@@ -262,6 +273,12 @@ class Wiring:
             raise NotFound(f"no embedded store has been made in {data_dir} yet", hint="syncd init")
         return server
 
+    def ask(self, request: Mapping[str, Any]) -> Any:
+        """Return the daemon's answer; ``None`` when none of this version runs.  Raises RemoteError, TimeoutError."""
+        from syncd.engine.endpoint import ask
+
+        return ask(self.socket, request, timeout_s=DAEMON_TIMEOUT_S)
+
     # --- engine -----------------------------------------------------------------------------------
 
     def cycle(self, *, is_paced: bool = False, may_make: bool = True, store: SyncStore | None = None) -> Cycle:
@@ -275,7 +292,7 @@ class Wiring:
         from syncd.engine.cycle import Cycle
         from syncd.engine.pace import Pace
         from syncd.files.atomic import digest
-        from syncd.files.lock import cycle_lock
+        from syncd.files.lock import AdvisoryLock, cycle_lock
 
         state = self.state(may_write=may_make)
         return Cycle(
@@ -285,10 +302,33 @@ class Wiring:
             self._cycle_settings(),
             lock=lambda: cycle_lock(self.layout),
             monotonic=time.monotonic,
-            new_commit_id=lambda: uuid.uuid4().hex,
+            new_commit_id=self.new_commit_id,
             digest=digest,
             pace=Pace(self.config.file_write_interval_ms, time.monotonic) if is_paced else None,
+            edit_lock=AdvisoryLock(self.layout, self.environ),
         )
+
+    def new_commit_id(self) -> str:
+        """Return a fresh id for a store transaction."""
+        return uuid.uuid4().hex
+
+    @property
+    def is_lock_held(self) -> bool:
+        """Whether this process runs under ``syncd with-lock`` of this workspace."""
+        from syncd.files.lock import is_held_above
+
+        return is_held_above(self.layout, self.environ)
+
+    def edit_row(self, id: str, fields: Fields) -> EditedRow:
+        """Set fields of a card in its task file, under the lock for editing.  Raises: as ``task_edit.edit_row``."""
+        from syncd.engine.task_edit import edit_row
+        from syncd.files.atomic import digest
+        from syncd.files.lock import advisory_lock
+        from syncd.files.workspace import make_dot
+
+        make_dot(self.layout)
+        with nullcontext() if self.is_lock_held else advisory_lock(self.layout):
+            return edit_row(self.files, self.files.parse_options, digest, id, fields)
 
     def status(
         self, cycle: Cycle | None = None, *, daemon: DaemonStatus | None = None, mode: str = "poll"

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated
+from functools import cache
+from typing import Annotated, Any
 
 import typer
 
-from syncd.cli import backlog, config, db, decisions, leases, reading, workspace
+from syncd.cli import backlog, config, db, decisions, editing, git, history, leases, reading, workspace
 from syncd.cli.options import RootGroup, group
 from syncd.cli.output import emit
 from syncd.cli.screen import line
@@ -25,12 +26,13 @@ queue = group(
     "The store's cards: create, list, claim, complete, …",
     "syncd backlog list --ready-only",
 )
-for part in (workspace, decisions, reading):
+for part in (workspace, decisions, history, editing, reading):
     app.add_typer(part.commands)
 for part in (backlog, leases):
     queue.add_typer(part.commands)
 app.add_typer(queue, name="backlog")
 app.add_typer(db.commands, name="db")
+app.add_typer(git.commands, name="git")
 app.add_typer(config.commands, name="config")
 
 
@@ -50,6 +52,12 @@ def syncd(
         raise UsageError("no command given", hint="syncd --help")
 
 
+@cache
+def _command() -> Any:
+    """Return what typer makes of the app; a daemon runs many command lines with it."""
+    return typer.main.get_command(app)
+
+
 def run(arguments: Sequence[str]) -> int:
     """Run one command line.
 
@@ -59,5 +67,5 @@ def run(arguments: Sequence[str]) -> int:
     Raises:
         Exception: whatever the command raises; ``failures.report`` says it.
     """
-    code = typer.main.get_command(app).main(list(arguments), prog_name="syncd", standalone_mode=False)
+    code = _command().main(list(arguments), prog_name="syncd", standalone_mode=False)
     return code if isinstance(code, int) and not isinstance(code, bool) else 0

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -171,8 +171,11 @@ def _epilog(examples: Sequence[str]) -> str | None:
 
 
 @contextmanager
-def workspace(context: typer.Context) -> Iterator[Workspace]:
+def workspace(context: typer.Context, *, shows_progress: bool = True) -> Iterator[Workspace]:
     """Open the command's workspace, with progress on a terminal while the command works.
+
+    Args:
+        shows_progress: False for a command that prints as it goes.
 
     Raises:
         NotFound: there is no workspace here.
@@ -182,13 +185,18 @@ def workspace(context: typer.Context) -> Iterator[Workspace]:
 
     from syncd import api
     from syncd.cli.output import progress
+    from syncd.cli.served import lent_workspace
     from syncd.log import LOGGER, configure
+
+    if (lent := lent_workspace()) is not None:
+        yield lent
+        return
 
     given = globals_of(context)
     configure(given.log_format)
     LOGGER.setLevel(logging.DEBUG if given.debug else logging.WARNING)
     with (
-        progress(context.command_path),
+        progress(context.command_path) if shows_progress else nullcontext(),
         api.open(given.directory, mode=given.mode, environ=os.environ, face="cli") as opened,
     ):
         yield opened

@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from syncd.engine.report import problem_json
-from syncd.schemas.card import EXTRA
+from syncd.schemas.card import EXTRA, instant_json
 
 if TYPE_CHECKING:
-    from syncd.api import DbStatus
+    from syncd.api import DbStatus, Undo
+    from syncd.core.history import HistoryEntry
+    from syncd.files.git_setup import GitSetup
     from syncd.parsers.document import Document, FileCard
     from syncd.ports import QueueStats
     from syncd.schemas.card import Value
@@ -73,4 +75,33 @@ def db_json(status: DbStatus) -> Json:
         "schemaVersion": status.schema_version,
         "schemaKnown": status.schema_known,
         "pending": list(status.pending),
+    }
+
+
+def history_json(entry: HistoryEntry) -> Json:
+    """Return one entry of the audit trail."""
+    return {
+        "seq": entry.seq,
+        "at": instant_json(entry.at),
+        "id": entry.id,
+        "version": entry.version,
+        "op": entry.op.value,
+        "actor": entry.actor,
+        "face": entry.face,
+        "changes": [{"field": each.field, "from": each.before, "to": each.after} for each in entry.changes],
+    }
+
+
+def undo_json(undo: Undo) -> Json:
+    """Return that a task file was put back, and what the sync after it did."""
+    return {"path": undo.path, "kept": undo.kept, "sync": undo.report.to_json()}
+
+
+def git_json(setup: GitSetup) -> Json:
+    """Return how the merge driver stands in a repository."""
+    return {
+        "attributes": setup.attributes,
+        "driver": setup.driver,
+        "lines": list(setup.lines),
+        "changed": setup.changed,
     }

@@ -13,8 +13,15 @@ from syncd.cli.screen import GAP, Element, Line, Screen, Span, Table, visible
 
 
 def show(screen: Screen, stream: TextIO) -> None:
-    """Print a screen; ``NO_COLOR``, ``TERM`` and the terminal's width are kept to."""
-    console = Console(file=stream, highlight=False, markup=False, emoji=False)
+    """Print a screen; ``NO_COLOR``, ``TERM`` and the terminal's width are kept to, also of a caller elsewhere."""
+    console = Console(
+        file=stream,
+        highlight=False,
+        markup=False,
+        emoji=False,
+        width=getattr(stream, "columns", None),
+        _environ=getattr(stream, "environ", None),
+    )
     for element in screen:
         _show_element(console, element)
 

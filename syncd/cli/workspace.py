@@ -76,9 +76,17 @@ def run(
     ends with 0; SIGHUP reads the configuration again.
     """
     from syncd import api
+    from syncd.cli.served import run_served
 
     given = globals_of(context)
-    code = api.run(given.directory, mode=given.mode, environ=os.environ, once=once, log_format=given.log_format)
+    code = api.run(
+        given.directory,
+        mode=given.mode,
+        environ=os.environ,
+        once=once,
+        log_format=given.log_format,
+        commands=run_served,
+    )
     raise typer.Exit(code)
 
 

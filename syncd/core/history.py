@@ -113,9 +113,7 @@ def is_live(entries: Sequence[HistoryEntry], version: int) -> bool:
 
 def fields_of(record: Mapping[str, Any]) -> dict[str, Value]:
     """Return the synced fields of a record in canonical form; a claim is nothing that comes back."""
-    fields = {
-        name: canonical(value) for name, value in record.items() if name in _FIELDS or name.startswith(EXTRA)
-    }
+    fields = {name: canonical(value) for name, value in record.items() if name in _FIELDS or name.startswith(EXTRA)}
     if "dependsOn" in fields:
         fields["dependsOn"] = fields["dependsOn"] or ()
     if fields.get("status") == Status.CLAIMED:

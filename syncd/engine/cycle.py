@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 
 from syncd.core.drift import DriftEntry, drift
 from syncd.core.guard import guard
-from syncd.core.plan import ChangeKind, Conflict, Policy, Presence, Wait
+from syncd.core.plan import Conflict, Policy, Presence, Wait
 from syncd.core.reconcile import reconcile
 from syncd.core.sight import STORE, Guarded, Thresholds
 from syncd.engine import draft as drafting
@@ -26,14 +26,18 @@ from syncd.engine.base import SETTING, Outcome, move_base, outcome_of, shown
 from syncd.engine.draft import Draft, closed_by
 from syncd.engine.naming import Names
 from syncd.engine.observe import LocalView, Observer
+from syncd.engine.placing import place
 from syncd.engine.pace import Pace
+from syncd.engine.postponement import Postponement, wanted
 from syncd.engine.problems import Refusals, card_problems, state_problems
 from syncd.engine.remote import RemoteView
 from syncd.engine.report import CycleReport
 from syncd.engine.sighting import Sighting
+from syncd.engine.undo import Undone, undo
+from syncd.errors import Busy
 from syncd.log import event
-from syncd.parsers.document import ParseOptions
-from syncd.ports import Batch, BatchResult, Journal, LateWrite, State, SyncStore, TaskFiles
+from syncd.parsers.document import ParseOptions, Problem
+from syncd.ports import Batch, BatchResult, EditLock, Journal, LateWrite, StagedFile, State, SyncStore, TaskFiles
 from syncd.schemas.card import STATUS_WORD, Status
 
 PASSES_MAX = 6
@@ -75,6 +79,7 @@ class Cycle:
         new_commit_id: a fresh id for each store transaction.
         digest: the hash that names a file's content.
         pace: how often files may be rewritten; ``None`` for a single run.
+        edit_lock: held while files are replaced, so that scripts that hold it are not raced.
     """
 
     def __init__(
@@ -89,6 +94,7 @@ class Cycle:
         new_commit_id: Callable[[], str],
         digest: Callable[[bytes], str],
         pace: Pace | None = None,
+        edit_lock: EditLock | None = None,
     ) -> None:
         self._files = files
         self._store = store
@@ -97,7 +103,7 @@ class Cycle:
         self._lock = lock
         self._new_commit_id = new_commit_id
         self._digest = digest
-        self._pace = pace
+        self._postponement = Postponement(pace, edit_lock)
         self.remote = RemoteView(store)
         self._observer = Observer(files, state, settings.options, monotonic)
         self._sighting = Sighting(files, state, self._observer, settings.policy, monotonic)
@@ -108,6 +114,9 @@ class Cycle:
         self._must_recover = True
         self._must_read_all = True
         self._last: CycleReport | None = None
+        self._seen: Preview | None = None
+        self.obstacles: tuple[Problem, ...] = ()
+        """Why files could not be written in the last pass; only trying again tells that they can."""
 
     def run(self, *, full: bool = False) -> CycleReport:
         """Bring both sides together and return what was done; with nothing to do nothing is written.
@@ -121,7 +130,7 @@ class Cycle:
         self._must_read_all |= full
         if self._last is not None and self._is_quiet(self._last):
             return CycleReport(held=self._last.held, problems=self._last.problems)
-        self._last = None
+        self._last = self._seen = None
         with self._lock():
             done = CycleReport()
             for _ in range(PASSES_MAX):
@@ -138,16 +147,24 @@ class Cycle:
 
     def preview(self) -> Preview:
         """Look and plan, and write nothing anywhere.  Raises the errors of a store."""
-        # What this look takes note of is still to be acted on.
-        self._last = None
+        is_quiet = self._last is not None and self._is_quiet(self._last)
+        if is_quiet and self._seen is not None:
+            return self._seen
+        if not is_quiet:
+            # What this look takes note of is still to be acted on.
+            self._last = None
         view = self._observer.look()
         self._load()
         view = view.with_ids(self._names.guess(view, self.remote.cards))
         guarded = self._plan(view)
         closed = view.frozen | closed_by(guarded)
         write = drafting.draft(view, guarded, {}, closed=closed, options=self._settings.options)
+        write.problems.extend(self.obstacles)
         found = drift(self._state.base(), view.local, self.remote.remote, guarded.planned, guarded.holds)
-        return Preview(self._report(write, guarded, guarded.waits), found)
+        waits = (*guarded.waits, *wanted(self._postponement.waits(view), guarded, view))
+        preview = Preview(self._report(write, guarded, waits), found)
+        self._seen = preview if is_quiet else None
+        return preview
 
     def preview_alone(self) -> Preview:
         """Look at the files against the base, with the store away.  Writes nothing."""
@@ -160,6 +177,21 @@ class Cycle:
         write = drafting.draft(view, guarded, {}, closed=view.frozen, options=self._settings.options)
         found = drift(base, view.local, self.remote.remote, guarded.planned, guarded.holds)
         return Preview(self._report(write, guarded, guarded.waits), found)
+
+    def undo(self, path: str) -> Undone:
+        """Put a file back as it was before the last write to it; the next run takes that in as an edit.
+
+        Raises: as ``undo.undo``; Busy while a script holds the lock for editing task files.
+        """
+        with self._lock(), self._postponement.writing() as may_write:
+            if not may_write:
+                raise Busy(f"somebody holds the lock for editing {path}", hint="Try again later.")
+            done = undo(self._files, self._state, self._digest, path)
+        self._observer.wrote(path, done.digest)
+        self._observer.forget()
+        self._sighting.forget_writes()
+        self._last = None
+        return done
 
     def knows(self, id: str) -> bool:
         """Return whether a card of this id was seen in a file or in the store at the last look."""
@@ -182,18 +214,19 @@ class Cycle:
         # 2. Read the store.
         self._load()
         # 3. Reconcile and guard.
-        paced = self._paced(view)
-        ids = self._names.give(view, self.remote.cards, closed=view.frozen | paced.keys())
+        postponed = self._postponement.waits(view)
+        ids = self._names.give(view, self.remote.cards, closed=view.frozen | postponed.keys())
         view = view.with_ids(ids)
         guarded = self._plan(view)
-        closed = view.frozen | closed_by(guarded) | paced.keys()
+        closed = view.frozen | closed_by(guarded) | postponed.keys()
         write = drafting.draft(view, guarded, ids, closed=closed, options=self._settings.options)
-        waits = (*guarded.waits, *self._delayed(guarded, view, paced))
+        waits = (*guarded.waits, *wanted(postponed, guarded, view))
 
         if guarded.plan.to_store or guarded.plan.agreed or guarded.plan.forgotten:
             self._secure(view)
         # 4. Stage the new bytes and journal what is going to happen.
         drafting.stage(write, self._files, self._digest)
+        self.obstacles = tuple(each for each in write.problems if each.code == "cannot-write")
         batch = self._batch(write, late)
         if not (batch.changes or batch.conflicts or write.staged):
             self._advance(write, guarded, Outcome(set(guarded.plan.agreed), set(guarded.plan.forgotten)), set())
@@ -221,7 +254,7 @@ class Cycle:
 
     def _is_quiet(self, last: CycleReport) -> bool:
         """Return whether nothing moved since the last cycle: one stat a file and one question to the store."""
-        if last.waits or self._must_recover or self._must_read_all:
+        if last.waits or self.obstacles or self._must_recover or self._must_read_all:
             return False
         has_news = self.remote.load(full=False, statuses=self._settings.statuses)
         look_s = self._files.next_look_s()
@@ -239,20 +272,6 @@ class Cycle:
         sight = self._sighting.sight(view, self.remote)
         guarded = guard(edits.showable(view, plan), sight, self._settings.thresholds, self._state.decisions())
         return replace(guarded, plan=edits.showable(view, guarded.plan))
-
-    def _paced(self, view: LocalView) -> dict[str, int]:
-        """Return the files that were written often enough for now, with the milliseconds to wait."""
-        if self._pace is None:
-            return {}
-        waits = {path: self._pace.wait_ms(path) for path in view.reads}
-        return {path: wait_ms for path, wait_ms in waits.items() if wait_ms > 0}
-
-    def _delayed(self, guarded: Guarded, view: LocalView, paced: Mapping[str, int]) -> list[Wait]:
-        """Return the waits for files that have something to be written, and were written a moment ago."""
-        wanted = {change.path for change in guarded.plan.to_file} | {row.path for row in view.nameless}
-        if any(change.kind is ChangeKind.CREATE and change.path is None for change in guarded.plan.to_file):
-            wanted.update(list(view.reads)[:1])
-        return [Wait(path, "written a moment ago", ms) for path, ms in paced.items() if path in wanted]
 
     # --- writing ----------------------------------------------------------------------------------
 
@@ -299,12 +318,14 @@ class Cycle:
         )
 
     def _journal(self, write: Draft, batch: Batch) -> Journal:
+        sent = shown(write.view, batch.changes)
         return Journal(
             commit_id=batch.commit_id,
             staged=tuple(write.staged.values()),
             ids=dict(self._names.pending),
-            sent=shown(write.view, batch.changes),
+            sent=sent,
             written=dict(write.written),
+            places={id: write.view.local[id].path for id in sent},
         )
 
     def _clear_journal(self) -> None:
@@ -330,25 +351,23 @@ class Cycle:
 
     def _replace(self, write: Draft) -> Set[str]:
         """Put the staged files in place; return the paths where nobody had written in between."""
-        replaced = set()
-        for path, staged in write.staged.items():
-            data, before = write.bytes[path], write.view.reads[path]
-            if before.data is not None and before.digest is not None:
-                self._state.remember_version(path, before.digest, before.data)
-            outcome = self._files.replace(path, staged.staged, staged.expected)
-            if outcome.matched:
-                replaced.add(path)
-                self._observer.wrote(path, staged.new)
-                self._durable[path] = staged.new
-                self._state.remember_version(path, staged.new, data)
-                self._sighting.wrote([each for each in write.plan.to_file if each.path == path], write.view)
-                if self._pace is not None:
-                    self._pace.wrote(path)
-            elif outcome.displaced is None:
-                self._files.discard(staged.staged)
-            elif not recovery.take_back(self._files, staged, outcome.displaced):
-                self._files.report_late(path, outcome.displaced, staged.expected or "")
-        return replaced
+        if not write.staged:
+            return set()
+        with self._postponement.writing() as may_write:
+            return {path for path, staged in write.staged.items() if self._replaced(write, path, staged, may_write)}
+
+    def _replaced(self, write: Draft, path: str, staged: StagedFile, may_write: bool) -> bool:
+        """Put one staged file in place; return whether that was done and nobody had written in between."""
+        if not may_write:
+            self._files.discard(staged.staged)
+            return False
+        if not place(self._files, self._state, staged, write.bytes[path], write.view.reads[path].data):
+            return False
+        self._observer.wrote(path, staged.new)
+        self._durable[path] = staged.new
+        self._sighting.wrote([each for each in write.plan.to_file if each.path == path], write.view)
+        self._postponement.wrote(path)
+        return True
 
     def _advance(self, write: Draft, guarded: Guarded, outcome: Outcome, replaced: Set[str]) -> None:
         """Move the base to what the store returned and what the files hold now."""

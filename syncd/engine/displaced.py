@@ -10,12 +10,15 @@ May import ``syncd.core``, ``syncd.parsers``, ``syncd.schemas``.
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Set
 from dataclasses import dataclass, replace
 
 from syncd.core.plan import Conflict, Winner
+from syncd.core.values import is_empty
 from syncd.engine.file_merge import FileMerge, Hunk, Piece, merge_files
-from syncd.parsers.document import Document, InsertCard, ParseOptions
-from syncd.parsers.render import apply
+from syncd.parsers.document import AssignId, Document, Edit, InsertCard, ParseOptions, SetField
+from syncd.parsers.render import apply, can_show
 from syncd.parsers.tasks_md import parse
 
 
@@ -36,13 +39,27 @@ def fold(expected: bytes, displaced: bytes, current: bytes, *, path: str, option
     was, meant, now = (parse(data, path=path, options=options) for data in (expected, displaced, current))
     if not (was.readable and meant.readable and now.readable):
         return Folded(current, (), is_whole=False)
+    expected, displaced = (_with_ids(each, was, now) for each in (was, meant))
+    was, meant = (parse(data, path=path, options=options) for data in (expected, displaced))
     merge = merge_files(expected, displaced, current, path=path, options=options)
-    data = _standing(merge)
-    conflicts = (replace(each, winner=_winner(each)) for each in merge.conflicts)
-    is_whole = all(each.is_row for each in merge.hunks)
-    if not is_whole:
-        data = _with_lost_cards(parse(data, path=path, options=options), was, meant)
-    return Folded(data, tuple(conflicts), is_whole)
+    merged = parse(_standing(merge), path=path, options=options)
+    conflicts = [replace(each, winner=_winner(each)) for each in merge.conflicts]
+    edits, more = _lost(was, meant, merged, {(each.id, each.field) for each in conflicts})
+    return Folded(apply(merged, edits), (*conflicts, *more), all(each.is_row for each in merge.hunks))
+
+
+def _with_ids(document: Document, was: Document, now: Document) -> bytes:
+    """Return a version with the ids that its nameless rows were given since: they are those rows."""
+    given = {card.text: card.id for card in now.cards if card.id is not None and was.card_by_id(card.id) is None}
+    counts = Counter(card.text for version in (document, now) for card in version.cards)
+    return apply(
+        document,
+        [
+            AssignId(card.key, id)
+            for card in document.cards
+            if card.id is None and counts[card.text] == 2 and (id := given.get(card.text)) is not None
+        ],
+    )
 
 
 def _standing(merge: FileMerge) -> bytes:
@@ -64,16 +81,30 @@ def _winner(conflict: Conflict) -> Winner:
     return Winner.REMOTE if conflict.winner is Winner.NONE else conflict.winner
 
 
-def _with_lost_cards(merged: Document, was: Document, meant: Document) -> bytes:
-    """Return the file with the cards that the editor added or edited, and that text which stays has no place for."""
-    lost = [
-        InsertCard(card.id, card.fields)
-        for card in meant.cards
-        if card.id is not None and merged.card_by_id(card.id) is None and _is_news(card.id, was, meant)
-    ]
-    return apply(merged, lost)
-
-
-def _is_news(id: str, was: Document, meant: Document) -> bool:
-    before, after = was.card_by_id(id), meant.card_by_id(id)
-    return before is None or after is None or before.fields != after.fields
+def _lost(
+    was: Document, meant: Document, merged: Document, recorded: Set[tuple[str, str]]
+) -> tuple[list[Edit], list[Conflict]]:
+    """Return what the editor added or changed and the merged text has not: as edits, or else as conflicts."""
+    edits: list[Edit] = []
+    conflicts: list[Conflict] = []
+    known = Counter(card.text for card in (*was.cards, *merged.cards))
+    for card in meant.cards:
+        if card.id is None:
+            if not known[card.text]:
+                edits.append(InsertCard("", card.fields))
+            continue
+        before, target = was.card_by_id(card.id), merged.card_by_id(card.id)
+        if target is None:
+            if before is None or before.fields != card.fields:
+                edits.append(InsertCard(card.id, card.fields))
+            continue
+        for name, value in card.fields.items():
+            old = before.fields.get(name) if before is not None else None
+            there = target.fields.get(name)
+            if name in card.weak or (card.id, name) in recorded or value in (old, there):
+                continue
+            if name in target.fields and there == old and can_show(merged, target.key, name, value):
+                edits.append(SetField(target.key, name, value))
+            elif not is_empty(name, value):
+                conflicts.append(Conflict(card.id, name, old, value, there, Winner.REMOTE))
+    return edits, conflicts

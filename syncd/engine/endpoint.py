@@ -1,28 +1,42 @@
-"""The daemon's socket: one JSON line asked, one JSON line answered, after a greeting with the version.
+"""The daemon's socket: one JSON line asked, one answered, after a greeting with protocol and version.
 
 Only the user can reach it (mode 0600).  A command that finds no daemon, or one of another version, does
-its work itself.
-May import ``syncd.errors``, ``syncd.log``.
+its work itself.  A whole command line is answered with what it prints, so that a hot command costs its
+caller no more than a round trip.
+May import ``syncd``, ``syncd.errors``.
 """
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import socket
 import stat
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from syncd import __version__
 from syncd.errors import SyncdError
 
 PROTOCOL: Final = 1
 REQUEST_BYTES_MAX: Final = 16 * 1024 * 1024
 
 Handler = Callable[[Mapping[str, Any]], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Printed:
+    """What a command line that the daemon ran has printed, and its exit code."""
+
+    exit_code: int
+    stdout: bytes
+    stderr: bytes
 
 
 class RemoteError(SyncdError):
@@ -38,69 +52,85 @@ class Endpoint:
     """A listening socket that answers each request with a handler by its ``op``.
 
     Args:
-        path: where the socket is made; a stale one is replaced.  Raises OSError when that fails.
-        handlers: by operation; called in a thread of the connection.
+        path: where the socket is made; a stale one is replaced.
+        handlers: by operation; each called in a worker thread, commands one after another.
+        beside: what else runs in the endpoint's event loop for as long as it does.
+
+    Raises: OSError when the socket cannot be made.
     """
 
-    def __init__(self, path: Path, handlers: Mapping[str, Handler]) -> None:
+    def __init__(
+        self, path: Path, handlers: Mapping[str, Handler], *, beside: Coroutine[Any, Any, None] | None = None
+    ) -> None:
         self._path = path
         self._handlers = handlers
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
-        with suppress(FileNotFoundError):
-            if stat.S_ISSOCK(path.lstat().st_mode):
-                path.unlink()
-        mask = os.umask(0o177)
-        try:
-            self._socket.bind(str(path))
-        finally:
-            os.umask(mask)
-        self._socket.listen(16)
-        self._thread = threading.Thread(target=self._accept, name="endpoint", daemon=True)
+        self._socket = _listening(path)
+        self._loop = asyncio.new_event_loop()
+        self._one_at_a_time = ThreadPoolExecutor(1, "endpoint-command")
+        self._beside = beside
+        self._connections: set[asyncio.Task[None]] = set()
+        self._thread = threading.Thread(target=self._run, name="endpoint", daemon=True)
         self._thread.start()
 
     def close(self) -> None:
-        """Stop listening and remove the socket."""
-        with suppress(OSError):
-            self._socket.shutdown(socket.SHUT_RDWR)
-        self._socket.close()
-        self._path.unlink(missing_ok=True)
+        """Stop listening, end what runs in the loop, and remove the socket."""
+        self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(timeout=2)
+        self._path.unlink(missing_ok=True)
 
-    def _accept(self) -> None:
-        while True:
-            try:
-                connection, _ = self._socket.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._serve, args=(connection,), name="endpoint-connection", daemon=True).start()
-
-    def _serve(self, connection: socket.socket) -> None:
-        with connection, connection.makefile("rwb") as stream, suppress(OSError, ValueError):
-            stream.write(_line({"syncd": PROTOCOL}))
-            stream.flush()
-            while request := stream.readline(REQUEST_BYTES_MAX):
-                stream.write(_line(self._answer(json.loads(request))))
-                stream.flush()
-
-    def _answer(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
-        handler = self._handlers.get(str(request.get("op")))
-        if handler is None:
-            return {"error": {"code": "usage", "message": f"unknown operation {request.get('op')!r}", "exitCode": 2}}
+    def _run(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        server = self._loop.run_until_complete(
+            asyncio.start_unix_server(self._serve, sock=self._socket, limit=REQUEST_BYTES_MAX)
+        )
+        beside = self._loop.create_task(self._beside) if self._beside is not None else None
         try:
-            return {"ok": handler(request)}
+            self._loop.run_forever()
+        finally:
+            server.close()
+            tasks = [task for task in (beside, *self._connections) if task is not None]
+            for task in tasks:
+                task.cancel()
+            self._loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
+            self._one_at_a_time.shutdown(wait=False, cancel_futures=True)
+            self._loop.close()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._connections.add(task)
+        try:
+            writer.write(_line({"syncd": PROTOCOL, "version": __version__}))
+            while request := await reader.readline():
+                writer.write(await self._answer(json.loads(request)))
+                await writer.drain()
+        except (OSError, ValueError, asyncio.IncompleteReadError):
+            return
+        finally:
+            self._connections.discard(task)
+            with suppress(OSError):
+                writer.close()
+
+    async def _answer(self, request: Mapping[str, Any]) -> bytes:
+        name = str(request.get("op"))
+        handler = self._handlers.get(name)
+        if handler is None:
+            error = {"code": "usage", "message": f"unknown operation {name!r}", "exitCode": 2}
+            return _line({"error": error})
+        workers = self._one_at_a_time if name == "command" else None
+        try:
+            answer = await asyncio.get_running_loop().run_in_executor(workers, handler, request)
         except SyncdError as error:
-            return {
-                "error": {
-                    "code": error.code,
-                    "message": error.message,
-                    "hint": error.hint,
-                    "exitCode": error.exit_code,
-                }
-            }
+            said = {"code": error.code, "message": error.message, "hint": error.hint, "exitCode": error.exit_code}
+            return _line({"error": said})
+        if isinstance(answer, Printed):
+            head = _line({"ok": [answer.exit_code, len(answer.stdout), len(answer.stderr)]})
+            return head + answer.stdout + answer.stderr
+        return _line({"ok": answer})
 
 
 def ask(path: Path, request: Mapping[str, Any], *, timeout_s: float) -> Any:
-    """Return the daemon's answer, ``None`` when no daemon of this protocol listens there.
+    """Return the daemon's answer, ``None`` when no daemon of this version listens there.
 
     Raises: RemoteError with what the daemon answered; TimeoutError when it does not answer in time.
     """
@@ -111,8 +141,7 @@ def ask(path: Path, request: Mapping[str, Any], *, timeout_s: float) -> Any:
         except (FileNotFoundError, ConnectionRefusedError, PermissionError, NotADirectoryError):
             return None
         with connection.makefile("rwb") as stream:
-            greeting = json.loads(stream.readline() or b"{}")
-            if greeting.get("syncd") != PROTOCOL:
+            if json.loads(stream.readline() or b"{}") != {"syncd": PROTOCOL, "version": __version__}:
                 return None
             stream.write(_line(request))
             stream.flush()
@@ -125,6 +154,21 @@ def ask(path: Path, request: Mapping[str, Any], *, timeout_s: float) -> Any:
             error["message"], hint=error.get("hint"), code=error["code"], exit_code=int(error.get("exitCode", 70))
         )
     return None
+
+
+def _listening(path: Path) -> socket.socket:
+    """Return a socket that listens at a path and that only its user can reach."""
+    with suppress(FileNotFoundError):
+        if stat.S_ISSOCK(path.lstat().st_mode):
+            path.unlink()
+    made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+    mask = os.umask(0o177)
+    try:
+        made.bind(str(path))
+    finally:
+        os.umask(mask)
+    made.listen(16)
+    return made
 
 
 def _line(value: Mapping[str, Any]) -> bytes:

@@ -9,9 +9,10 @@ from collections.abc import Callable, Sequence
 
 from syncd.core.plan import Conflict
 from syncd.engine.displaced import fold
+from syncd.engine.placing import place
 from syncd.log import event
 from syncd.parsers.document import ParseOptions
-from syncd.ports import LateWrite, State, TaskFiles
+from syncd.ports import LateWrite, StagedFile, State, TaskFiles
 
 
 def take_in(
@@ -24,7 +25,8 @@ def take_in(
     """Write the edit into the file as it is now, where it is an edit like any other.
 
     Returns:
-        What clashed and stays as the file has it; ``None`` when the file changed meanwhile: try again.
+        What clashed and stays as the file has it; ``None`` for try again: one of the files is being written,
+        or the standing one is not taken in yet, held, missing.
 
     Effects: replaces the task file.  The displaced file stays, for ``undo``.
     Holds: I2.
@@ -34,19 +36,21 @@ def take_in(
         state.version_bytes(late.path, late.before),
         files.read(late.path),
     )
-    if meant is None or before is None or now.data is None:
+    if meant is None or before is None:
         event("displaced.kept", path=late.path, kept=late.absolute)
         return ()
+    if now.data is None or now.digest is None or digest(meant) != late.digest:
+        return None
+    if state.version_rank(late.path, now.digest) != 0:
+        # Another edit, or half of one: the cycle takes it in first, or holds it.
+        return None
     folded = fold(before, meant, now.data, path=late.path, options=options(late.path))
     if not folded.is_whole:
         event("displaced.partly_merged", path=late.path, kept=late.absolute)
     if folded.data != now.data:
-        staged = files.stage(late.path, folded.data)
-        outcome = files.replace(late.path, staged, now.digest)
-        if not outcome.matched:
-            if outcome.displaced is None:
-                files.discard(staged)
-            elif not files.swap_back(late.path, outcome.displaced, digest(folded.data)):
-                files.report_late(late.path, outcome.displaced, now.digest or "")
+        staged = StagedFile(late.path, files.stage(late.path, folded.data), now.digest, digest(folded.data))
+        if not place(files, state, staged, folded.data, now.data):
             return None
+    # Whoever still holds the file may save once more, from this.
+    state.remember_version(late.path, late.digest, meant)
     return folded.conflicts

@@ -83,6 +83,8 @@ class Observer:
         self._options = options
         self._monotonic = monotonic
         self._documents: dict[str, tuple[str, Document]] = {}
+        self._cards: dict[str, dict[str, tuple[FileCard, LocalCard]]] = {}
+        """What was made of each card at the last look; a row that did not change is not made anew."""
         self._seen_at: dict[str, tuple[str | None, float]] = {}
         self.saw_editor = False
         self.last = LocalView({}, {}, {}, {}, (), (), frozenset())
@@ -108,6 +110,8 @@ class Observer:
 
     def after(self, written: Mapping[str, tuple[bytes, str]]) -> LocalView:
         """Return the last look with these files as syncd has just written them (path: bytes and digest)."""
+        if not written:
+            return self.last
         reads = dict(self.last.reads)
         for path, (data, digest) in written.items():
             reads[path] = FileRead(path, data, digest, self.signatures[path])
@@ -145,6 +149,8 @@ class Observer:
     ) -> None:
         """Add a document's cards to the view that is being made."""
         marks: Counter[str] = Counter()
+        before = self._cards.get(path, {})
+        made = self._cards[path] = {}
         for card in document.cards:
             if card.id is None:
                 marks[card.text] += 1
@@ -152,7 +158,11 @@ class Observer:
             elif card.id in local:
                 problems.append(_repeated(path, card, local[card.id]))
             else:
-                local[card.id] = local_card(card.id, path, card)
+                known = before.get(card.id)
+                if known is None or known[0] is not card:
+                    known = (card, local_card(card.id, path, card))
+                made[card.id] = known
+                local[card.id] = known[1]
                 keys[card.id] = (path, card.key)
 
     def document(self, path: str, digest: str, data: bytes) -> Document:

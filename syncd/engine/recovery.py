@@ -29,24 +29,17 @@ def recover(files: TaskFiles, store: SyncStore, state: State) -> Mapping[tuple[s
         return {}
     is_committed = bool(journal.sent) and store.has_commit(journal.commit_id)
     agreed: dict[str, Fields] = dict(journal.sent) if is_committed else {}
+    places = dict(journal.places)
     for staged in journal.staged:
         if _was_replaced(files, staged):
             files.make_durable(staged.path)
             for id, fields in journal.written.get(staged.path, {}).items():
                 agreed[id] = {**agreed.get(id, {}), **fields}
-    _take_over(state, agreed)
+                places[id] = staged.path
+    _take_over(state, agreed, places)
     if not journal.ids:
         state.clear_journal()
     return journal.ids
-
-
-def take_back(files: TaskFiles, staged: StagedFile, displaced: str) -> bool:
-    """Undo a replacement that displaced an edit: the edit is the file again, and is planned as any other.
-
-    What syncd had written came from the store, so nothing is lost by taking it out.  When somebody wrote
-    over it meanwhile their file stays, and the displaced one is kept.
-    """
-    return files.swap_back(staged.path, displaced, staged.new)
 
 
 def _was_replaced(files: TaskFiles, staged: StagedFile) -> bool:
@@ -60,18 +53,18 @@ def _was_replaced(files: TaskFiles, staged: StagedFile) -> bool:
     if found == staged.expected:
         files.set_aside(staged.path, staged.staged)
         return True
-    if take_back(files, staged, staged.staged):
+    # What syncd had written came from the store, so nothing is lost by taking it out.
+    if files.swap_back(staged.path, staged.staged, staged.new):
         return False
     files.report_late(staged.path, staged.staged, staged.expected or "")
     return True
 
 
-def _take_over(state: State, agreed: Mapping[str, Fields]) -> None:
+def _take_over(state: State, agreed: Mapping[str, Fields], places: Mapping[str, str]) -> None:
     base = state.base()
-    known = [(base.get(id), id, fields) for id, fields in agreed.items()]
-    cards = [
-        replace(card, fields={**card.fields, **fields}) if card else BaseCard(id=id, fields=fields, version=0)
-        for card, id, fields in known
-    ]
+    cards = []
+    for id, fields in agreed.items():
+        card = base.get(id) or BaseCard(id=id, fields={}, version=0, path=places.get(id))
+        cards.append(replace(card, fields={**card.fields, **fields}))
     if cards:
         state.advance(cards, (), state.cursor())

@@ -118,6 +118,11 @@ def hold_json(hold: Hold) -> dict[str, Any]:
     }
 
 
+def wait_json(wait: Wait) -> dict[str, Any]:
+    """Return a file that waits, as JSON."""
+    return {"path": wait.path, "reason": wait.reason, "retryMs": wait.retry_ms}
+
+
 def problem_json(problem: Problem) -> dict[str, Any]:
     """Return a problem as JSON."""
     return {
@@ -158,7 +163,7 @@ class DaemonStatus(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class StatusReport(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """The drift report.  ``drift``, ``conflicts``, ``held``, ``problems`` hold JSON objects already."""
+    """The drift report.  ``drift``, ``conflicts``, ``held``, ``problems``, ``waits`` hold JSON already."""
 
     workspace: str
     project: str
@@ -172,6 +177,7 @@ class StatusReport(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     conflicts: list[dict[str, Any]]
     held: list[dict[str, Any]]
     problems: list[dict[str, Any]]
+    waits: list[dict[str, Any]] = []
     mission: dict[str, Any] | None = None
 
     def to_json(self) -> dict[str, Any]:

@@ -99,6 +99,11 @@ class Sighting:
                     self._replaced[change.id, name] = (before.fields[name], now)
                 self._own.append(OwnWrite(change.id, name, "file", value))
 
+    def forget_writes(self) -> None:
+        """Forget syncd's own writes: somebody took one back on purpose, which is no old buffer and no ping-pong."""
+        self._own.clear()
+        self._replaced.clear()
+
     def sent(self, changes: Sequence[Change]) -> None:
         """Remember what syncd wrote to the store."""
         for change in changes:
@@ -143,11 +148,12 @@ class Sighting:
     def _is_truncation(self, path: str, data: bytes, document: Document) -> bool:
         """Return whether new bytes look like the beginning of a write that goes on."""
         before = self._state.newest_version(path)
-        if before is None:
-            return False
-        if len(data) < len(before) and before.startswith(data):
+        if not data.strip() and before is None:
+            # An editor may just have emptied a file that was never looked at before.
             return True
-        if before.endswith(b"\n") and not data.endswith(b"\n"):
+        if before is not None and len(data) < len(before) and before.startswith(data):
+            return True
+        if (before is None or before.endswith(b"\n")) and not data.endswith(b"\n"):
             return True
         last = data.count(b"\n") + (not data.endswith(b"\n"))
         return any(problem.code == "too-few-cells" and problem.line == last for problem in document.problems)

@@ -22,6 +22,7 @@ from syncd.engine.report import (
     hold_json,
     problem_json,
     record_json,
+    wait_json,
 )
 from syncd.errors import StoreUnreachable, SyncdError
 from syncd.ports import SyncStore
@@ -91,6 +92,7 @@ def describe(
         conflicts=conflicts,
         held=[hold_json(each) for each in report.held],
         problems=[problem_json(each) for each in report.problems],
+        waits=[wait_json(each) for each in report.waits],
         mission=mission_json(mission, cycle.remote.remote) if mission is not None else None,
     )
 

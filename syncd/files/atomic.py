@@ -233,7 +233,9 @@ def stage(staged: Path, data: bytes, like: Path) -> None:
             _copy_attributes(handle, model, like)
         os.fsync(handle)
     except OSError as error:
-        staged.unlink(missing_ok=True)
+        # On a disk that fails even this may fail; what stays is a leftover.
+        with suppress(OSError):
+            staged.unlink()
         raise failure(error, f"Cannot write beside {like}") from error
     finally:
         os.close(handle)

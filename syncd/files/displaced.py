@@ -8,16 +8,17 @@ late write, reported once two looks agree on them.  Names carry the digest with 
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import secrets
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from syncd.files.atomic import OUT, aside_of, digest_of, write_whole
+from syncd.files.atomic import OUT, aside_of, digest_of, fsync_directory, write_whole
 from syncd.files.layout import private_folder
 from syncd.ports import LateWrite
 
@@ -109,8 +110,13 @@ class DisplacedFolder:
             aside_of(staged).unlink()
 
     def rename(self, kept: Path, digest: str) -> Path:
-        """Write another digest into a displaced file's name: what it is to be compared with.  Return its path."""
-        return kept.rename(kept.with_name(kept.name[: -len(UNKNOWN)] + (digest or UNKNOWN)))
+        """Write another digest into a displaced file's name: what it is to be compared with.  Return its path.
+
+        Effects: durable, so that what was taken in once is not taken in again after a power cut.
+        """
+        renamed = kept.rename(kept.with_name(kept.name[: -len(UNKNOWN)] + (digest or UNKNOWN)))
+        fsync_directory(kept.parent)
+        return renamed
 
     def archive(self, target: Path, *, spare: Collection[Path] = ()) -> None:
         """Bring files kept beside the task file home, and drop all but the last ``VERSIONS_MAX``.
@@ -170,10 +176,15 @@ class _Watched:
     since: float
     looks: int = 0
     unsettled: str | None = None
+    late: LateWrite | None = None
 
     @property
     def next_at(self) -> float:
         return self.since + LOOKS_S[self.looks]
+
+    @property
+    def is_told(self) -> bool:
+        return self.late is not None and self.unsettled is None
 
 
 class DisplacedWatch:
@@ -197,41 +208,46 @@ class DisplacedWatch:
                 self.add(path, target, each.path, each.digest, now)
 
     def next_at(self) -> float | None:
-        """Return when ``look`` has something to do; ``None`` when nothing is watched."""
-        return min((each.next_at for each in self._watched.values()), default=None)
+        """Return when ``look`` has something to do or to tell again; ``None`` when nothing is watched."""
+        return min((-math.inf if each.is_told else each.next_at for each in self._watched.values()), default=None)
 
     def look(self, now: float) -> tuple[LateWrite, ...]:
-        """Hash again what is due; return the late writes on which two looks agree.
+        """Hash again what is due; return the late writes on which two looks agree, until they are taken in.
 
         Bytes seen for the first time start the looks over, so that a writer in mid-write is not taken at
         its word.  A file whose last look is over is left to ``undo``.
         """
-        return tuple(late for each in list(self._watched.values()) for late in self._look(each, now))
+        for each in list(self._watched.values()):
+            self._look(each, now)
+        return tuple(each.late for each in self._watched.values() if each.late is not None and each.is_told)
 
     def taken_in(self, late: LateWrite) -> None:
         """Note that a late write is now part of the sync; it is not reported again, by no later process either."""
         kept = Path(late.absolute)
         renamed = self._folder.rename(kept, late.digest)
         if watched := self._watched.pop(kept, None):
-            watched.kept = renamed
+            watched.kept, watched.digest, watched.late = renamed, late.digest, None
             self._watched[renamed] = watched
 
-    def _look(self, watched: _Watched, now: float) -> Iterator[LateWrite]:
+    def _look(self, watched: _Watched, now: float) -> None:
         while watched.kept in self._watched and watched.next_at <= now:
             found = digest_of(watched.kept)
+            known = watched.late.digest if watched.late else watched.digest
             if found is None:
                 del self._watched[watched.kept]
-            elif found not in (watched.digest, watched.unsettled):
+            elif found not in (known, watched.unsettled):
                 watched.unsettled, watched.since, watched.looks = found, now, 0
             else:
                 if found == watched.unsettled:
-                    yield LateWrite(watched.path, str(watched.kept), watched.digest, found)
-                    watched.digest = found
+                    watched.late = LateWrite(watched.path, str(watched.kept), watched.digest, found)
                 watched.unsettled = None
                 self._advance(watched)
 
     def _advance(self, watched: _Watched) -> None:
-        watched.looks += 1
-        if watched.looks == len(LOOKS_S):
+        if watched.looks + 1 < len(LOOKS_S):
+            watched.looks += 1
+        elif watched.late is not None:
+            watched.since += LOOKS_S[-1]
+        else:
             del self._watched[watched.kept]
             self._folder.archive(watched.target, spare=self._watched.keys())

@@ -12,6 +12,8 @@ import fcntl
 import json
 import os
 import socket
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
@@ -22,6 +24,11 @@ from syncd.errors import Busy
 from syncd.files.atomic import failure
 from syncd.files.layout import Layout
 
+HELD_VARIABLE: Final = "SYNCD_LOCK_HELD"
+"""Names, in the environment of a command under ``syncd with-lock``, the lock that is held for it."""
+
+_EDITING: Final = "The lock for editing task files"
+_AT_ONCE_S: Final = 0.02
 _POLL_S: Final = 0.005
 _PROBE_S: Final = 0.1
 """``holder`` takes a shared lock for a moment; who finds that one must not think of a daemon."""
@@ -36,7 +43,8 @@ class Holder:
 
     def __str__(self) -> str:
         here = socket.gethostname()
-        return f"process {self.pid}" + ("" if self.host == here else f" on {self.host}")
+        who = f"process {self.pid}" if self.pid else "another process"
+        return who + ("" if self.host == here else f" on {self.host}")
 
 
 class WorkspaceLock:
@@ -71,6 +79,8 @@ class WorkspaceLock:
         if self._lock.is_locked:
             raise Busy(f"{self._what} is held by this very process.")
         try:
+            # FileLock would make the folder: an empty mount point is no workspace.
+            self._path.parent.stat()
             self._lock.acquire()
         except Timeout as error:
             who = holder(self._path) or "another process"
@@ -102,7 +112,48 @@ def cycle_lock(layout: Layout, deadline_s: float = 10.0) -> WorkspaceLock:
 
 def advisory_lock(layout: Layout, deadline_s: float = 10.0) -> WorkspaceLock:
     """Return the lock that scripts take while they edit task files."""
-    return WorkspaceLock(layout.advisory_lock, "The lock for editing task files", deadline_s)
+    return WorkspaceLock(layout.advisory_lock, _EDITING, deadline_s)
+
+
+class AdvisoryLock:
+    """The advisory lock as a process of syncd's takes it around one write; implements ``ports.EditLock``.
+
+    Args:
+        environ: tells whether this process runs under ``syncd with-lock`` already.
+    """
+
+    def __init__(self, layout: Layout, environ: Mapping[str, str]) -> None:
+        self._path = layout.advisory_lock
+        self._is_inherited = is_held_above(layout, environ)
+        self._lock = WorkspaceLock(self._path, _EDITING, _AT_ONCE_S)
+
+    def holder(self) -> str | None:
+        """Return who holds it, in words; ``None`` when it is free, or held above this very process."""
+        if self._is_inherited:
+            return None
+        found = holder(self._path)
+        return None if found is None else str(found)
+
+    @contextmanager
+    def taken(self) -> Iterator[bool]:
+        """Take it at once or not at all; give whether it is ours until the context ends."""
+        if self._is_inherited:
+            yield True
+            return
+        try:
+            self._lock.acquire()
+        except Busy:
+            yield False
+            return
+        try:
+            yield True
+        finally:
+            self._lock.release()
+
+
+def is_held_above(layout: Layout, environ: Mapping[str, str]) -> bool:
+    """Return whether a process runs under ``syncd with-lock``, or what does the same and says so, in this workspace."""
+    return environ.get(HELD_VARIABLE) == str(layout.advisory_lock)
 
 
 def holder(path: Path) -> Holder | None:
@@ -128,6 +179,20 @@ def holder(path: Path) -> Holder | None:
         os.close(handle)
 
 
+def _kernel_holder(lock: os.stat_result) -> int | None:
+    """Return the process that holds a flock on a file of this machine; ``None`` where the kernel does not tell."""
+    place = f"{os.major(lock.st_dev):02x}:{os.minor(lock.st_dev):02x}:{lock.st_ino}"
+    try:
+        lines = Path("/proc/locks").read_text(encoding="ascii").splitlines()
+    except (OSError, UnicodeDecodeError):
+        return None
+    for words in map(str.split, lines):
+        if len(words) > 5 and words[1] == "FLOCK" and words[3] == "WRITE" and words[5] == place:
+            pid = int(words[4])
+            return pid if pid > 0 else None
+    return None
+
+
 def _write_holder(handle: int) -> None:
     text = json.dumps({"pid": os.getpid(), "host": socket.gethostname()}) + "\n"
     os.ftruncate(handle, 0)
@@ -135,9 +200,11 @@ def _write_holder(handle: int) -> None:
 
 
 def _read_holder(handle: int) -> Holder:
-    """A holder that is about to write itself, or ``flock(1)``, has no name yet."""
+    """Name the holder as the kernel knows it, else as it wrote itself; ``flock(1)`` writes nothing."""
+    if (pid := _kernel_holder(os.fstat(handle))) is not None:
+        return Holder(pid, socket.gethostname())
     try:
         told = json.loads(os.pread(handle, 4096, 0))
         return Holder(int(told["pid"]), str(told["host"]))
     except (ValueError, KeyError, TypeError):
-        return Holder(0, "an unknown host")
+        return Holder(0, socket.gethostname())

@@ -60,6 +60,7 @@ class Reader:
         except OSError as error:
             told = failure(error, f"{path} cannot be read").message
             return FileRead(path, None, None, self.signature(target), told)
+        mark = None
         try:
             before = os.fstat(handle)
             mark = atomic.signature_of(before)
@@ -69,12 +70,12 @@ class Reader:
                 told = f"{path} has {before.st_size} bytes; at most {self._bytes_max} are read (`bytes_max`)."
                 return FileRead(path, None, None, mark, told)
             data = _whole(handle, before.st_size)
+            if len(data) != before.st_size or atomic.signature(target) != mark:
+                return None
         except OSError as error:
             return FileRead(path, None, None, mark, failure(error, f"{path} cannot be read").message)
         finally:
             os.close(handle)
-        if len(data) != before.st_size or atomic.signature(target) != mark:
-            return None
         return FileRead(path, data, atomic.digest(data), self._guarded(mark))
 
     def _guarded(self, mark: Signature) -> Signature:

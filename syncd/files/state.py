@@ -50,6 +50,7 @@ class _JournalEntry(msgspec.Struct, frozen=True):
     ids: list[tuple[str, str, str]]
     sent: dict[str, _Fields]
     written: dict[str, dict[str, _Fields]]
+    places: dict[str, str] = {}
 
 
 class StateFile:
@@ -179,6 +180,7 @@ class StateFile:
             ids={(path, text): id for path, text, id in entry.ids},
             sent=entry.sent,
             written=entry.written,
+            places=entry.places,
         )
 
     def write_journal(self, journal: Journal) -> None:
@@ -190,6 +192,7 @@ class StateFile:
                 ids=[(path, text, id) for (path, text), id in journal.ids.items()],
                 sent=_plain(journal.sent),
                 written={path: _plain(cards) for path, cards in journal.written.items()},
+                places=dict(journal.places),
             )
         )
         with self._database.writing() as connection:

@@ -22,7 +22,7 @@ from syncd.files.layout import Layout
 from syncd.files.paths import Glob, inside, is_glob
 from syncd.files.reading import Reader
 from syncd.parsers.document import ParseOptions
-from syncd.ports import FileRead, LateWrite, Replaced
+from syncd.ports import Displaced, FileRead, LateWrite, Replaced
 from syncd.schemas.config import Config, TaskEntry
 
 
@@ -271,6 +271,11 @@ class WorkspaceFiles:
     def versions(self, path: str) -> tuple[Version, ...]:
         """Return what syncd's own writes took out of a task file, the last first."""
         return self._folder.versions(inside(self._root, path))
+
+    def last_displaced(self, path: str) -> Displaced | None:
+        """Return what syncd's last write took out of a task file's place; ``None`` when it kept nothing."""
+        versions = self.versions(path)
+        return Displaced(str(versions[0].path), versions[0].digest) if versions else None
 
     def replacement(self, path: str) -> Replacement:
         """Return how a task file can be replaced; probed once for each directory.

@@ -111,6 +111,10 @@ class PostgresStore:
         """Record that this working copy was here now."""
         self._session.fetch("touch_replica", replica=replica, host=host, path=path)
 
+    def act_as(self, actor: str, face: str) -> None:
+        """Have what follows recorded as this actor's doing, through this face."""
+        self._session.act_as(actor, face)
+
     def close(self) -> None:
         """Give the connection back; the next use makes another."""
         self._session.close()

@@ -117,6 +117,15 @@ class Session:
                 self._link.close()
                 self._link = None
 
+    def act_as(self, actor: str, face: str) -> None:
+        """Have what follows recorded as this actor's doing, through this face."""
+        acting = {"syncd.actor": actor, "syncd.face": face}
+        with self._lock:
+            if not acting.items() <= self._settings.items():
+                self._settings.update(acting)
+                if self._link is not None and not self.pooled:
+                    self._set(self._link, is_local=False)
+
     def _connected(self) -> Link:
         if self._link is not None and _is_dead(self._link):
             self._link.close()

@@ -74,12 +74,18 @@ def foreign(connection: psycopg.Connection) -> None:
     connection.execute("create table backlog (id text primary key, note text)")
 
 
-GOOD = "host={host} port={port} dbname={dbname} user={user}"
+GOOD = "host={host} port={port} user={user} dbname={dbname}"
 STORES = {
-    "unparsable URL": Fault(f"postgresql://me:{PASSWORD}@[::1/app", 78, "config", "cannot be read", "postgresql://user"),
+    "unparsable URL": Fault(
+        f"postgresql://me:{PASSWORD}@[::1/app", 78, "config", "cannot be read", "postgresql://user"
+    ),
     "unknown option": Fault(f"postgresql://me:{PASSWORD}@localhost/app?ssl=on", 78, "config", "URL", "looks like"),
     "nobody listens": Fault(
-        f"postgresql://me:{PASSWORD}@127.0.0.1:1/app", 5, "store-unreachable", "postgresql://me@127.0.0.1:1/app", "running"
+        f"postgresql://me:{PASSWORD}@127.0.0.1:1/app",
+        5,
+        "store-unreachable",
+        "postgresql://me@127.0.0.1:1/app",
+        "running",
     ),
     "unknown host": Fault(
         f"postgresql://me:{PASSWORD}@nowhere.invalid/app", 5, "store-unreachable", "nowhere.invalid", "host"
@@ -172,10 +178,11 @@ def full_disk(tmp_path: Path) -> Iterator[Path]:
 def test_no_space_for_the_embedded_server(full_disk: Path, tmp_path: Path) -> None:
     """Without space for the embedded server the command ends with 74, names the place, and leaves nothing half-made."""
     root = tmp_path / "shop"
-    root.mkdir()
+    (root / ".syncd").mkdir(parents=True)
     (root / "TASKS.md").write_text(TABLE)
     here = Desk(root, bare_environment(tmp_path, SYNCD_DATA_DIR=str(full_disk / "postgres")))
-    said_well(here("init", "--yes", code=74), message="No space left on device", hint=str(full_disk))
+    said_well(here("sync", code=74), message="No space left on device", hint=str(full_disk))
+    told(here("run", "--json", code=74), "io")
     assert not list(full_disk.glob("postgres/data*"))
     assert here.text == TABLE
 
@@ -210,7 +217,7 @@ def test_no_workspace(tmp_path: Path) -> None:
     here = Desk(tmp_path, bare_environment(tmp_path))
     said_well(here("sync", code=3), message=str(tmp_path), hint="syncd init")
     told(here("run", "--json", code=3), "not-found")
-    said_well(here("-C", "nowhere", "run", code=3), message="nowhere", hint="")
+    assert "nowhere" in told(here("-C", "nowhere", "run", "--json", code=3), "not-found")["message"]
 
 
 # --- task files ----------------------------------------------------------------------------------
@@ -244,7 +251,6 @@ FILES = {
     "missing dependency": (with_row("| B1 | not-started | Late | Z99 | 1 | |"), "unknown-dependency", 8),
     "itself": (with_row("| B1 | not-started | Late | B1 | 1 | |"), "self-dependency", 8),
     "cycle": (TABLE.replace("| Draw the schema | — |", "| Draw the schema | A3 |").encode(), "cycle", 5),
-    "too large a number": (with_row("| B1 | done | a | — | 99999999999 | |"), "refused", 8),
 }  # fmt: skip
 
 
@@ -312,8 +318,7 @@ def test_a_folder_that_is_read_only(modest: Desk) -> None:
         modest.edit("| A1 | not-started |", "| A1 | done |")
         until(lambda: modest.cell("status", "A1") == "done", "the edit is in the table")
         modest.root.chmod(0o700)
-        modest("sync")
-        assert "| A1, A2 | 7 |" in modest.text
+        until(lambda: "| A1, A2 | 7 |" in modest.text, "what waited is in the file")
         assert modest.ask("status")["problems"] == []
 
 

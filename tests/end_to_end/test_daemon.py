@@ -32,7 +32,7 @@ def git(root: Path, *words: str) -> str:
 
 
 def test_an_edit_and_an_update_arrive(tmp_path: Path, served_dsn: str) -> None:
-    """On a served Postgres an edited cell becomes the row's value, and a row that SQL updated becomes one changed line."""
+    """On a served Postgres an edited cell becomes the row's value, and a row that SQL updated one changed line."""
     here = desk(tmp_path / "shop", served_dsn)
     git(here.root, "init", "-q")
     git(here.root, "add", "TASKS.md")
@@ -162,7 +162,7 @@ def test_two_working_copies_of_a_project(tmp_path: Path, postgres_dsn: str) -> N
 
 def test_a_folder_with_an_odd_name_and_a_parsers_package(tmp_path: Path, postgres_dsn: str) -> None:
     """A workspace whose name has spaces, quotes and letters of many scripts, with packages named as ours, works."""
-    here = desk(tmp_path / "Müller's \"große\" 店 %f" / "a b", postgres_dsn)
+    here = desk(tmp_path / 'Müller\'s "große" 店 %f' / "a b", postgres_dsn)
     for name in ("parsers", "schemas", "syncd"):
         (here.root / name).mkdir()
         (here.root / name / "__init__.py").write_text("raise AssertionError('a package of the workspace is imported')")

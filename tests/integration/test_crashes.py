@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 
 from syncd.engine.cycle import Cycle
-from syncd.errors import StoreUnreachable
+from syncd.errors import InputOutputError, StoreUnreachable
 from syncd.files import atomic
 from syncd.wiring import Wiring
 from tests.support.workspace import TABLE, Site, site
@@ -152,6 +153,19 @@ def test_a_kill_at_any_step_changes_nothing(here: Site, port: str, method: str, 
     check(here, "A4" if is_journalled else "A5")
 
 
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize(("port", "method"), STEPS, ids=[method for _, method in STEPS])
+def test_case_26_no_room_at_any_step(here: Site, port: str, method: str, after: bool) -> None:
+    """A full disk at any step reverts and doubles nothing: with room again the same process finishes the work."""
+    disturb(here)
+    full = InputOutputError("No space left on device.")
+    here.restart(doomed_cycle(port, method, after=after, how=full))
+    with contextlib.suppress(InputOutputError):
+        here.sync()
+    here.sync()
+    check(here)
+
+
 @pytest.mark.parametrize("after", [False, True], ids=["lost", "committed"])
 def test_case_50_a_connection_cut_at_commit(here: Site, after: bool) -> None:
     """COMMIT with unknown outcome is looked up before anything else, by the same process."""
@@ -277,8 +291,12 @@ def test_case_44_a_lost_state_deletes_nothing(here: Site) -> None:
 
 def test_a_merged_list_whose_file_write_is_put_off_loses_nothing(here: Site) -> None:
     """A list merged from both sides keeps both elements when the store has it and the file write comes later."""
-    here.edit("| A3 | Write the docs   | not-started | A1, A2 |", "| A3 | Write the docs   | not-started | A1, A2, A4 |")
-    here.edit("\nSome words after it.", "| A4 | Four | done | | 0 | |\n| A5 | Five | done | | 0 | |\n\nSome words after it.")
+    here.edit(
+        "| A3 | Write the docs   | not-started | A1, A2 |", "| A3 | Write the docs   | not-started | A1, A2, A4 |"
+    )
+    here.edit(
+        "\nSome words after it.", "| A4 | Four | done | | 0 | |\n| A5 | Five | done | | 0 | |\n\nSome words after it."
+    )
     here.sql("""update backlog set depends_on = '["A1", "A2", "A5"]' where id = 'A3'""")
     here.restart(doomed_cycle("files", "replace", after=False, how=Killed()))
     with pytest.raises(Killed):

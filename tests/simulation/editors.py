@@ -13,10 +13,20 @@ from itertools import count
 from random import Random
 
 from tests.simulation.disk import Disk, Inode
-from tests.simulation.table import COLUMNS, PHASES, WORDS, elements, joined, read_rows, row_text, set_cell, split_lines
+from tests.simulation.table import (
+    COLUMNS,
+    PHASES,
+    WORDS,
+    elements,
+    head_lines,
+    is_junk,
+    joined,
+    read_rows,
+    row_text,
+    set_cell,
+    split_lines,
+)
 
-JUNK = "J"
-"""Begins the ids of rows that are malformed: syncd makes of them what it likes, and nobody else changes them."""
 
 Step = Generator[str, None, None]
 Change = Callable[[bytes, Random], bytes]
@@ -127,7 +137,7 @@ class Editor:
 
     def _append(self) -> Step:
         there = self.disk.bytes_of(self.path)
-        if there is None:
+        if there is None or not split_lines(there)[-1:] or not split_lines(there)[-1].startswith("|"):
             return
         line = self._new_row(named=self.rng.random() < 0.5) + ("\r\n" if b"\r\n" in there else "\n")
         handle = self.disk.open(self.path, os.O_WRONLY | os.O_APPEND)
@@ -163,6 +173,8 @@ class Editor:
 
     def _chunks(self, handle: int, data: bytes) -> Step:
         size = max(1, len(data) // self.rng.choice((1, 1, 2, 3)) + 1)
+        # Half of a file that was never seen before, cut between two rows, is whole for all that anybody can tell.
+        size += data[size - 1 : size] == b"\n"
         for at in range(0, len(data), size):
             self.disk.write(handle, data[at : at + size])
             yield f"writes {len(data[at : at + size])} bytes"
@@ -181,12 +193,14 @@ class Editor:
 
     def _edited(self, data: bytes) -> bytes:
         """Return the text after one to three edits."""
+        if not any(line.startswith("|---") for line in split_lines(data)):
+            data = ("\n".join(["# Plan again", "", *head_lines()]) + "\n").encode()
         for _ in range(self.rng.choice((1, 1, 2, 3))):
             data = self._edit(data)
         return data
 
     def _edit(self, data: bytes) -> bytes:
-        keys = [key for key in read_rows(data) if not key.startswith(("?", JUNK))]
+        keys = [key for key in read_rows(data) if not key.startswith("?") and not is_junk(key)]
         deed = self.rng.choices(
             ("cell", "status", "deps", "add", "delete", "order", "pad", "move", "junk", "copy", "strip"),
             (10, 4, 3, 4, 2, 1, 1, 1, 1, 0.5, 0.5),
@@ -207,7 +221,7 @@ class Editor:
             case "delete":
                 return joined([line for line in split_lines(data) if not line.split("|")[1:2] or _id(line) != key])
             case "junk":
-                return self._insert(data, f"| {self.values.text(JUNK)} | cut")
+                return self._insert(data, f"| {self.values.text('J')}x | cut")
             case _:
                 return self._rearranged(data, key, deed)
 
@@ -222,7 +236,7 @@ class Editor:
             left = [each for each in known if each != self.rng.choice(known)]
         else:
             new = self.values.text("X") if self.rng.random() < 0.7 else self.rng.choice(keys)
-            left = [*known, *([] if new in known else [new])]
+            left = [*known, *([] if new in (*known, key) else [new])]
         return set_cell(data, key, "deps", ", ".join(left))
 
     def _rearranged(self, data: bytes, key: str, deed: str) -> bytes:

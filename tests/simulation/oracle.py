@@ -15,9 +15,9 @@ from dataclasses import dataclass, field
 from syncd.core.plan import BaseCard, Conflict, Hold
 from syncd.core.sight import STORE
 from syncd.schemas.card import Card
-from tests.simulation.editors import JUNK, Audience
+from tests.simulation.editors import Audience
 from tests.simulation.store import SimulatedDatabase, live_lease
-from tests.simulation.table import Row, elements, mentioned, read_rows
+from tests.simulation.table import WORDS, Row, elements, is_junk, mentioned, read_rows
 
 ROW = "*"
 CELLS = {"title": "title", "priority": "priority", "note": "extra.note"}
@@ -195,13 +195,13 @@ class Oracle(Audience):
             known = before.get(id)
             for column, name in CELLS.items():
                 value = text_of(card.fields.get(name))
-                if value == "" or id.startswith(JUNK) or (known is not None and text_of(known.fields.get(name)) == value):
+                if value == "" or is_junk(id) or (known is not None and text_of(known.fields.get(name)) == value):
                     continue
                 if (id, name, value) not in self.stored:
                     raise Violation(f"I6: the base of {root} has {name} {value} of {id}, which the store never had")
-                if id in shown and shown[id].cells[column] == value and (
-                    id not in durable or durable[id].cells[column] != value
-                ):
+                known_value = text_of(known.fields.get(name)) if known is not None else ""
+                is_shown = id in shown and shown[id].cells[column] == value
+                if is_shown and id in durable and known_value and durable[id].cells[column] == known_value:
                     raise Violation(f"I6: the base of {root} has {name} {value} of {id}; the file's is not durable")
 
     durable: Callable[[str], bytes | None] = lambda root: None
@@ -244,7 +244,7 @@ class Oracle(Audience):
             return
         cards = _card_rows(self.database.cards)
         for root, data in files.items():
-            shown = {key: row for key, row in read_rows(data).items() if not key.startswith(JUNK)}
+            shown = {key: row for key, row in read_rows(data).items() if not is_junk(key)}
             apart = (cards.keys() - mentioned(data)) | (shown.keys() - cards.keys())
             for key in sorted(apart - held):
                 raise Violation(f"I1: {key} stands only in {'the store' if key in cards else root}, not in both")
@@ -296,8 +296,6 @@ def differing(one: Row, other: Row) -> list[str]:
 
 
 def _state(row: Row) -> str:
-    from tests.simulation.table import WORDS
-
     return WORDS.get(row.cells["status"], row.cells["status"])
 
 
@@ -305,7 +303,7 @@ def _card_rows(cards: Mapping[str, Card]) -> dict[str, Row]:
     """Return the live cards as rows."""
     rows = {}
     for id, card in cards.items():
-        if card.is_live and not id.startswith(JUNK):
+        if card.is_live and not is_junk(id):
             cells = {
                 "id": id,
                 "title": card.title,

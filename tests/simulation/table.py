@@ -33,9 +33,19 @@ def row_text(cells: Mapping[str, str], pad: str = " ") -> str:
     return "|" + "|".join(f"{pad}{cells.get(name, '')}{pad}" for name in COLUMNS) + "|"
 
 
+def head_lines() -> list[str]:
+    """Return the lines that begin a table."""
+    return [row_text({name: name for name in COLUMNS}), "|" + "---|" * len(COLUMNS)]
+
+
+def is_junk(key: str) -> bool:
+    """Return whether an id is that of a malformed row: syncd makes of it what it likes, and nobody else touches it."""
+    return key.startswith("J") and key.endswith("x")
+
+
 def starting_text(rows: Sequence[Mapping[str, str]], *, has_phases: bool, newline: str, has_tail: bool) -> str:
     """Return the file that a world begins with."""
-    head = [row_text({name: name for name in COLUMNS}), "|" + "---|" * len(COLUMNS)]
+    head = head_lines()
     lines = ["# Plan", "", "Some words before.", ""]
     if has_phases:
         half = (len(rows) + 1) // 2

@@ -374,7 +374,11 @@ class World:
             before = self._footprint()
             reports = [self._run_cycle(replica, full=at % 2 == 0) for replica in self.replicas]
             waits = [wait.retry_ms / 1000 for report in reports if report for wait in report.waits]
-            looks = [look for each in self.replicas if each.files and (look := each.files.next_look_s()) is not None]
+            looks = [
+                max(look, 2.0)
+                for each in self.replicas
+                if each.files and (look := each.files.next_look_s()) is not None
+            ]
             is_still = self._footprint() == before and not waits and not looks
             quiet = quiet + 1 if is_still else 0
             if quiet == 2:

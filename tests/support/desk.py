@@ -39,12 +39,12 @@ _ROOT = Path(__file__).resolve().parents[2]
 _Seen = TypeVar("_Seen")
 
 
-def until(look: Callable[[], _Seen], what: str, *, deadline_s: float = DEADLINE_S) -> _Seen:
+def until(look: Callable[[], _Seen], what: str, *, deadline_s: float = DEADLINE_S, step_s: float = 0.005) -> _Seen:
     """Look again and again until there is something to see, and return it; fail by its name after the deadline."""
     deadline = time.monotonic() + deadline_s
     while not (seen := look()):
         assert time.monotonic() < deadline, f"waited {deadline_s:.0f} s in vain until {what}"
-        time.sleep(0.005)
+        time.sleep(step_s)
     return seen
 
 
@@ -242,7 +242,9 @@ class Desk:
         return found.st_mtime_ns, found.st_ino, rows, self.sql("select count(*) from backlog_history")
 
 
-def desk(root: Path, dsn: str, text: str | None = TABLE, *, environ: Mapping[str, str] | None = None, **settings: Any) -> Desk:
+def desk(
+    root: Path, dsn: str, text: str | None = TABLE, *, environ: Mapping[str, str] | None = None, **settings: Any
+) -> Desk:
     """Make a working copy in a folder, against a database that is migrated when it is not yet.
 
     Args:

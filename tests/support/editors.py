@@ -6,9 +6,7 @@ that renames may save an old buffer over a newer file, as people's editors do; i
 
 from __future__ import annotations
 
-import os
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -50,7 +48,7 @@ class Editors:
             while not self._is_closing.is_set():
                 ways[self.rows % len(ways)](self._row(self.rows))
                 self.rows += 1
-                time.sleep(_PAUSE_S)
+                self._is_closing.wait(_PAUSE_S)
         except BaseException as error:  # noqa: BLE001 - raised again by close, in the thread of the test
             self.failure = error
 
@@ -81,9 +79,11 @@ class Editors:
         with self._path.open("r+b", buffering=0) as file:
             read = file.read() or b""
             text = self._with(row, read.decode()).encode()
-            same = len(os.path.commonprefix([read, text]))
+            same = next(
+                (at for at, (was, is_now) in enumerate(zip(read, text, strict=False)) if was != is_now), len(read)
+            )
             file.seek(same)
             middle = (same + len(text)) // 2
             file.write(text[same:middle])
-            time.sleep(_PAUSE_S)
+            self._is_closing.wait(_PAUSE_S)
             file.write(text[middle:])

@@ -475,7 +475,7 @@ def _meaning(card: Card) -> Card:
 def _recorded(card: Card | None) -> dict[str, object]:
     if card is None:
         return {}
-    record = msgspec.to_builtins(card)
+    record = msgspec.json.decode(msgspec.json.encode(card))
     return {name: value for name, value in record.items() if name not in _UNRECORDED and value is not None}
 
 

@@ -140,11 +140,13 @@ def _daemon_failing(daemon: Json) -> list[Element]:
 def _waiting(report: Json) -> list[Element]:
     """Return the edits and changes that only wait for a cycle, a clash that it will settle included."""
     waiting = [each for each in report["drift"] if each["direction"] != "held"]
+    files = [line(Span(each["path"], "yellow"), f"  {each['reason']}", indent=2) for each in report.get("waits", ())]
     if not waiting:
-        return []
+        return [*title("Waiting"), *files] if files else []
     rows = tuple(_drift_row(each) for each in waiting[:SHOWN_MAX])
     screen: list[Element] = [*title("Waiting"), Table(rows, indent=2)]
     screen += more(len(waiting) - SHOWN_MAX, "syncd diff")
+    screen += files
     if report["daemon"]["running"]:
         screen.append(line(Span("the daemon carries them over", "dim"), indent=6))
     elif report["store"]["reachable"]:

@@ -1,0 +1,51 @@
+"""Commands with which scripts change the task file without getting into anybody's way."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from syncd.cli.changes import change_card
+from syncd.cli.options import command, group, workspace
+from syncd.cli.values import parse_fields
+
+commands = group("The task file.")
+
+
+@command(commands, "edit", "syncd edit A4 status=done", 'syncd edit A4 "title=Write the parser" priority=7')
+def edit(
+    context: typer.Context,
+    id: Annotated[str, typer.Argument(metavar="ID", help="The card, as the file names it.")],
+    assignments: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="FIELD=VALUE...",
+            help="title, body, phase, priority, status, dependsOn, acceptance, extra.KEY; no value empties it.",
+        ),
+    ],
+) -> None:
+    """Edit a card in its task file, and sync it.
+
+    Every other byte stays, and an edit that somebody makes at the same moment is not lost. Works without
+    a reachable store. What the card's place in the file cannot show is refused.
+    """
+    fields = parse_fields(assignments)
+    change_card(context, "Edited", lambda opened: opened.edit(id, fields))
+
+
+@command(commands, "with-lock", "syncd with-lock -- ./renumber TASKS.md", "syncd with-lock --wait 5 -- sh edit.sh")
+def with_lock(
+    context: typer.Context,
+    words: Annotated[list[str], typer.Argument(metavar="-- CMD...", help="The command, and its arguments.")],
+    wait: Annotated[
+        float, typer.Option("--wait", metavar="SEC", min=0, help="How long to wait for the lock; else for ever.")
+    ] = -1,
+) -> None:
+    """Run a command while nobody else edits the task files: no other script, and not syncd.
+
+    Ends with the command's exit code; signals go on to it. 'flock .syncd/TASKS.md.lock CMD' takes the same lock.
+    """
+    with workspace(context, shows_progress=False) as opened:
+        code = opened.run_locked(words, wait_s=wait)
+    raise typer.Exit(code)

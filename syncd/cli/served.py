@@ -1,0 +1,79 @@
+"""A command line that the daemon runs for its caller: the same commands, printing into a page instead of a terminal."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from syncd.api import Workspace
+
+_LENT: Final[ContextVar[Workspace | None]] = ContextVar("lent", default=None)
+
+
+class Page(io.TextIOWrapper):
+    """What a command prints: bytes in memory, that look to it like its caller's terminal or pipe.
+
+    ``environ`` has what the caller's environment says of its terminal; ``columns`` is its width.
+    """
+
+    def __init__(self, *, is_terminal: bool, columns: int | None, environ: Mapping[str, str]) -> None:
+        super().__init__(io.BytesIO(), encoding="utf-8", errors="backslashreplace", write_through=True)
+        self.environ = dict(environ)
+        self.columns = columns
+        self._is_terminal = is_terminal
+
+    def isatty(self) -> bool:
+        """Return whether the caller prints to a terminal."""
+        return self._is_terminal
+
+    @property
+    def data(self) -> bytes:
+        """What was printed."""
+        self.flush()
+        found = self.buffer
+        assert isinstance(found, io.BytesIO)
+        return found.getvalue()
+
+
+def lent_workspace() -> Workspace | None:
+    """Return the workspace on which this command runs, ``None`` outside a daemon."""
+    return _LENT.get()
+
+
+def run_served(workspace: Workspace, request: Mapping[str, Any]) -> tuple[int, bytes, bytes]:
+    """Run one command line on a daemon's workspace; return its exit code and what it prints.
+
+    Args:
+        request: ``arguments``; ``terminal`` with whether stdout is one, ``columns`` and ``environ``.
+    """
+    from syncd.cli.app import run
+    from syncd.cli.failures import report
+
+    words = [str(each) for each in request["arguments"]]
+    terminal = request.get("terminal") or {}
+    columns = terminal.get("columns")
+    stdout = Page(
+        is_terminal=bool(terminal.get("is_terminal")),
+        columns=int(columns) if columns else None,
+        environ=terminal.get("environ") or {},
+    )
+    stderr = Page(is_terminal=False, columns=None, environ={})
+    with _lent(workspace), redirect_stdout(stdout), redirect_stderr(stderr):
+        try:
+            code = run(words)
+        except BaseException as error:  # noqa: BLE001 - as in the process of its own that this stands for
+            code = report(error, words)
+    return code, stdout.data, stderr.data
+
+
+@contextmanager
+def _lent(workspace: Workspace) -> Iterator[None]:
+    token = _LENT.set(workspace)
+    try:
+        yield
+    finally:
+        _LENT.reset(token)

@@ -1,0 +1,140 @@
+"""The single writer of a process: requests in a queue, applied one after another, and snapshots for subscribers.
+
+Whoever wants something changed hands in a piece of work and gets its result or its error.  After each
+change an immutable snapshot with a version is published; a subscriber that is slow sees the latest, not a
+backlog.  Between processes the store arbitrates.
+May import ``syncd.ports``, ``syncd.schemas``, ``syncd.errors``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, Generic, TypeVar, cast
+
+from syncd.errors import Busy
+from syncd.ports import Actable, Store
+from syncd.schemas.card import Card
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The project's cards after one change; ``version`` grows by one with each."""
+
+    version: int = 0
+    cards: Mapping[str, Card] = field(default_factory=lambda: MappingProxyType({}))
+
+
+@dataclass(slots=True)
+class _Request(Generic[T]):
+    work: Callable[[Store], T]
+    done: asyncio.Future[T]
+
+
+class TaskEngine:
+    """Applies requests to a store, one at a time, in the order in which they came.
+
+    Lives in one event loop; ``call`` is for other threads.  The store works in a thread, so the loop
+    stays free to take requests.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._requests: asyncio.Queue[_Request[Any] | None] = asyncio.Queue()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._subscribers: set[asyncio.Event] = set()
+        self._is_closed = False
+        self.snapshot = Snapshot()
+
+    async def run(self) -> None:
+        """Apply requests until ``close``, those that wait then included."""
+        self._loop = asyncio.get_running_loop()
+        while (request := await self._requests.get()) is not None:
+            if request.done.cancelled():
+                continue
+            try:
+                result = await asyncio.to_thread(request.work, self._store)
+            except BaseException as error:  # noqa: BLE001 - the one who asked gets it
+                request.done.set_exception(error)
+            else:
+                request.done.set_result(result)
+                self.publish(_cards_in(result))
+
+    async def submit(self, work: Callable[[Store], T]) -> T:
+        """Queue a piece of work and return its result, or raise its error.  Raises Busy once closed."""
+        if self._is_closed:
+            raise Busy("the daemon is stopping", hint="Try again.")
+        done: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        await self._requests.put(_Request(work, done))
+        return await done
+
+    def call(self, work: Callable[[Store], T]) -> T:
+        """Do the same from another thread, and wait."""
+        if self._loop is None:
+            raise Busy("the daemon is starting", hint="Try again.")
+        return asyncio.run_coroutine_threadsafe(self.submit(work), self._loop).result()
+
+    def publish(self, changed: Iterable[Card]) -> None:
+        """Make a new snapshot with these cards in it (in the engine's loop); without any there is none."""
+        cards = {card.id: card for card in changed}
+        if cards:
+            merged = MappingProxyType({**self.snapshot.cards, **cards})
+            self.snapshot = Snapshot(self.snapshot.version + 1, merged)
+            for subscriber in self._subscribers:
+                subscriber.set()
+
+    async def subscribe(self) -> AsyncIterator[Snapshot]:
+        """Yield the snapshot as it is, and then each newer one, skipping those that a slow reader missed."""
+        news = asyncio.Event()
+        self._subscribers.add(news)
+        try:
+            while not self._is_closed:
+                news.clear()
+                yield self.snapshot
+                await news.wait()
+        finally:
+            self._subscribers.discard(news)
+
+    def close(self) -> None:
+        """Take no more requests and end ``run`` after those that wait (in the engine's loop)."""
+        self._is_closed = True
+        self._requests.put_nowait(None)
+        for subscriber in self._subscribers:
+            subscriber.set()
+
+
+class _EngineStore:
+    """A store whose every call goes through a TaskEngine, in somebody's name."""
+
+    def __init__(self, engine: TaskEngine, actor: str, face: str) -> None:
+        self._engine = engine
+        self._actor = actor
+        self._face = face
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        def through(*args: Any, **named: Any) -> Any:
+            def work(store: Store) -> Any:
+                cast(Actable, store).act_as(self._actor, self._face)
+                return getattr(store, name)(*args, **named)
+
+            return self._engine.call(work)
+
+        return through
+
+
+def through_engine(engine: TaskEngine, actor: str, face: str) -> Store:
+    """Return the engine's store as one caller inside the daemon sees it; its doings are recorded as the actor's."""
+    return cast(Store, _EngineStore(engine, actor, face))
+
+
+def _cards_in(result: Any) -> list[Card]:
+    """Return the cards that a request answered with."""
+    if isinstance(result, Card):
+        return [result]
+    if isinstance(result, list | tuple):
+        return [each for each in result if isinstance(each, Card)]
+    return []

@@ -1,0 +1,78 @@
+"""Putting a task file back as it was before syncd's last write to it.
+
+May import ``syncd.ports``, ``syncd.errors``.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from syncd.errors import NotFound, Refused, UsageError
+from syncd.ports import State, TaskFiles
+
+
+@dataclass(frozen=True, slots=True)
+class Undone:
+    """A file that is again what it was; ``kept`` is where syncd keeps what it was until now."""
+
+    path: str
+    digest: str
+    kept: str
+
+
+def choose_file(files: TaskFiles, path: str | None) -> str:
+    """Return the task file that is meant.
+
+    Raises: NotFound when it is no task file, or syncd has written none; UsageError when it must be named.
+    """
+    paths = files.paths()
+    if path is not None:
+        if path not in paths:
+            raise NotFound(f"{path} is no task file of this workspace", hint="syncd config get tasks")
+        return path
+    written = [each for each in paths if files.last_displaced(each) is not None]
+    if not written:
+        raise NotFound("syncd has not written to a task file yet: there is nothing to undo")
+    if len(written) > 1:
+        raise UsageError(f"which file: {' or '.join(written)}", hint=f"syncd undo {written[0]}")
+    return written[0]
+
+
+def undo(files: TaskFiles, state: State, digest: Callable[[bytes], str], path: str) -> Undone:
+    """Put a file back as it was before the last write of syncd, as a version that was never seen before.
+
+    Raises: NotFound when syncd has not written it; Refused when it was edited since.
+    Effects: replaces the file; what it was until now is kept, and a second undo brings it back.
+    """
+    last = files.last_displaced(path)
+    if last is None:
+        raise NotFound(f"syncd has not written to {path} yet: there is nothing to undo")
+    before = files.bytes_of(last.absolute)
+    now = files.read(path)
+    if before is None or now.data is None or now.digest is None:
+        raise Refused(f"{path} cannot be put back: {now.error or 'it is gone'}", hint=_by_hand(path, last.absolute))
+    is_written = state.version_rank(path, now.digest) == 0 and state.version_rank(path, last.digest) == 1
+    if not is_written or digest(before) != last.digest:
+        raise _edited(path, last.absolute)
+    staged = files.stage(path, before)
+    outcome = files.replace(path, staged, now.digest)
+    if not outcome.matched:
+        if outcome.displaced is None:
+            files.discard(staged)
+        elif not files.swap_back(path, outcome.displaced, last.digest):
+            files.report_late(path, outcome.displaced, now.digest)
+        raise _edited(path, last.absolute)
+    # As the newest version its bytes are an edit; as an old one they would be held as time travel.
+    state.remember_version(path, now.digest, now.data)
+    state.remember_version(path, last.digest, before)
+    return Undone(path, last.digest, outcome.displaced or "")
+
+
+def _edited(path: str, kept: str) -> Refused:
+    return Refused(f"{path} was edited since syncd's last write to it", hint=_by_hand(path, kept))
+
+
+def _by_hand(path: str, kept: str) -> str:
+    return f"To put back what it was before that write, over the edits: cp {shlex.quote(kept)} {shlex.quote(path)}"

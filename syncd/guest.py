@@ -1,0 +1,74 @@
+"""What a daemon answers on its socket, and a workspace as a command sees it that the daemon runs for its caller.
+
+Such a command works on the daemon's own objects: its store is the TaskEngine's, its status the daemon's.
+May import everything below the faces.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+from syncd.engine.endpoint import Handler, Printed
+from syncd.engine.task_engine import TaskEngine, through_engine
+from syncd.errors import UsageError
+from syncd.wiring import Wiring
+
+if TYPE_CHECKING:
+    from syncd.engine.daemon import Daemon
+    from syncd.ports import Store
+
+CALL_TIMEOUT_S: Final = 30.0
+
+Commands = Callable[[Wiring, Mapping[str, Any]], tuple[int, bytes, bytes]]
+"""Runs a command line: given the wiring to work on and the request, returns exit code, stdout and stderr."""
+
+
+class Guest(Wiring):
+    """The daemon's wiring, lent to one command.
+
+    Args:
+        host: the daemon's own.
+        ask: answers what a command would ask the daemon.
+        actor: who gave the command.
+    """
+
+    def __init__(self, host: Wiring, engine: TaskEngine, ask: Mapping[str, Handler], actor: str) -> None:
+        super().__init__(
+            host.layout, environ=host.environ, mode=host.mode, actor=actor, face="cli", config=host.config
+        )
+        self._ask = ask
+        self._desk = through_engine(engine, actor, "cli")
+        self.files = host.files
+
+    def store(self, *, may_make: bool = True) -> Store:
+        """Return the daemon's store, through its engine."""
+        return self._desk
+
+    def ask(self, request: Mapping[str, Any]) -> Any:
+        """Return the daemon's answer, without a detour over its socket."""
+        return self._ask[str(request["op"])](request)
+
+
+def handlers(
+    wiring: Wiring, daemon: Daemon, engine: TaskEngine, commands: Commands | None
+) -> Mapping[str, Handler]:
+    """Return what the daemon answers, by operation."""
+
+    def sync(_: Mapping[str, Any]) -> Any:
+        return daemon.call(lambda: daemon.sync().to_wire(), timeout_s=CALL_TIMEOUT_S)
+
+    def status(_: Mapping[str, Any]) -> Any:
+        return daemon.call(
+            lambda: wiring.status(daemon.cycle, daemon=daemon.status(), mode=daemon.mode).to_json(),
+            timeout_s=CALL_TIMEOUT_S,
+        )
+
+    def command(request: Mapping[str, Any]) -> Printed:
+        if commands is None:
+            raise UsageError("this daemon runs no commands")
+        actor = str(request.get("actor") or wiring.actor)
+        return Printed(*commands(Guest(wiring, engine, own, actor), request))
+
+    own = {"sync": sync, "status": status}
+    return {**own, "command": command}

@@ -1,0 +1,156 @@
+"""The short way of a hot command: its words to the workspace's daemon, what it prints back to the caller.
+
+Nothing is imported here that a bare interpreter has not loaded, but for two C modules: the whole of the
+command line would cost several times the round trip.  The daemon runs the very command that typer would
+run here; whatever is not plainly one of these commands, and whatever goes wrong before the daemon has
+it, takes the long way.  May import ``syncd`` and, where
+it fails, ``syncd.errors``.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+HOT = frozenset({"status"})
+HOT_BACKLOG = frozenset(
+    {"block", "claim", "complete", "create", "fail", "link", "list", "reclaim", "release", "remove", "renew"}
+    | {"retry", "show", "stats", "unblock", "unlink", "update", "why"}
+)
+LONG_WAY = frozenset({"--help", "-h", "--wait", "--follow", "--stdin", "--watch", "--all", "--debug", "--mode"})
+"""Options that need the caller's own process, time or streams."""
+
+TERMINAL = ("TERM", "COLORTERM", "NO_COLOR", "FORCE_COLOR")
+TIMEOUT_S = 30.0
+
+
+def through_daemon(words: list[str]) -> int | None:
+    """Have the daemon run a hot command and print what it printed; return its exit code.
+
+    Returns:
+        ``None`` when the command is to be run here: it is no hot one, or no daemon of this version answers.
+
+    Raises: StoreUnreachable when the daemon went away with the command in its hands.
+    """
+    directory = _hot_directory(words)
+    if directory is None:
+        return None
+    root = _root(directory)
+    if root is None:
+        return None
+    import _socket
+
+    connection = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
+    try:
+        connection.settimeout(TIMEOUT_S)
+        try:
+            connection.connect(os.path.join(root, ".syncd", "sock"))  # noqa: PTH118 - pathlib costs 4 ms
+            received = _line_from(connection, b"")
+        except OSError:
+            return None
+        if received[0] != _greeting():
+            return None
+        try:
+            connection.sendall(_request(words))
+            head, rest = _line_from(connection, received[1])
+            if not head.startswith(b'{"ok":['):
+                return None
+            code, out, err = (int(number) for number in head[7:-2].split(b","))
+            while len(rest) < out + err:
+                rest += _more(connection)
+        except OSError as error:
+            from syncd.errors import StoreUnreachable
+
+            raise StoreUnreachable(
+                "the daemon went away while it ran the command, which may be done or not", hint="syncd status"
+            ) from error
+    finally:
+        connection.close()
+    return _print(code, rest[:out], rest[out:])
+
+
+def _hot_directory(words: list[str]) -> str | None:
+    """Return the folder that a hot command is given in (``-C``, else the current one); ``None`` for others."""
+    directory = os.environ.get("SYNCD_WORKSPACE") or os.curdir
+    names: list[str] = []
+    rest = iter(words)
+    for word in rest:
+        option = word.partition("=")[0]
+        if option in LONG_WAY or option == "--log-format":
+            return None
+        if word == "-C":
+            directory = next(rest, "")
+        elif not word.startswith("-") and len(names) < 2:
+            names.append(word)
+    is_hot = names[:1] == ["status"] or (names[:1] == ["backlog"] and names[1:2] and names[1] in HOT_BACKLOG)
+    return directory if is_hot else None
+
+
+def _root(directory: str) -> str | None:
+    """Return the workspace that a folder is or lies in, by the rule of ``files.layout``."""
+    here = os.path.realpath(directory)
+    while True:
+        if os.path.lexists(os.path.join(here, ".syncd")) or os.path.lexists(os.path.join(here, "syncd.yaml")):  # noqa: PTH118
+            return here
+        above = os.path.dirname(here)  # noqa: PTH120
+        if above == here:
+            return None
+        here = above
+
+
+def _greeting() -> bytes:
+    from syncd import __version__
+
+    return f'{{"syncd":1,"version":"{__version__}"}}'.encode()
+
+
+def _request(words: list[str]) -> bytes:
+    arguments = ",".join(map(_quoted, words))
+    actor = os.environ.get("SYNCD_ACTOR")
+    said = f',"actor":{_quoted(actor)}' if actor else ""
+    is_terminal = os.isatty(1)
+    terminal = f'"is_terminal":{"true" if is_terminal else "false"}'
+    if is_terminal:
+        columns = os.get_terminal_size(1).columns
+        kept = ",".join(f"{_quoted(name)}:{_quoted(os.environ[name])}" for name in TERMINAL if name in os.environ)
+        terminal += f',"columns":{columns},"environ":{{{kept}}}'
+    return f'{{"op":"command","arguments":[{arguments}],"terminal":{{{terminal}}}{said}}}\n'.encode()
+
+
+def _quoted(text: str) -> str:
+    """Return a JSON string; the C encoder costs nothing, the json package 3 ms."""
+    try:
+        from _json import encode_basestring_ascii
+    except ImportError:
+        from json import dumps
+
+        return dumps(text)
+    return str(encode_basestring_ascii(text))
+
+
+def _line_from(connection: object, received: bytes) -> tuple[bytes, bytes]:
+    """Return the next line without its end, and what was received behind it."""
+    while b"\n" not in received:
+        received += _more(connection)
+    line, _, rest = received.partition(b"\n")
+    return line, rest
+
+
+def _more(connection: object) -> bytes:
+    data: bytes = connection.recv(1 << 16)  # type: ignore[attr-defined]  # _socket has no types
+    if not data:
+        raise ConnectionResetError("the daemon closed the connection")
+    return data
+
+
+def _print(code: int, out: bytes, err: bytes) -> int:
+    """Write what the command printed; a reader that went away ends it quietly, as in the long way."""
+    try:
+        sys.stdout.buffer.write(out)
+        sys.stdout.buffer.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 141
+    sys.stderr.buffer.write(err)
+    sys.stderr.buffer.flush()
+    return code
