@@ -67,6 +67,10 @@ check: lint types test ## All of lint, types and test: what CI runs
 demo: $(READY) ## Watch an edit arrive in Postgres and an update arrive in TASKS.md
 	@$(BIN)/python examples/01-first-sync/demo.py $(ARGS)
 
+.PHONY: mutants
+mutants: $(READY) ## Take each safeguard out in turn and show which test notices
+	@$(BIN)/python -m tests.mutants $(ARGS)
+
 .PHONY: bench
 bench: $(READY) ## Measure how long an edit and an update take to arrive
 	@$(BIN)/python -m tests.bench.latency $(ARGS)

@@ -104,7 +104,10 @@ class AssignId:
 
 @dataclass(frozen=True, slots=True)
 class InsertCard:
-    """Add a card at the end of the table or list of its phase, else of the last one."""
+    """Add a card at the end of the table or list of its phase, else of the last one.
+
+    An empty ``id`` adds a nameless row, where rows can be nameless.
+    """
 
     id: str
     fields: Fields

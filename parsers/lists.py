@@ -386,7 +386,7 @@ class Checklist:
         wanted: dict[str, Value] = {"dependsOn": fields.get("dependsOn", ()), "priority": fields.get("priority", 0)}
         wanted["owner"] = owner_value(fields)
         wanted["body"] = fields.get("body")
-        result = draft.name(0, id) or []
+        result = (draft.name(0, id) if id else None) or []
         for name, value in wanted.items():
             result += draft._written(0, name, value) or []
         lines = patch(line + "\n", result).split("\n")[:-1]

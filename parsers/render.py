@@ -293,7 +293,7 @@ def _insertions(document: Document, inserts: Sequence[InsertCard]) -> list[Repla
     result: list[Replacement] = []
     homeless: list[InsertCard] = []
     for insert in inserts:
-        if not is_id(insert.id):
+        if insert.id and not is_id(insert.id):
             continue
         container = next(
             (each for each in reversed(document.containers) if each.holds(insert.fields)),
@@ -302,7 +302,7 @@ def _insertions(document: Document, inserts: Sequence[InsertCard]) -> list[Repla
         line = container.tail(insert.fields) if container else None
         lines = container.compose(insert.id, insert.fields) if container else None
         if line is None or lines is None:
-            homeless.append(insert)
+            homeless += [insert] if insert.id else []
         else:
             result.append(document.text.insertion(line, _spaced(document, line, lines)))
     if homeless:

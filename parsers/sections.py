@@ -222,7 +222,9 @@ class Sections:
         return None
 
     def compose(self, id: str, fields: Fields) -> list[str] | None:
-        """Return the lines of a new section with the keys of the last one."""
+        """Return the lines of a new section with the keys of the last one; ``None`` without an id."""
+        if not id:
+            return None
         model = self.tasks[-1]
         line = model.heading.line
         token = self.lexicon.token_of(id)

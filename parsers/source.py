@@ -97,13 +97,23 @@ def patch(text: str, replacements: list[Replacement], offset: int = 0) -> str:
     """
     parts: list[str] = []
     at = 0
+    is_cut = False
     for start, end, new in sorted(replacements, key=_order):
         if start - offset < at:
             continue
+        if is_cut and new.startswith(("\n", "\r")):
+            # The last line, whose missing end this brings, was taken out.
+            new = new[2:] if new.startswith("\r\n") else new[1:]
         parts += (text[at : start - offset], new)
         at = end - offset
+        is_cut = at == len(text) and start < end and not new and _is_closed(parts)
     parts.append(text[at:])
     return "".join(parts)
+
+
+def _is_closed(parts: list[str]) -> bool:
+    """Return whether the text so far is empty or ends with a line end."""
+    return next((part for part in reversed(parts) if part), "\n").endswith(("\n", "\r"))
 
 
 def _order(replacement: Replacement) -> tuple[int, int, bool]:

@@ -37,8 +37,8 @@ class Status(StrEnum):
 class Card(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """One row of ``backlog``, in Python's names; ``to_json`` gives the contract's.
 
-    ``line`` is known only where the card was seen in a file; ``archived_at`` and ``deleted_at`` are
-    the store's own and not part of the JSON.
+    ``line`` is known only where the card was seen in a file; ``failures``, ``archived_at`` and
+    ``deleted_at`` are the store's own and not part of the JSON.
     """
 
     id: str
@@ -62,6 +62,7 @@ class Card(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     max_retries: int | None = None
     run_after: datetime | None = None
     last_error: str | None = None
+    failures: int = 0
     path: str | None = None
     line: int | None = None
     extra: dict[str, Any] = {}
@@ -74,7 +75,7 @@ class Card(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
         return self.archived_at is None and self.deleted_at is None
 
 
-_INTERNAL: Final = ("archivedAt", "deletedAt")
+_INTERNAL: Final = ("failures", "archivedAt", "deletedAt")
 
 
 def instant_json(at: datetime | None) -> str | None:

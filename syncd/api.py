@@ -334,7 +334,7 @@ class Workspace:
         except (StoreUnreachable, NotFound):
             return row.as_card(self.project)
 
-    def run_locked(self, command: Sequence[str], *, wait_s: float) -> int:
+    def run_locked(self, command: Sequence[str], *, wait_s: float | None = None) -> int:
         """Run a command that edits task files while nobody else does; return its exit code.
 
         Raises: Busy when the lock is not to be had in time, UsageError without such a command.

@@ -64,6 +64,13 @@ def handlers(
             timeout_s=CALL_TIMEOUT_S,
         )
 
+    def undo(request: Mapping[str, Any]) -> Any:
+        def work() -> Any:
+            done = daemon.cycle.undo(str(request["path"]))
+            return {"kept": done.kept, "report": daemon.sync().to_wire()}
+
+        return daemon.call(work, timeout_s=CALL_TIMEOUT_S)
+
     def command(request: Mapping[str, Any]) -> Printed:
         if commands is None:
             raise UsageError("this daemon runs no commands")
@@ -71,4 +78,4 @@ def handlers(
         return Printed(*commands(Guest(wiring, engine, own, actor), request))
 
     own = {"sync": sync, "status": status}
-    return {**own, "command": command}
+    return {**own, "undo": undo, "command": command}

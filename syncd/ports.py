@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 from syncd.core.history import HistoryEntry
 from syncd.core.plan import BaseCard, Change, Conflict
+from syncd.core.standing import Standing
 from syncd.schemas.card import Card, Fields, Status
 
 # --- store: sync ---------------------------------------------------------------------------------
@@ -109,7 +110,10 @@ class Listener(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class NewCard:
-    """What ``create`` is given; ``None`` leaves the column's default."""
+    """What ``create`` is given; ``None`` leaves the column's default.
+
+    With ``delay_s`` the card cannot be claimed before that time has passed.
+    """
 
     id: str
     title: str
@@ -122,6 +126,7 @@ class NewCard:
     max_retries: int | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
     path: str | None = None
+    delay_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +166,28 @@ class History:
 
     entries: tuple[HistoryEntry, ...]
     place: int
+
+
+@dataclass(frozen=True, slots=True)
+class Trail:
+    """A page of the audit trail in the order of its transactions, to be read on from its last entry.
+
+    ``has_more``: the page is full.  ``is_waiting``: entries are held back until an older transaction has ended,
+    which might still bring in some that belong before them.
+    """
+
+    entries: tuple[HistoryEntry, ...]
+    has_more: bool
+    is_waiting: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    """How many rows of each kind were too old to keep."""
+
+    history: int
+    commits: int
+    replicas: int
 
 
 class SyncStore(Protocol):
@@ -221,6 +248,14 @@ class Store(SyncStore, Protocol):
     def create(self, new: NewCard) -> Card:
         """Insert a card; a repeated idempotency key gives the first.  Raises AlreadyExists, CycleRefused."""
 
+    def create_many(self, new: Sequence[NewCard]) -> Sequence[Card]:
+        """Insert cards in one transaction, all or none, whatever their number in the same few round trips.
+
+        They may depend on one another in any order; the answer is in the order given.
+
+        Raises: as ``create``.
+        """
+
     def get(self, id: str) -> Card:
         """Return one live or archived card."""
 
@@ -245,6 +280,18 @@ class Store(SyncStore, Protocol):
     def complete(self, id: str, *, owner: str | None = None, attempt: int | None = None) -> Card:
         """Mark a card done; a done card stays as it is.  Raises NotOwner."""
 
+    def fail(self, id: str, error: str, *, owner: str | None = None, attempt: int | None = None) -> Card:
+        """End a lease without success: ready again after a growing pause, blocked when the retries are spent.
+
+        ``error`` goes to ``last_error``.  Raises NotOwner, Refused for a card that nobody has claimed.
+        """
+
+    def retry(self, id: str) -> Card:
+        """Make a blocked card, or one that pauses after a failure, ready at once, with all its retries.
+
+        Raises: Refused for a card that is claimed or done.
+        """
+
     def block(self, id: str, reason: str | None = None) -> Card:
         """Take a card out of the queue; ``reason`` goes to ``last_error``."""
 
@@ -266,11 +313,33 @@ class Store(SyncStore, Protocol):
     def stats(self) -> QueueStats:
         """Return the counts of the project."""
 
+    def set_paused(self, is_paused: bool) -> None:
+        """Stop handing out cards, or hand them out again; leases that stand go on."""
+
+    def standing(self, id: str) -> Standing:
+        """Return a card with what decides whether it can be claimed."""
+
+    def next_due_s(self) -> float | None:
+        """Return the seconds until time alone makes a card claimable: a delay or a lease ends; ``None`` for never."""
+
     def history(self, id: str | None = None, *, limit: int | None = None, since: int | None = None) -> History:
         """Return the audit trail of the project or of one card: the last ``limit`` entries, oldest first.
 
         With ``since``, the place of an earlier answer: what was written since, each entry at least once,
         none left out however transactions overlap.
+        """
+
+    def trail(self, after: int | None = None, *, limit: int) -> Trail:
+        """Return the project's audit trail from behind the entry ``after``, or from its start, in a lasting order.
+
+        Read page by page it gives each entry once and leaves none out, also across programs that remember
+        no more than the last entry's ``seq``.
+        """
+
+    def prune(self, older_than_s: float, *, dry_run: bool = False) -> Pruned:
+        """Forget what is older and nobody needs: history, commit ids, working copies that were not seen since.
+
+        Kept: the last deletion of each id, from which the feed reports it and its version goes on.
         """
 
 

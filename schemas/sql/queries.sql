@@ -44,14 +44,15 @@ select {card} from backlog b where b.project = %(project)s and b.id = any(%(ids)
 -- name: insert_cards
 insert into backlog (project, id, title, body, phase, priority, status, depends_on, claim_owner,
                      claim_ttl_seconds, claimed_at, attempts, idempotency_key, acceptance, max_retries, extra,
-                     path, created_at, updated_at)
+                     path, created_at, updated_at, run_after)
 select %(project)s, c.id, c.title, c.body, c.phase, c.priority, c.status, c.depends_on, c.claim_owner,
        c.claim_ttl_seconds, c.claimed_at, c.attempts, c.idempotency_key, c.acceptance, c.max_retries, c.extra,
-       c.path, c.created_at, now()
+       c.path, c.created_at, now(), c.run_after
 from json_to_recordset(%(cards)s::json)
      c (id text, title text, body text, phase text, priority integer, status backlog_status, depends_on jsonb,
         claim_owner text, claim_ttl_seconds integer, claimed_at timestamptz, attempts integer,
-        idempotency_key text, acceptance jsonb, max_retries integer, extra jsonb, path text, created_at timestamptz)
+        idempotency_key text, acceptance jsonb, max_retries integer, extra jsonb, path text, created_at timestamptz,
+        run_after timestamptz)
 on conflict do nothing
 returning id
 
@@ -69,12 +70,12 @@ from json_to_recordset(%(cards)s::json)
 where b.project = %(project)s and b.id = c.id
 returning b.id
 
--- name: forget_tombstone
+-- name: forget_tombstones
 delete from backlog
-where project = %(project)s and deleted_at is not null and (id = %(id)s or idempotency_key = %(key)s)
+where project = %(project)s and deleted_at is not null and (id = any(%(ids)s) or idempotency_key = any(%(keys)s))
 
--- name: card_by_key
-select {card} from backlog b where b.project = %(project)s and b.idempotency_key = %(key)s
+-- name: cards_by_key
+select {card} from backlog b where b.project = %(project)s and b.idempotency_key = any(%(keys)s)
 
 -- name: reach
 with recursive reach (id) as (
@@ -152,6 +153,33 @@ left join (
     where %(id)s::text is null or h.id = %(id)s) h on true
 order by h.seq
 
+-- Transactions below xmin have all ended: what they wrote, ordered by them, can get no entry in between any more.
+-- name: trail
+select exists (select from backlog_history h where h.project = %(project)s and h.xid >= place.xmin), h.*
+from (select pg_snapshot_xmin(pg_current_snapshot()) as xmin) place
+left join lateral (
+    select h.seq, h.at, h.id, h.version, h.op, h.actor, h.face, h.before, h.after
+    from backlog_history h
+    where h.project = %(project)s and h.xid < place.xmin
+      and (%(after)s::bigint is null
+           or (h.xid, h.seq) > ((select last.xid from backlog_history last where last.seq <= %(after)s
+                                 order by last.seq desc limit 1), %(after)s::bigint))
+    order by h.xid, h.seq limit %(limit)s) h on true
+
+-- name: prune_history
+delete from backlog_history h
+where h.project = %(project)s and h.at < now() - make_interval(secs => %(age)s)
+  and (h.op not in ('delete', 'truncate')
+       or exists (select from backlog_history later
+                  where later.project = h.project and later.id = h.id and later.seq > h.seq
+                    and later.op in ('delete', 'truncate')))
+
+-- name: prune_commits
+delete from backlog_commit where project = %(project)s and at < now() - make_interval(secs => %(age)s)
+
+-- name: prune_replicas
+delete from backlog_replica where project = %(project)s and seen_at < now() - make_interval(secs => %(age)s)
+
 -- name: list
 select {card} from backlog b
 where b.project = %(project)s and b.deleted_at is null and b.archived_at is null
@@ -166,17 +194,15 @@ order by b.priority desc, b.created_at, b.id
 limit %(limit)s
 
 -- name: claim
-with chosen as materialized (
-    select project, id from backlog
+update backlog b set status = 'claimed', claim_owner = %(owner)s, claim_ttl_seconds = %(ttl)s,
+                     claimed_at = now(), attempts = b.attempts + 1
+where b.project = %(project)s and b.id = (
+    select id from backlog
     where project = %(project)s and status = 'ready' and unmet = 0
       and deleted_at is null and archived_at is null and (run_after is null or run_after <= now())
       and not exists (select from backlog_meta where project = %(project)s and key = 'paused')
     order by priority desc, created_at, id
-    limit 1 for no key update skip locked
-)
-update backlog b set status = 'claimed', claim_owner = %(owner)s, claim_ttl_seconds = %(ttl)s,
-                     claimed_at = now(), attempts = b.attempts + 1
-from chosen where b.project = chosen.project and b.id = chosen.id
+    limit 1 for no key update skip locked)
 returning {card}
 
 -- A limit that is a parameter is planned anew each time: the common claim of one card has its own text.
@@ -207,6 +233,29 @@ returning {card}
 -- name: paused
 select exists (select from backlog_meta where project = %(project)s and key = 'paused')
 
+-- Who waits for a card is told that there may be one again.
+-- name: resume
+with gone as (delete from backlog_meta where project = %(project)s and key = 'paused' returning 1)
+select pg_notify('syncd', '') from gone
+
+-- name: pause
+insert into backlog_meta (project, key, value) values (%(project)s, 'paused', now()::text)
+on conflict do nothing returning key
+
+-- name: standing
+select now(), exists (select from backlog_meta where project = %(project)s and key = 'paused'), b.id = %(id)s, {card}
+from backlog b
+where b.project = %(project)s and b.deleted_at is null
+  and (b.id = %(id)s or b.id in (select dependency from backlog_edge where project = %(project)s and card = %(id)s))
+
+-- name: next_due
+select extract(epoch from least(
+    (select min(run_after) from backlog
+     where project = %(project)s and status = 'ready' and run_after > now() and unmet = 0
+       and deleted_at is null and archived_at is null),
+    (select min(claimed_at + make_interval(secs => claim_ttl_seconds)) from backlog
+     where project = %(project)s and status = 'claimed' and deleted_at is null)) - now())::float8
+
 -- name: renew
 update backlog b set claimed_at = now(), claim_ttl_seconds = coalesce(%(ttl)s, b.claim_ttl_seconds)
 where b.project = %(project)s and b.id = %(id)s and b.deleted_at is null
@@ -225,10 +274,23 @@ returning {card}
 
 -- name: complete
 update backlog b set status = 'done', claim_owner = null, claim_ttl_seconds = null, claimed_at = null,
-                     run_after = null, last_error = null
+                     run_after = null, last_error = null, failures = 0
 where b.project = %(project)s and b.id = %(id)s and b.deleted_at is null and b.status <> 'done'
   and (%(owner)s::text is null or (b.status = 'claimed' and b.claim_owner = %(owner)s))
   and (%(attempt)s::integer is null or (b.status = 'claimed' and b.attempts = %(attempt)s))
+returning {card}
+
+-- name: fail
+update backlog b set
+    status = case when %(delay)s::float8 is null then 'blocked' else 'ready' end::backlog_status,
+    claim_owner = null, claim_ttl_seconds = null, claimed_at = null, failures = b.failures + 1,
+    run_after = now() + make_interval(secs => %(delay)s), last_error = %(error)s
+where b.project = %(project)s and b.id = %(id)s
+returning {card}
+
+-- name: retry
+update backlog b set status = 'ready', run_after = null, last_error = null, failures = 0
+where b.project = %(project)s and b.id = %(id)s and b.deleted_at is null and b.status in ('ready', 'blocked')
 returning {card}
 
 -- name: block

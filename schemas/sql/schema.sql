@@ -89,6 +89,7 @@ create table backlog_history (
     constraint backlog_history_op check (op in ('insert', 'update', 'delete', 'truncate'))
 );
 create index backlog_history_card on backlog_history (project, id, seq);
+create index backlog_history_trail on backlog_history (xid, seq);
 
 -- Rows that were deleted outright: read by the feed, and by a row that comes back under the same id.
 create index backlog_history_gone on backlog_history (xid, project) where op in ('delete', 'truncate');
@@ -327,65 +328,127 @@ begin
 end
 $$;
 
--- Before an update: the lease follows the status for writers who leave its columns alone, and version,
--- changed_xid and updated_at move when anything but themselves and unmet does.
-create function backlog_before_update() returns trigger language plpgsql as $$
+-- History of an update that changed more than the lease.  A row whose key changed is one that went and one
+-- that came.  (Comparing columns by name is ten times cheaper than comparing the rows as jsonb.)
+create function backlog_record_change(old backlog, new backlog) returns void language plpgsql as $$
 declare
-    kept   record := new;
-    was    text;
+    replaced jsonb := to_jsonb(old);
+    written  jsonb := to_jsonb(new);
+    before   jsonb := '{}';
+    after    jsonb := '{}';
+    name     text;
+begin
+    if new.project <> old.project or new.id <> old.id then
+        insert into backlog_history (project, id, version, op, before)
+        values (old.project, old.id, old.version + 1, 'delete', backlog_record(replaced));
+        insert into backlog_history (project, id, version, op, after)
+        values (new.project, new.id, new.version, 'insert', backlog_record(written));
+        return;
+    end if;
+    foreach name in array array_remove(array[
+        case when new.title is distinct from old.title then 'title' end,
+        case when new.body is distinct from old.body then 'body' end,
+        case when new.phase is distinct from old.phase then 'phase' end,
+        case when new.priority is distinct from old.priority then 'priority' end,
+        case when new.status is distinct from old.status then 'status' end,
+        case when new.depends_on is distinct from old.depends_on then 'depends_on' end,
+        case when new.claim_owner is distinct from old.claim_owner then 'claim_owner' end,
+        case when new.claim_ttl_seconds is distinct from old.claim_ttl_seconds then 'claim_ttl_seconds' end,
+        case when new.claimed_at is distinct from old.claimed_at then 'claimed_at' end,
+        case when new.attempts is distinct from old.attempts then 'attempts' end,
+        case when new.idempotency_key is distinct from old.idempotency_key then 'idempotency_key' end,
+        case when new.acceptance is distinct from old.acceptance then 'acceptance' end,
+        case when new.created_at is distinct from old.created_at then 'created_at' end,
+        case when new.failures is distinct from old.failures then 'failures' end,
+        case when new.max_retries is distinct from old.max_retries then 'max_retries' end,
+        case when new.run_after is distinct from old.run_after then 'run_after' end,
+        case when new.last_error is distinct from old.last_error then 'last_error' end,
+        case when new.path is distinct from old.path then 'path' end,
+        case when new.extra is distinct from old.extra then 'extra' end,
+        case when new.archived_at is distinct from old.archived_at then 'archived_at' end,
+        case when new.deleted_at is distinct from old.deleted_at then 'deleted_at' end
+    ], null) loop
+        before := before || jsonb_build_object(name, replaced -> name);
+        after := after || jsonb_build_object(name, written -> name);
+    end loop;
+    if after <> '{}' then
+        insert into backlog_history (project, id, version, op, before, after)
+        values (new.project, new.id, new.version, 'update', before, after);
+    end if;
+end
+$$;
+
+-- The last to run before an update (triggers go by name): the lease follows the status for writers who leave
+-- its columns alone; version, changed_xid and updated_at move when anything but themselves and unmet does,
+-- and then history is written and listeners are told.  A claim pays for every statement here: what changes
+-- nothing but the lease is recorded without looking at the other columns.
+create function backlog_before_update() returns trigger
+language plpgsql set search_path from current as $$
+declare
+    kept   backlog;
     effect text;
 begin
-    if old.status = 'claimed' and new.status <> 'claimed' then
-        if new.claim_owner is not distinct from old.claim_owner then
-            new.claim_owner := null;
+    if new.status <> old.status or new.claim_owner is distinct from old.claim_owner then
+        if old.status = 'claimed' and new.status <> 'claimed' then
+            if new.claim_owner is not distinct from old.claim_owner then
+                new.claim_owner := null;
+            end if;
+            if new.claim_ttl_seconds is not distinct from old.claim_ttl_seconds then
+                new.claim_ttl_seconds := null;
+            end if;
+            if new.claimed_at is not distinct from old.claimed_at then
+                new.claimed_at := null;
+            end if;
+        elsif new.status = 'claimed' then
+            if new.attempts = old.attempts then
+                new.attempts := old.attempts + 1;
+            end if;
+            if new.claimed_at is not distinct from old.claimed_at then
+                new.claimed_at := now();
+            end if;
         end if;
-        if new.claim_ttl_seconds is not distinct from old.claim_ttl_seconds then
-            new.claim_ttl_seconds := null;
-        end if;
-        if new.claimed_at is not distinct from old.claimed_at then
-            new.claimed_at := null;
-        end if;
-        kept := new;
-    elsif new.status = 'claimed'
-          and (old.status <> 'claimed' or new.claim_owner is distinct from old.claim_owner) then
-        if new.attempts = old.attempts then
-            new.attempts := old.attempts + 1;
-        end if;
-        if new.claimed_at is not distinct from old.claimed_at then
-            new.claimed_at := now();
-        end if;
-        kept := new;
     end if;
+    kept := new;
     kept.unmet := old.unmet;
     kept.version := old.version;
     kept.changed_xid := old.changed_xid;
     kept.updated_at := old.updated_at;
-    if kept *<> old then
-        new.version := greatest(old.version + 1, new.version);
-        if new.updated_at = old.updated_at then
-            new.updated_at := now();
-        end if;
-        -- What the statement's end has to look at; rows of one statement add up.
-        was := coalesce(current_setting('syncd.effect', true), '');
-        effect := was;
-        if (new.status = 'done' and new.deleted_at is null) <> (old.status = 'done' and old.deleted_at is null)
-           and effect not like '%met%' then
-            effect := effect || ' met';
-        end if;
-        if (new.depends_on <> old.depends_on or new.id <> old.id or new.project <> old.project)
-           and effect not like '%edges%' then
-            effect := effect || ' met edges';
-        end if;
-        if effect = '' then
-            effect := 'change';
-        end if;
-        if effect <> was then
-            perform set_config('syncd.effect', effect, true);
-        end if;
-    else
+    if kept *= old then
         new.version := greatest(old.version, new.version);
+        new.changed_xid := case when new.version > old.version then pg_current_xact_id() else old.changed_xid end;
+        return new;
     end if;
-    new.changed_xid := case when new.version > old.version then pg_current_xact_id() else old.changed_xid end;
+    new.version := greatest(old.version + 1, new.version);
+    new.changed_xid := pg_current_xact_id();
+    if new.updated_at = old.updated_at then
+        new.updated_at := now();
+    end if;
+    kept.status := old.status;
+    kept.claim_owner := old.claim_owner;
+    kept.claim_ttl_seconds := old.claim_ttl_seconds;
+    kept.claimed_at := old.claimed_at;
+    kept.attempts := old.attempts;
+    if kept *= old then
+        insert into backlog_history (project, id, version, op, before, after) values (
+            new.project, new.id, new.version, 'update',
+            jsonb_build_object('status', old.status, 'claim_owner', old.claim_owner, 'claimed_at', old.claimed_at,
+                               'claim_ttl_seconds', old.claim_ttl_seconds, 'attempts', old.attempts),
+            jsonb_build_object('status', new.status, 'claim_owner', new.claim_owner, 'claimed_at', new.claimed_at,
+                               'claim_ttl_seconds', new.claim_ttl_seconds, 'attempts', new.attempts));
+    else
+        perform backlog_record_change(old, new);
+        if new.depends_on <> old.depends_on or new.id <> old.id or new.project <> old.project then
+            effect := 'edges';
+        end if;
+    end if;
+    -- What the statement's end has to look at; rows of one statement add up.
+    if effect is not null
+       or (new.status = 'done' and new.deleted_at is null) <> (old.status = 'done' and old.deleted_at is null) then
+        if coalesce(current_setting('syncd.effect', true), '') <> 'edges' then
+            perform set_config('syncd.effect', coalesce(effect, 'met'), true);
+        end if;
+    end if;
+    perform pg_notify('syncd', '');
     return new;
 end
 $$;
@@ -438,60 +501,8 @@ begin
 end
 $$;
 
--- After each row that an update really changed: its history.  A row whose key changed is one that went
--- and one that came.  (Comparing columns by name is ten times cheaper than comparing the rows as jsonb.)
-create function backlog_record_update() returns trigger
-language plpgsql set search_path from current as $$
-declare
-    replaced jsonb := to_jsonb(old);
-    written  jsonb := to_jsonb(new);
-    before   jsonb := '{}';
-    after    jsonb := '{}';
-    name     text;
-begin
-    if new.project <> old.project or new.id <> old.id then
-        insert into backlog_history (project, id, version, op, before)
-        values (old.project, old.id, old.version + 1, 'delete', backlog_record(replaced));
-        insert into backlog_history (project, id, version, op, after)
-        values (new.project, new.id, new.version, 'insert', backlog_record(written));
-        return null;
-    end if;
-    foreach name in array array_remove(array[
-        case when new.title is distinct from old.title then 'title' end,
-        case when new.body is distinct from old.body then 'body' end,
-        case when new.phase is distinct from old.phase then 'phase' end,
-        case when new.priority is distinct from old.priority then 'priority' end,
-        case when new.status is distinct from old.status then 'status' end,
-        case when new.depends_on is distinct from old.depends_on then 'depends_on' end,
-        case when new.claim_owner is distinct from old.claim_owner then 'claim_owner' end,
-        case when new.claim_ttl_seconds is distinct from old.claim_ttl_seconds then 'claim_ttl_seconds' end,
-        case when new.claimed_at is distinct from old.claimed_at then 'claimed_at' end,
-        case when new.attempts is distinct from old.attempts then 'attempts' end,
-        case when new.idempotency_key is distinct from old.idempotency_key then 'idempotency_key' end,
-        case when new.acceptance is distinct from old.acceptance then 'acceptance' end,
-        case when new.created_at is distinct from old.created_at then 'created_at' end,
-        case when new.failures is distinct from old.failures then 'failures' end,
-        case when new.max_retries is distinct from old.max_retries then 'max_retries' end,
-        case when new.run_after is distinct from old.run_after then 'run_after' end,
-        case when new.last_error is distinct from old.last_error then 'last_error' end,
-        case when new.path is distinct from old.path then 'path' end,
-        case when new.extra is distinct from old.extra then 'extra' end,
-        case when new.archived_at is distinct from old.archived_at then 'archived_at' end,
-        case when new.deleted_at is distinct from old.deleted_at then 'deleted_at' end
-    ], null) loop
-        before := before || jsonb_build_object(name, replaced -> name);
-        after := after || jsonb_build_object(name, written -> name);
-    end loop;
-    if after <> '{}' then
-        insert into backlog_history (project, id, version, op, before, after)
-        values (new.project, new.id, new.version, 'update', before, after);
-    end if;
-    return null;
-end
-$$;
-
--- After an update: what it moved.  The rows of the statement are compared (as sets: a join's plan, kept
--- from a statement of one row, would be quadratic for many) only when dependencies are concerned.
+-- After an update that concerns dependencies (the trigger asks before it calls): the rows of the statement are
+-- compared, as sets: a join's plan, kept from a statement of one row, would be quadratic for many.
 create function backlog_after_update() returns trigger
 language plpgsql set search_path from current as $$
 declare
@@ -501,19 +512,14 @@ declare
     added   backlog_edge[];
     removed backlog_edge[];
 begin
-    if coalesce(effect, '') = '' then
-        return null;
-    end if;
     perform set_config('syncd.effect', '', true);
-    if effect like '%met%' then
-        select array_agg((project, id)::backlog_node) into met from (
-            select project, id from written where backlog_is_met(status, deleted_at)
-            except select project, id from replaced where backlog_is_met(status, deleted_at)) each;
-        select array_agg((project, id)::backlog_node) into lost from (
-            select project, id from replaced where backlog_is_met(status, deleted_at)
-            except select project, id from written where backlog_is_met(status, deleted_at)) each;
-    end if;
-    if effect like '%edges%' then
+    select array_agg((project, id)::backlog_node) into met from (
+        select project, id from written where backlog_is_met(status, deleted_at)
+        except select project, id from replaced where backlog_is_met(status, deleted_at)) each;
+    select array_agg((project, id)::backlog_node) into lost from (
+        select project, id from replaced where backlog_is_met(status, deleted_at)
+        except select project, id from written where backlog_is_met(status, deleted_at)) each;
+    if effect = 'edges' then
         select array_agg((project, d, id)::backlog_edge) into added from (
             select n.project, d, n.id from written n, backlog_dependencies(n.depends_on) d
             except select o.project, d, o.id from replaced o, backlog_dependencies(o.depends_on) d) each;
@@ -524,7 +530,6 @@ begin
     if met is not null or lost is not null or added is not null or removed is not null then
         perform backlog_settle(met, lost, added, removed);
     end if;
-    perform pg_notify('syncd', '');
     return null;
 end
 $$;
@@ -614,18 +619,17 @@ begin
 end
 $$;
 
-create trigger backlog_before_update before update on backlog
+create trigger zz_backlog_before_update before update on backlog
     for each row execute function backlog_before_update();
 create trigger backlog_replace_tombstone before insert on backlog
     for each row when (coalesce(current_setting('syncd.face', true), '') = '')
     execute function backlog_replace_tombstone();
 create trigger backlog_after_insert after insert on backlog
     referencing new table as inserted for each statement execute function backlog_after_insert();
-create trigger backlog_record_update after update on backlog
-    for each row when (old.version <> new.version) execute function backlog_record_update();
 create trigger backlog_after_update after update on backlog
     referencing old table as replaced new table as written
-    for each statement execute function backlog_after_update();
+    for each statement when (coalesce(current_setting('syncd.effect', true), '') <> '')
+    execute function backlog_after_update();
 create trigger backlog_after_delete after delete on backlog
     referencing old table as replaced for each statement execute function backlog_after_delete();
 create trigger backlog_before_truncate before truncate on backlog

@@ -39,8 +39,9 @@ def with_lock(
     context: typer.Context,
     words: Annotated[list[str], typer.Argument(metavar="-- CMD...", help="The command, and its arguments.")],
     wait: Annotated[
-        float, typer.Option("--wait", metavar="SEC", min=0, help="How long to wait for the lock; else for ever.")
-    ] = -1,
+        float | None,
+        typer.Option("--wait", metavar="SEC", min=0, help="How long to wait for the lock; else for ever."),
+    ] = None,
 ) -> None:
     """Run a command while nobody else edits the task files: no other script, and not syncd.
 

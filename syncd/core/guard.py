@@ -36,7 +36,9 @@ def guard(plan: Plan, sight: Sight, thresholds: Thresholds, decisions: Mapping[s
     waiting = frozenset(wait.path for wait in waits)
     desk = _Desk(settled, sight, decisions, waiting)
     for look in GUARDS:
-        desk.judge([each for each in look(desk.open, sight, thresholds) if each.path not in waiting])
+        trips = list(look(desk.open, sight, thresholds))
+        # Of a file that waits nobody is asked yet, but what its guard would hold does not go on either.
+        desk.judge([replace(each, hold=None) if each.path in waiting else each for each in trips])
     desk.open, desk.decided = join(desk.open, desk.decided), Plan()
     desk.judge(list(cycles(desk.open, sight, thresholds)))
     result = _in_order(join(desk.open, desk.decided), plan, sight.remote)

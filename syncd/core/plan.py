@@ -170,7 +170,8 @@ class Hold:
 
     ``id`` is the card's, or the file's path for a hold on a whole file.  ``fingerprint`` names this
     very hold, so that a decision about it does not outlive its cause.  ``fields`` names what is held
-    where the rest of the card goes on; empty means all of it.
+    where the rest of the card goes on; empty means all of it.  ``parts`` are the fingerprints of each field
+    by itself, where one stays held whatever becomes of the others.
     """
 
     id: str
@@ -180,6 +181,7 @@ class Hold:
     path: str | None = None
     fingerprint: str = ""
     fields: tuple[FieldName, ...] = ()
+    parts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, TypeAlias
 
 import msgspec
@@ -120,30 +120,47 @@ def emptied(plan: Plan, sight: Sight, _: Thresholds) -> Iterator[Trip]:
 def time_travel(plan: Plan, sight: Sight, thresholds: Thresholds) -> Iterator[Trip]:
     """Trip when a file is again what it was before (git checkout, restore), and that would revert cards.
 
-    The state of a card is the store's then and goes to the file; new cards are taken.
+    The state of a card is the store's then and goes to the file; new cards are taken.  What is held stays
+    held field by field, whatever else is edited in the row meanwhile.
     """
     for path, changes in _by_path(plan.to_store).items():
         file = sight.files.get(path)
         reverts = [each for each in changes if each.kind is not ChangeKind.CREATE]
         has_tripped = file is not None and _is_revert(file, len(reverts), thresholds)
         for change in reverts:
-            rest = {name: value for name, value in change.fields.items() if name not in _STATE}
             is_edit = change.kind in _EDITS
-            hold = make_hold(
-                "time-travel",
-                change.id,
-                f"{path} went back to an older version, which would {_deed(change, rest)} {change.id}",
-                [change.kind not in _EDITS, rest],
-                path=path,
-                fields=tuple(sorted(rest)) if is_edit else (),
-            )
+            rest = {name: value for name, value in change.fields.items() if name not in _STATE}
+            hold = _travel_hold(change, path, rest)
             if not has_tripped and hold.fingerprint not in sight.standing:
-                continue
+                rest = {name: rest[name] for name in hold.fields if _part(change.id, name, rest) in sight.standing}
+                if not rest:
+                    continue
+                hold = _travel_hold(change, path, rest)
             if is_edit and STATUS in change.fields:
                 state = frozenset(change.fields) & _STATE
                 yield Trip(None, (Part(change.id, state, to_file=False),), (_state_to_file(sight, change),))
             if rest or not is_edit:
                 yield Trip(hold, (Part(change.id, frozenset(rest) if is_edit else None, to_file=False),))
+
+
+def _travel_hold(change: Change, path: str, rest: Fields) -> Hold:
+    """Return the hold on what a revert does to a card beside its state."""
+    is_edit = change.kind in _EDITS
+    names = tuple(sorted(rest)) if is_edit else ()
+    hold = make_hold(
+        "time-travel",
+        change.id,
+        f"{path} went back to an older version, which would {_deed(change, rest)} {change.id}",
+        [not is_edit, rest],
+        path=path,
+        fields=names,
+    )
+    return replace(hold, parts=tuple(_part(change.id, name, rest) for name in names))
+
+
+def _part(id: str, name: FieldName, fields: Fields) -> str:
+    """Return the name of one held field of a card."""
+    return fingerprint("time-travel", id, [name, fields[name]])
 
 
 def everything_changed(plan: Plan, sight: Sight, thresholds: Thresholds) -> Iterator[Trip]:

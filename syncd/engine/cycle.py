@@ -302,7 +302,8 @@ class Cycle:
 
     def _settle(self, guarded: Guarded) -> None:
         """Remember the versions that were taken in and the holds that stand; forget decisions that are done."""
-        self._sighting.remember(self._observer.last, guarded.holds, closed_by(guarded))
+        closed = closed_by(guarded)
+        self._sighting.remember(self._observer.last, guarded.holds, closed, is_waiting=bool(guarded.waits))
         if self._state.was_lost is not None:
             event("state.lost", kept=self._state.was_lost)
             self._state.acknowledge_loss()

@@ -44,6 +44,9 @@ def take_in(
     if state.version_rank(late.path, now.digest) != 0:
         # Another edit, or half of one: the cycle takes it in first, or holds it.
         return None
+    # Whoever holds the displaced file may save once more, from this; what stands stays the newest version.
+    state.remember_version(late.path, late.digest, meant)
+    state.remember_version(late.path, now.digest, now.data)
     folded = fold(before, meant, now.data, path=late.path, options=options(late.path))
     if not folded.is_whole:
         event("displaced.partly_merged", path=late.path, kept=late.absolute)
@@ -51,6 +54,4 @@ def take_in(
         staged = StagedFile(late.path, files.stage(late.path, folded.data), now.digest, digest(folded.data))
         if not place(files, state, staged, folded.data, now.data):
             return None
-    # Whoever still holds the file may save once more, from this.
-    state.remember_version(late.path, late.digest, meant)
     return folded.conflicts

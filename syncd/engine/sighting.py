@@ -110,8 +110,11 @@ class Sighting:
             for name, value in change.fields.items():
                 self._own.append(OwnWrite(change.id, name, "store", value))
 
-    def remember(self, view: LocalView, holds: Sequence[Hold], closed: frozenset[str]) -> None:
+    def remember(self, view: LocalView, holds: Sequence[Hold], closed: frozenset[str], *, is_waiting: bool) -> None:
         """Keep the versions of the files that were taken in, and the holds that stand.
+
+        Args:
+            is_waiting: something waits, a field that was held perhaps: nothing ceases to stand meanwhile.
 
         Effects: writes the state only for what is new.
         """
@@ -119,7 +122,10 @@ class Sighting:
             is_news = read.data is not None and read.digest is not None and path not in closed
             if is_news and read.data is not None and self._state.version_rank(path, read.digest or "") != 0:
                 self._state.remember_version(path, read.digest or "", read.data)
-        standing = json.dumps(sorted(hold.fingerprint for hold in holds))
+        stand = {each for hold in holds for each in (hold.fingerprint, *hold.parts)}
+        if is_waiting:
+            stand.update(json.loads(self._state.meta(_STANDING) or "[]"))
+        standing = json.dumps(sorted(stand))
         facts = {_HEAD: self._files.head(), _STANDING: standing}
         if not any(hold.guard == "everything-changed" for hold in holds):
             facts[_PARSER] = str(PARSER_VERSION)

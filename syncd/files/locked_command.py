@@ -33,17 +33,17 @@ _FORWARDED: Final = (
 _BY_TERMINAL: Final = frozenset({signal.SIGINT, signal.SIGQUIT})
 
 
-def run_locked(layout: Layout, command: Sequence[str], environ: Mapping[str, str], *, wait_s: float) -> int:
+def run_locked(layout: Layout, command: Sequence[str], environ: Mapping[str, str], *, wait_s: float | None) -> int:
     """Run a command with the lock held, and return its exit code; signals sent to this process go on to it.
 
     Args:
-        wait_s: how long to wait for the lock; -1 for ever.
+        wait_s: how long to wait for the lock; ``None`` for ever.
 
     Raises: Busy when somebody else holds it for longer; UsageError when there is no such command.
     Effects: ``SYNCD_LOCK_HELD`` tells the command's own calls of syncd that the lock is theirs.
     """
     make_dot(layout)
-    lock = nullcontext() if is_held_above(layout, environ) else advisory_lock(layout, wait_s)
+    lock = nullcontext() if is_held_above(layout, environ) else advisory_lock(layout, -1 if wait_s is None else wait_s)
     with lock:
         try:
             with _forwarding() as send_to:

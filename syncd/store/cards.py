@@ -1,4 +1,4 @@
-"""Single cards: create, list, update, link, remove, and the counts.
+"""Single cards: list, update, link, remove, and the counts.
 
 Each is one transaction that locks the card's row, asks ``changes`` what it shall be, writes it with the
 statements of the batches, and reads it back, because triggers count what it waits for.  May import
@@ -14,46 +14,14 @@ from msgspec.structs import replace
 
 from syncd.core.graph import would_close
 from syncd.core.plan import Change, ChangeKind
-from syncd.errors import AlreadyExists, BadValue, CycleRefused, NotOwner, Refused, StaleVersion
-from syncd.ports import CardFilter, NewCard, QueueStats, Refusal
+from syncd.errors import BadValue, CycleRefused, NotOwner, Refused, StaleVersion
+from syncd.ports import CardFilter, QueueStats, Refusal
 from syncd.schemas.card import Card, Fields, Status
-from syncd.store.changes import added_dependencies, changed, new_card, removed, require_id
-from syncd.store.commits import ids_of, reach, write
+from syncd.store.changes import added_dependencies, changed, removed, require_id
+from syncd.store.commits import reach, write
 from syncd.store.leases import get, not_found
 from syncd.store.rows import card_of, cards_of
 from syncd.store.session import Link, Session, execute, together
-
-
-def create(session: Session, new: NewCard) -> Card:
-    """Insert a card; a repeated idempotency key gives the first.  Raises AlreadyExists, CycleRefused, BadValue."""
-
-    def work(link: Link) -> Card:
-        project = session.project
-        card = new_card(new, project=project, now=None)
-        with link.transaction():
-            if new.idempotency_key is not None:
-                first = execute(link, "card_by_key", project=project, key=new.idempotency_key).fetchall()
-                if first and card_of(first[0]).deleted_at is None:
-                    return card_of(first[0])
-            if card.depends_on:
-                execute(link, "lock_edges", project=project)
-                _refuse_cycle(link, project, None, card)
-            with together(link):
-                execute(link, "forget_tombstone", project=project, id=new.id, key=new.idempotency_key)
-                clock = execute(link, "now")
-            card = replace(card, created_at=clock.fetchall()[0][0])
-            with together(link):
-                inserted = write(link, project, {}, {new.id: card})
-                rows = execute(link, "cards", project=project, ids=[new.id])
-                same_key = execute(link, "card_by_key", project=project, key=new.idempotency_key)
-            if ids_of(inserted):
-                return card_of(rows.fetchall()[0])
-            first = same_key.fetchall()
-            if first:
-                return card_of(first[0])
-            raise AlreadyExists(f"there is a card {new.id} already", hint=f"syncd backlog show {new.id}")
-
-    return session.run(work)
 
 
 def chosen(session: Session, wanted: CardFilter) -> list[Card]:
@@ -190,7 +158,7 @@ def _edit(
     return session.run(work)
 
 
-def _refuse_cycle(link: Link, project: str, before: Card | None, after: Card) -> None:
+def _refuse_cycle(link: Link, project: str, before: Card, after: Card) -> None:
     added = added_dependencies(before, after)
     if not added:
         return

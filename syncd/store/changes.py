@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from syncd.core.graph import find_knots
 from syncd.core.plan import Change, ChangeKind
+from syncd.core.standing import lease_end
 from syncd.errors import BadValue
 from syncd.ports import NewCard, Refusal
 from syncd.schemas.card import EXTRA, Card, Fields, Status, Value, canonical
@@ -23,6 +24,9 @@ ID_BYTES_MAX: Final = 512
 
 INTEGER_MAX: Final = 2**31 - 1
 """The largest priority, retry count and TTL of an ``integer`` column."""
+
+DELAY_MAX_S: Final = 100 * 366 * 86400
+"""The longest delay: what lies beyond it is no date that anybody means."""
 
 _COLUMNS: Final = {
     "title": "title",
@@ -40,9 +44,8 @@ def is_leased(card: Card, now: datetime) -> bool:
     """Return whether somebody's lease on the card stands; one without a TTL never ends by itself."""
     if card.status is not Status.CLAIMED:
         return False
-    if card.claim_ttl_seconds is None or card.claimed_at is None:
-        return True
-    return card.claimed_at + timedelta(seconds=card.claim_ttl_seconds) > now
+    ends_at = lease_end(card)
+    return ends_at is None or ends_at > now
 
 
 def new_card(new: NewCard, *, project: str, now: datetime | None) -> Card:
@@ -52,6 +55,8 @@ def new_card(new: NewCard, *, project: str, now: datetime | None) -> Card:
         require_storable(value)
     for number in (new.priority, new.max_retries):
         require_integer(number)
+    if new.delay_s is not None and not 0 <= new.delay_s <= DELAY_MAX_S:
+        raise BadValue(f"{new.id}: a delay is between 0 and {DELAY_MAX_S} seconds, not {new.delay_s:g}")
     require_id(new.id)
     for each in new.depends_on:
         require_id(each)

@@ -59,6 +59,7 @@ def new_rows(cards: Sequence[Card]) -> str:
             "idempotency_key": card.idempotency_key,
             "max_retries": card.max_retries,
             "created_at": card.created_at and card.created_at + timedelta(microseconds=place),
+            "run_after": card.run_after,
         }
         for place, card in enumerate(cards)
     ]

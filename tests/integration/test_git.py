@@ -281,7 +281,8 @@ def test_case_23_a_clash_holds_the_sync_until_it_is_mended(here: Site) -> None:
 def test_a_merge_is_an_ordinary_edit(here: Site) -> None:
     """Fields that a merge brings in go to the store, and rows that it adds become cards."""
     repository = Repository(here.root)
-    repository.branch("other", "| A1 | 2 |", "| A1 | 9 |", "\nSome words after", "| A4 | Ship | done | | | |\n\nSome words after")
+    end = "\nSome words after"
+    repository.branch("other", "| A1 | 2 |", "| A1 | 9 |", end, f"| A4 | Ship | done | | | |\n{end}")
     repository.commit("Write the parser", "Write a parser")
     here.sync()
     repository.git("merge", "--quiet", "other")

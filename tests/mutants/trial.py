@@ -80,9 +80,9 @@ class Laboratory:
 
     def ask(self, tests: Sequence[str]) -> Verdict:
         """Run tests in the copy until one fails."""
-        words = ["-x", "-q", "-n0", "-rfE", "--tb=short", "--timeout=60", "-p", "no:cacheprovider"]
-        words += ["--hypothesis-seed=0", f"--basetemp={self._temporary / 'pytest'}"]
-        environ = {**os.environ, "PYTHONPATH": str(self._copy), "TMPDIR": str(self._temporary)}
+        words = ["-x", "-q", "-n0", "-rfE", "--tb=short", "--timeout=60", "-k", "not served"]
+        words += ["-p", "no:cacheprovider", "--hypothesis-seed=0", f"--basetemp={self._temporary / 'pytest'}"]
+        environ = {**os.environ, "PYTHONPATH": str(self._copy)}
         started = time.monotonic()
         try:
             run = subprocess.run(

@@ -18,6 +18,7 @@ from tests.simulation.table import (
     PHASES,
     WORDS,
     elements,
+    has_table,
     head_lines,
     is_junk,
     joined,
@@ -52,6 +53,10 @@ class Audience:
 
     def save_begins(self, who: str, root: str, read: bytes, there: bytes, saved: bytes) -> int:
         """An editor that had read ``read`` begins to write ``saved`` over ``there``."""
+        raise NotImplementedError
+
+    def overwrites(self, read: bytes, there: bytes, saved: bytes) -> None:
+        """An editor in the middle of a save destroys ``there``, which somebody put in its way."""
         raise NotImplementedError
 
     def save_ends(self, number: int, *, is_seen: bool) -> None:
@@ -164,6 +169,7 @@ class Editor:
             self.disk.rename(self.path, backup)
         number = self.audience.save_begins(self.name, self.root, read, there, saved)
         yield "renames the file away"
+        self.audience.overwrites(read, self.disk.bytes_of(self.path) or b"", saved)
         handle = self.disk.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         yield "makes it anew"
         yield from self._chunks(handle, saved)
@@ -193,7 +199,7 @@ class Editor:
 
     def _edited(self, data: bytes) -> bytes:
         """Return the text after one to three edits."""
-        if not any(line.startswith("|---") for line in split_lines(data)):
+        if not has_table(data):
             data = ("\n".join(["# Plan again", "", *head_lines()]) + "\n").encode()
         for _ in range(self.rng.choice((1, 1, 2, 3))):
             data = self._edit(data)
@@ -245,7 +251,7 @@ class Editor:
         at = rows[key].line
         match deed:
             case "order":
-                other = rows[self.rng.choice(list(rows))].line
+                other = rows[self.rng.choice([each for each in rows if not each.startswith("?")])].line
                 if rows[key].phase == next(row.phase for row in rows.values() if row.line == other):
                     lines[at], lines[other] = lines[other], lines[at]
             case "pad":

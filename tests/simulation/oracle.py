@@ -17,7 +17,7 @@ from syncd.core.sight import STORE
 from syncd.schemas.card import Card
 from tests.simulation.editors import Audience
 from tests.simulation.store import SimulatedDatabase, live_lease
-from tests.simulation.table import WORDS, Row, elements, is_junk, mentioned, read_rows
+from tests.simulation.table import WORDS, Row, elements, has_table, is_junk, mentioned, read_rows
 
 ROW = "*"
 CELLS = {"title": "title", "priority": "priority", "note": "extra.note"}
@@ -87,6 +87,10 @@ class Oracle(Audience):
         self._saves[number] = writes
         self.note(f"  {who} saves {', '.join(_said(write) for write in writes) or 'no value'}")
         return number
+
+    def overwrites(self, read: bytes, there: bytes, saved: bytes) -> None:
+        if there:
+            self._buffer_is_old(read_rows(read), read_rows(there), read_rows(saved))
 
     def save_ends(self, number: int, *, is_seen: bool) -> None:
         for write in self._saves[number]:
@@ -244,6 +248,8 @@ class Oracle(Audience):
             return
         cards = _card_rows(self.database.cards)
         for root, data in files.items():
+            if not has_table(data):
+                continue
             shown = {key: row for key, row in read_rows(data).items() if not is_junk(key)}
             apart = (cards.keys() - mentioned(data)) | (shown.keys() - cards.keys())
             for key in sorted(apart - held):

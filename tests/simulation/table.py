@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 COLUMNS = ("id", "title", "status", "priority", "deps", "owner", "note")
 PHASES = ("Alpha", "Beta")
@@ -36,6 +37,12 @@ def row_text(cells: Mapping[str, str], pad: str = " ") -> str:
 def head_lines() -> list[str]:
     """Return the lines that begin a table."""
     return [row_text({name: name for name in COLUMNS}), "|" + "---|" * len(COLUMNS)]
+
+
+def has_table(data: bytes | None) -> bool:
+    """Return whether a file has the beginning of a table, whole."""
+    lines = [line.rstrip() for line in split_lines(data)]
+    return any(pair == tuple(head_lines()) for pair in pairwise(lines))
 
 
 def is_junk(key: str) -> bool:

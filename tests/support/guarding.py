@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from syncd.core.guard import guard
-from syncd.core.plan import BaseCard, LocalCard, Plan, Policy, RemoteCard
+from syncd.core.plan import BaseCard, FieldName, LocalCard, Plan, Policy, RemoteCard
 from syncd.core.reconcile import reconcile
-from syncd.core.sight import FileSight, Guarded, Sight, Thresholds
+from syncd.core.sight import FileSight, Guarded, OwnWrite, Side, Sight, Thresholds
 from syncd.schemas.card import Value
 
 PATH = "TASKS.md"
@@ -44,6 +44,11 @@ class Desk:
         """Take rows out of the file."""
         for id in ids:
             del self.local[id]
+
+    def swings(self, id: str, name: FieldName, values: Sequence[Value]) -> tuple[OwnWrite, ...]:
+        """What syncd wrote of a field when it sent these values to the file and to the store by turns."""
+        sides: tuple[Side, Side] = ("file", "store")
+        return tuple(OwnWrite(id, name, sides[at % 2], value) for at, value in enumerate(values))
 
     def plan(self) -> Plan:
         """Reconcile what there is."""

@@ -34,6 +34,7 @@ create table backlog_history (
     constraint backlog_history_op check (op in ('insert', 'update', 'delete', 'truncate'))
 );
 create index backlog_history_card on backlog_history (project, id, seq);
+create index backlog_history_trail on backlog_history (xid, seq);
 
 -- Rows that were deleted outright: read by the feed, and by a row that comes back under the same id.
 create index backlog_history_gone on backlog_history (xid, project) where op in ('delete', 'truncate');

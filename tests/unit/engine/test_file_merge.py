@@ -141,7 +141,8 @@ def test_dependencies_merge_as_sets() -> None:
 
 def test_two_owners_clash() -> None:
     """A card that two people took at once is for them to settle."""
-    sides = [changed(TABLE, "docs | not-started | A1, A2 | 0 | |", f"docs | wip | A1, A2 | 0 | {who} |") for who in "ab"]
+    row = "docs | not-started | A1, A2 | 0 | |"
+    sides = [changed(TABLE, row, f"docs | wip | A1, A2 | 0 | {who} |") for who in "ab"]
     found = merge(TABLE, *sides)
     assert [(each.field, each.local, each.remote) for each in found.conflicts] == [("claimOwner", "a", "b")]
 
@@ -206,7 +207,8 @@ def test_a_checklist_and_what_is_nested_in_it() -> None:
 
 def test_an_item_that_moved_takes_the_others_edit() -> None:
     """An item that one side moved under another heading is edited there."""
-    local = changed(CHECKLIST, "- [ ] T003 Write the docs\n", "", "T004 Ship\n", "T004 Ship\n- [ ] T003 Write the docs\n")
+    item = "- [ ] T003 Write the docs\n"
+    local = changed(CHECKLIST, item, "", "T004 Ship\n", f"T004 Ship\n{item}")
     merged = clean(CHECKLIST, local, changed(CHECKLIST, "- [ ] T003 Write the docs", "- [x] T003 Write docs"))
     assert merged.endswith("- [ ] T004 Ship\n- [x] T003 Write docs\n")
     assert merged.count("T003") == 1
@@ -225,7 +227,8 @@ def test_a_board_moves_items_by_state() -> None:
 
 def test_sections_merge_fields_and_text() -> None:
     """A task of several lines: its fields one by one, its text by lines."""
-    local = changed(SECTIONS, "### T-001 Draw\n\n- status: todo", "### T-001 Draw\n\n- status: done", "First", "My first")
+    head = "### T-001 Draw\n\n- status: "
+    local = changed(SECTIONS, f"{head}todo", f"{head}done", "First", "My first")
     remote = changed(SECTIONS, "priority: 1", "priority: 5", "Second thoughts", "Other thoughts")
     merged = clean(SECTIONS, local, remote)
     assert "- status: done\n- priority: 5\n\nMy first thoughts.\n\nOther thoughts.\n" in merged
