@@ -213,6 +213,9 @@ class SyncStore(Protocol):
     def has_commit(self, commit_id: str) -> bool:
         """Return whether a batch with this id was committed."""
 
+    def left_out(self, commit_id: str) -> frozenset[str]:
+        """Return the cards that a committed batch left out: those that had moved or were refused."""
+
     def reserve_ids(self, prefix: str, count: int, floor: int) -> int:
         """Reserve ``count`` numbers above ``floor`` for ``prefix``; return the first.  Never given twice."""
 

@@ -96,6 +96,12 @@ order by e.card
 insert into backlog_commit (project, id, replica) values (%(project)s, %(id)s, %(replica)s)
 on conflict do nothing returning true
 
+-- name: leave_out
+update backlog_commit set left_out = %(ids)s where project = %(project)s and id = %(id)s
+
+-- name: left_out
+select left_out from backlog_commit where project = %(project)s and id = %(id)s
+
 -- name: record_conflicts
 insert into backlog_conflict (project, id, field, base, local, remote, winner, replica, digest)
 select %(project)s, c.id, c.field, c.base, c.local, c.remote, c.winner, %(replica)s, c.digest
@@ -254,7 +260,8 @@ select extract(epoch from least(
      where project = %(project)s and status = 'ready' and run_after > now() and unmet = 0
        and deleted_at is null and archived_at is null),
     (select min(claimed_at + make_interval(secs => claim_ttl_seconds)) from backlog
-     where project = %(project)s and status = 'claimed' and deleted_at is null)) - now())::float8
+     where project = %(project)s and status = 'claimed' and deleted_at is null
+       and claimed_at + make_interval(secs => claim_ttl_seconds) > now())) - now())::float8
 
 -- name: renew
 update backlog b set claimed_at = now(), claim_ttl_seconds = coalesce(%(ttl)s, b.claim_ttl_seconds)

@@ -122,12 +122,14 @@ create table backlog_replica (
     constraint backlog_replica_pkey primary key (project, replica)
 );
 
--- Ids of committed batches, to answer "did it happen?" after a connection that broke at COMMIT.
+-- Ids of committed batches, to answer "did it happen?" after a connection that broke at COMMIT, with the cards
+-- that a batch had to leave out.
 create table backlog_commit (
-    project text not null,
-    id      text not null,
-    replica text,
-    at      timestamptz not null default now(),
+    project  text not null,
+    id       text not null,
+    replica  text,
+    at       timestamptz not null default now(),
+    left_out text[] not null default '{}',
     constraint backlog_commit_pkey primary key (project, id)
 );
 create index backlog_commit_at on backlog_commit (at);

@@ -58,7 +58,9 @@ def event_of(entry: HistoryEntry) -> Event:
         actor=entry.actor,
         from_state=was,
         to_state=None if entry.op is Deed.DELETE else becomes,
-        data={} if entry.op is Deed.DELETE else {name: each.after for name, each in changes.items() if name != "status"},
+        data={}
+        if entry.op is Deed.DELETE
+        else {name: each.after for name, each in changes.items() if name != "status"},
     )
 
 

@@ -83,7 +83,9 @@ def _of_dependencies(standing: Standing) -> Iterator[Obstacle]:
         if needed is None:
             yield Obstacle(Reason.UNKNOWN, f"it depends on {id}, and there is no such card", id=id)
         elif needed.status is not Status.DONE:
-            yield Obstacle(Reason.UNMET, f"it depends on {id}, which is {needed.status}", id=id, owner=needed.claim_owner)
+            yield Obstacle(
+                Reason.UNMET, f"it depends on {id}, which is {needed.status}", id=id, owner=needed.claim_owner
+            )
 
 
 def lease_end(card: Card) -> datetime | None:

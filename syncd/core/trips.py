@@ -240,8 +240,10 @@ def cycles(plan: Plan, sight: Sight, _: Thresholds) -> Iterator[Trip]:
 
     A card that would be new is held whole: without its dependencies it could be claimed too early.
     """
+    planned = {each.id: each for each in plan.to_store if each.fields.get(DEPENDS_ON)}
+    if not planned:
+        return
     depends_on = {id: _names(card.fields) for id, card in sight.remote.items() if card.presence is not Presence.DELETED}
-    planned = {each.id: each for each in plan.to_store if DEPENDS_ON in each.fields}
     wanted = {id: _names(change.fields) for id, change in planned.items()}
     if all(set(names) <= set(depends_on.get(id, ())) for id, names in wanted.items()):
         return

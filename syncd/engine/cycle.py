@@ -29,7 +29,7 @@ from syncd.engine.observe import LocalView, Observer
 from syncd.engine.placing import place
 from syncd.engine.pace import Pace
 from syncd.engine.postponement import Postponement, wanted
-from syncd.engine.problems import Refusals, card_problems, state_problems
+from syncd.engine.problems import CardProblems, Refusals, state_problems
 from syncd.engine.remote import RemoteView
 from syncd.engine.report import CycleReport
 from syncd.engine.sighting import Sighting
@@ -109,6 +109,7 @@ class Cycle:
         self._sighting = Sighting(files, state, self._observer, settings.policy, monotonic)
         self._names = Names(store, state, settings.prefix)
         self._refusals = Refusals()
+        self._card_problems = CardProblems()
         self._recorded: set[Conflict] = set()
         self._durable: dict[str, str | None] = {}
         self._must_recover = True
@@ -397,7 +398,7 @@ class Cycle:
             problems=(
                 *state_problems(self._state),
                 *view.problems,
-                *card_problems(view, self.remote.remote),
+                *self._card_problems.of(view, self.remote.remote),
                 *self._refusals.problems(view),
                 *write.problems,
             ),

@@ -7,14 +7,19 @@ May import ``syncd.core``, ``syncd.parsers``, ``syncd.schemas``, ``syncd.ports``
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import Final
 
 from syncd.core.plan import LocalCard
 from syncd.parsers.document import Document, FileCard, ParseOptions, Problem
 from syncd.parsers.tasks_md import parse
 from syncd.ports import FileRead, State, TaskFiles
+
+HELD_FILES: Final = "files.held"
+"""Under this name the state remembers the contents that are held as a whole: they have settled already."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,10 +198,16 @@ class Observer:
         known = self._seen_at.get(path)
         if known is not None and known[0] == digest:
             return
-        is_news = known is not None or (digest is not None and self._state.version_rank(path, digest) != 0)
+        is_news = known is not None or (digest is not None and not self._is_known(path, digest))
         is_news = is_news or (digest is None and any(card.path == path for card in self._state.base().values()))
         self.saw_editor |= is_news
         self._seen_at[path] = (digest, self._monotonic() if is_news else float("-inf"))
+
+    def _is_known(self, path: str, digest: str) -> bool:
+        """Return whether this content was there when somebody last looked: taken in, or held as a whole."""
+        if self._state.version_rank(path, digest) == 0:
+            return True
+        return bool(json.loads(self._state.meta(HELD_FILES) or "{}").get(path) == digest)
 
 
 def _unreadable(path: str, error: str) -> Problem:

@@ -5,7 +5,8 @@ May import ``syncd.core``, ``syncd.parsers``, ``syncd.schemas``, ``syncd.ports``
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TypeAlias
 
 from syncd.core.graph import find_cycles
 from syncd.core.plan import Change, Presence, RemoteCard
@@ -26,39 +27,60 @@ ENGINE_PROBLEM_CODES = {
 """Codes of the problems that the engine finds, beside those of the parsers."""
 
 
-def card_problems(view: LocalView, remote: Mapping[str, RemoteCard]) -> list[Problem]:
-    """Return unknown dependencies and dependency cycles, at the first row concerned."""
-    depends_on: dict[str, Sequence[str]] = {}
-    for id, card in remote.items():
-        if card.presence is not Presence.DELETED:
-            depends_on[id] = _ids(card.fields)
-    problems = []
-    for id, local in view.local.items():
-        if "dependsOn" in local.fields:
-            depends_on[id] = _ids(local.fields)
-        else:
-            depends_on.setdefault(id, ())
-    for id, local in view.local.items():
-        unknown = [each for each in _ids(local.fields) if each not in depends_on]
-        if unknown:
-            problems.append(
-                _at(
-                    view,
-                    id,
-                    "unknown-dependency",
-                    f"{id} depends on {', '.join(unknown)}, which does not exist",
-                    "Correct the id, or add that card; until then it counts as not done.",
-                )
+_Flaw: TypeAlias = tuple[Sequence[str], str, str, str]
+"""The cards concerned, and the code, message and hint of a problem."""
+
+
+class CardProblems:
+    """Unknown dependencies and dependency cycles: looked for again only when a dependency changed."""
+
+    def __init__(self) -> None:
+        self._depends_on: dict[str, Sequence[str]] = {}
+        self._found: list[_Flaw] = []
+
+    def of(self, view: LocalView, remote: Mapping[str, RemoteCard]) -> list[Problem]:
+        """Return the problems, each at the first row concerned."""
+        depends_on: dict[str, Sequence[str]] = {
+            id: _ids(card.fields) for id, card in remote.items() if card.presence is not Presence.DELETED
+        }
+        for id, local in view.local.items():
+            if "dependsOn" in local.fields:
+                depends_on[id] = _ids(local.fields)
+            else:
+                depends_on.setdefault(id, ())
+        if depends_on != self._depends_on:
+            self._depends_on, self._found = depends_on, list(_flaws(depends_on))
+        return [
+            problem
+            for flaw in self._found
+            if (problem := _shown(view, flaw)) is not None
+        ]
+
+
+def _flaws(depends_on: Mapping[str, Sequence[str]]) -> Iterator[_Flaw]:
+    """Yield what is wrong with the dependencies."""
+    for id, names in depends_on.items():
+        if unknown := [each for each in names if each not in depends_on]:
+            yield (
+                (id,),
+                "unknown-dependency",
+                f"{id} depends on {', '.join(unknown)}, which does not exist",
+                "Correct the id, or add that card; until then it counts as not done.",
             )
     for circle in find_cycles(depends_on):
-        shown = next((each for each in circle if each in view.local), None)
-        message = f"a circle of dependencies: {' -> '.join((*circle, circle[0]))}"
-        hint = "Take one of these dependencies out."
-        if shown is not None:
-            problems.append(_at(view, shown, "cycle", message, hint))
-        elif view.reads:
-            problems.append(Problem(next(iter(view.reads)), 1, 1, "cycle", f"in the store, {message}", hint))
-    return problems
+        way = " -> ".join((*circle, circle[0]))
+        yield circle, "cycle", f"a circle of dependencies: {way}", "Take one of these dependencies out."
+
+
+def _shown(view: LocalView, flaw: _Flaw) -> Problem | None:
+    """Return the problem at the first row concerned; a cycle between cards of the store alone at the first file."""
+    ids, code, message, hint = flaw
+    for id in ids:
+        if id in view.keys:
+            return _at(view, id, code, message, hint)
+    if code == "cycle" and view.reads:
+        return Problem(next(iter(view.reads)), 1, 1, code, message, hint)
+    return None
 
 
 def state_problems(state: State) -> list[Problem]:

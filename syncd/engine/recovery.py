@@ -28,7 +28,9 @@ def recover(files: TaskFiles, store: SyncStore, state: State) -> Mapping[tuple[s
     if journal is None:
         return {}
     is_committed = bool(journal.sent) and store.has_commit(journal.commit_id)
-    agreed: dict[str, Fields] = dict(journal.sent) if is_committed else {}
+    # What the batch had to leave out never was in the store.
+    left_out = store.left_out(journal.commit_id) if is_committed else journal.sent.keys()
+    agreed: dict[str, Fields] = {id: fields for id, fields in journal.sent.items() if id not in left_out}
     places = dict(journal.places)
     for staged in journal.staged:
         if _was_replaced(files, staged):

@@ -13,7 +13,7 @@ from typing import Final
 
 from syncd.core.plan import CARD_FIELD, Change, ChangeKind, Hold, Policy
 from syncd.core.sight import FileSight, OwnWrite, Sight
-from syncd.engine.observe import LocalView, Observer
+from syncd.engine.observe import HELD_FILES, LocalView, Observer
 from syncd.engine.remote import RemoteView
 from syncd.parsers.document import Document
 from syncd.parsers.tasks_md import PARSER_VERSION
@@ -126,13 +126,15 @@ class Sighting:
         if is_waiting:
             stand.update(json.loads(self._state.meta(_STANDING) or "[]"))
         standing = json.dumps(sorted(stand))
-        facts = {_HEAD: self._files.head(), _STANDING: standing}
+        whole = {hold.path for hold in holds if hold.id == hold.path}
+        held = {path: read.digest for path, read in view.reads.items() if path in whole}
+        facts = {_HEAD: self._files.head(), _STANDING: standing, HELD_FILES: json.dumps(held, sort_keys=True)}
         if not any(hold.guard == "everything-changed" for hold in holds):
             facts[_PARSER] = str(PARSER_VERSION)
         for key, value in facts.items():
-            if self._state.meta(key) != value and not (
-                key == _STANDING and self._state.meta(key) is None and not holds
-            ):
+            known = self._state.meta(key)
+            is_first_of_nothing = known is None and key in (_STANDING, HELD_FILES) and not holds
+            if known != value and not is_first_of_nothing:
                 self._state.set_meta(key, value)
 
     def _file(self, path: str, read: FileRead, document: Document | None) -> FileSight:

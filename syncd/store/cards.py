@@ -1,4 +1,4 @@
-"""Single cards: list, update, link, remove, and the counts.
+"""Single cards: list, update, link, remove.
 
 Each is one transaction that locks the card's row, asks ``changes`` what it shall be, writes it with the
 statements of the batches, and reads it back, because triggers count what it waits for.  May import
@@ -15,8 +15,8 @@ from msgspec.structs import replace
 from syncd.core.graph import would_close
 from syncd.core.plan import Change, ChangeKind
 from syncd.errors import BadValue, CycleRefused, NotOwner, Refused, StaleVersion
-from syncd.ports import CardFilter, QueueStats, Refusal
-from syncd.schemas.card import Card, Fields, Status
+from syncd.ports import CardFilter, Refusal
+from syncd.schemas.card import Card, Fields
 from syncd.store.changes import added_dependencies, changed, removed, require_id
 from syncd.store.commits import reach, write
 from syncd.store.leases import get, not_found
@@ -92,31 +92,6 @@ def remove(session: Session, id: str, *, force: bool) -> Card:
             raise Refused(f"{named} depend on {id}", hint=f"syncd backlog remove --id {id} --force")
 
     return _edit(session, id, edit, adds_edges=not force, allow=None if force else allow)
-
-
-def stats(session: Session) -> QueueStats:
-    """Return the counts of the project's live cards."""
-    counts = dict.fromkeys((each.value for each in Status), 0)
-    delayed = failed = expired = 0
-    oldest: float | None = None
-    for status, total, later, with_error, ended, age in session.fetch("counts"):
-        counts[status] = total
-        delayed, failed, expired = delayed + later, failed + with_error, expired + ended
-        oldest = age if status == Status.READY else oldest
-    return QueueStats(
-        counts=counts,
-        total=sum(counts.values()),
-        oldest_ready_age_s=None if oldest is None else max(0.0, oldest),
-        expired_claim_count=expired,
-        queue={
-            "pending": counts[Status.READY] - delayed,
-            "active": counts[Status.CLAIMED],
-            "completed": counts[Status.DONE],
-            "failed": failed,
-            "delayed": delayed,
-        },
-        paused=bool(session.fetch("paused")[0][0]),
-    )
 
 
 def _edit(

@@ -7,7 +7,7 @@ A store locks the rows, asks here what each shall be, and writes that.  May impo
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Final
 
 from msgspec.structs import replace

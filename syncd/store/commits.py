@@ -58,6 +58,11 @@ def has_commit(session: Session, commit_id: str) -> bool:
     return session.run(work)
 
 
+def left_out(session: Session, commit_id: str) -> frozenset[str]:
+    """Return the cards that a committed batch left out."""
+    return frozenset(id for (ids,) in session.fetch("left_out", id=commit_id) for id in ids)
+
+
 def _commit(link: Link, project: str, batch: Batch, replica: str, *, card_by_card: bool) -> BatchResult:
     ids = sorted({change.id for change in batch.changes if _is_name(change.id)})
     with together(link):
@@ -89,6 +94,8 @@ def _commit(link: Link, project: str, batch: Batch, replica: str, *, card_by_car
             moved.add(id)
         else:
             refused[id] = Refusal("already-exists", f"{id}: another project has this id in the same table")
+    if left_out := sorted({*moved, *refused}):
+        execute(link, "leave_out", project=project, id=batch.commit_id, ids=left_out)
     return BatchResult(cards=cards, moved=frozenset(moved), refused=refused)
 
 

@@ -82,7 +82,10 @@ def _refuse_cycle(link: Link, project: str, fresh: Mapping[str, Card]) -> None:
         return
     # The new cards first: a cycle through one of them is then told from it on.
     new_edges = {id: card.depends_on for id, card in fresh.items()}
-    cycle = next((each for each in find_cycles({**new_edges, **reach(link, project, needed), **new_edges}) if each[0] in fresh), None)
+    cycle = next(
+        (each for each in find_cycles({**new_edges, **reach(link, project, needed), **new_edges}) if each[0] in fresh),
+        None,
+    )
     if cycle is not None:
         raise CycleRefused(
             f"this closes a cycle: {' → '.join((*cycle, cycle[0]))}", hint="Take one of these dependencies out."

@@ -1,4 +1,4 @@
-"""Leases: claim, renew, release, complete, block, reclaim, each one statement by the store's clock.
+"""Leases: claim, renew, release, complete, fail, retry, block, reclaim, by the store's clock.
 
 ``attempts`` is the fencing number: who writes with an older one, or under another owner's name, is
 refused in the statement's own ``where``.  May import ``syncd.errors``, ``syncd.schemas`` and the
@@ -7,13 +7,15 @@ store's own modules.
 
 from __future__ import annotations
 
+import random
 from typing import Any
 
+from syncd.core.retry import retry_delay_s
 from syncd.errors import BadValue, NotFound, NotOwner, Paused, Refused
 from syncd.schemas.card import Card, Status
 from syncd.store.changes import require_id, require_integer, require_storable
-from syncd.store.rows import card_of
-from syncd.store.session import Session
+from syncd.store.rows import card_of, cards_of
+from syncd.store.session import Link, Session, execute
 
 
 def claim(session: Session, owner: str, ttl_s: int | None, *, id: str | None, count: int) -> list[Card]:
@@ -62,6 +64,39 @@ def complete(session: Session, id: str, owner: str | None, attempt: int | None) 
     if card.status is Status.DONE:
         return card
     raise _not_owner(card, owner, attempt)
+
+
+def fail(session: Session, id: str, error: str, owner: str | None, attempt: int | None) -> Card:
+    """End a lease without success: ready again after a pause, or blocked.  Raises NotFound, NotOwner, Refused, BadValue."""
+    require_storable(error)
+    require_storable(id)
+
+    def work(link: Link) -> Card:
+        with link.transaction():
+            locked = execute(link, "lock_cards", project=session.project, ids=[id]).fetchall()
+            card = cards_of(row[1:] for row in locked).get(id)
+            if card is None or card.deleted_at is not None:
+                raise not_found(session, id)
+            if (
+                card.status is not Status.CLAIMED
+                or owner not in (None, card.claim_owner)
+                or attempt not in (None, card.attempts)
+            ):
+                raise _not_owner(card, owner, attempt)
+            delay_s = retry_delay_s(card.failures, card.max_retries, random.random())
+            failed = execute(link, "fail", project=session.project, id=id, error=error, delay=delay_s)
+            return card_of(failed.fetchall()[0])
+
+    return session.run(work)
+
+
+def retry(session: Session, id: str) -> Card:
+    """Make a blocked or pausing card ready at once, with all its retries.  Raises NotFound, Refused."""
+    cards = _cards(session, "retry", id=id)
+    if cards:
+        return cards[0]
+    card = get(session, id)
+    raise Refused(f"{id} is {card.status}: there is nothing to try again", hint=f"syncd backlog show {id}")
 
 
 def block(session: Session, id: str, reason: str | None) -> Card:

@@ -1,7 +1,7 @@
 """The store on Postgres, served or embedded: the same code.
 
 One class says what a store can do; the rules are in ``commits`` (batches of the cycle), ``cards``
-(single cards), ``leases`` (the queue) and ``feed`` (what changed).  All threads share one connection,
+(single cards), ``creation`` (new ones), ``leases`` and ``queue`` (who works on what) and ``feed`` (what changed).  All threads share one connection,
 one at a time; a listener has its own.  May import ``syncd.ports``, ``syncd.schemas`` and the store's own
 modules.
 """
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from syncd.core.standing import Standing
 from syncd.errors import NotFound
 from syncd.ports import (
     Batch,
@@ -21,11 +22,13 @@ from syncd.ports import (
     History,
     Listener,
     NewCard,
+    Pruned,
     QueueStats,
     StoreInfo,
+    Trail,
 )
 from syncd.schemas.card import Card, Fields
-from syncd.store import cards, commits, feed, history, leases
+from syncd.store import cards, commits, creation, feed, history, leases, queue
 from syncd.store.listener import HEARTBEAT_S, PostgresListener
 from syncd.store.queries import SCHEMA_VERSION
 from syncd.store.session import Session
@@ -84,6 +87,10 @@ class PostgresStore:
         """Return whether a batch with this id was committed."""
         return commits.has_commit(self._session, commit_id)
 
+    def left_out(self, commit_id: str) -> frozenset[str]:
+        """Return the cards that a committed batch left out: those that had moved or were refused."""
+        return commits.left_out(self._session, commit_id)
+
     def reserve_ids(self, prefix: str, count: int, floor: int) -> int:
         """Reserve ``count`` numbers above ``floor`` for ``prefix``; return the first.  Never given twice."""
         return int(self._session.fetch("reserve_ids", prefix=prefix, count=count, floor=floor)[0][0])
@@ -123,7 +130,11 @@ class PostgresStore:
 
     def create(self, new: NewCard) -> Card:
         """Insert a card; a repeated idempotency key gives the first.  Raises AlreadyExists, CycleRefused."""
-        return cards.create(self._session, new)
+        return creation.create(self._session, [new])[0]
+
+    def create_many(self, new: Sequence[NewCard]) -> Sequence[Card]:
+        """Insert cards in one transaction, all or none.  Raises as ``create``."""
+        return creation.create(self._session, new)
 
     def get(self, id: str) -> Card:
         """Return one live or archived card.  Raises NotFound."""
@@ -153,6 +164,14 @@ class PostgresStore:
         """Mark a card done; a done card stays as it is.  Raises NotFound, NotOwner."""
         return leases.complete(self._session, id, owner, attempt)
 
+    def fail(self, id: str, error: str, *, owner: str | None = None, attempt: int | None = None) -> Card:
+        """End a lease without success.  Raises NotFound, NotOwner."""
+        return leases.fail(self._session, id, error, owner, attempt)
+
+    def retry(self, id: str) -> Card:
+        """Make a blocked or pausing card ready at once.  Raises NotFound, Refused."""
+        return leases.retry(self._session, id)
+
     def block(self, id: str, reason: str | None = None) -> Card:
         """Take a card out of the queue; ``reason`` goes to ``last_error``.  Raises NotFound."""
         return leases.block(self._session, id, reason)
@@ -179,8 +198,28 @@ class PostgresStore:
 
     def stats(self) -> QueueStats:
         """Return the counts of the project."""
-        return cards.stats(self._session)
+        return queue.stats(self._session)
+
+    def set_paused(self, is_paused: bool) -> None:
+        """Stop handing out cards, or hand them out again."""
+        queue.set_paused(self._session, is_paused)
+
+    def standing(self, id: str) -> Standing:
+        """Return a card with what decides whether it can be claimed.  Raises NotFound."""
+        return queue.standing(self._session, id)
+
+    def next_due_s(self) -> float | None:
+        """Return the seconds until time alone makes a card claimable; ``None`` for never."""
+        return queue.next_due_s(self._session)
 
     def history(self, id: str | None = None, *, limit: int | None = None, since: int | None = None) -> History:
         """Return the audit trail of the project or of one card, or what was written since a place."""
         return history.history(self._session, id, limit, since)
+
+    def trail(self, after: int | None = None, *, limit: int) -> Trail:
+        """Return a page of the audit trail in a lasting order."""
+        return history.trail(self._session, after, limit)
+
+    def prune(self, older_than_s: float, *, dry_run: bool = False) -> Pruned:
+        """Forget what is older and nobody needs."""
+        return history.prune(self._session, older_than_s, dry_run=dry_run)

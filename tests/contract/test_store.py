@@ -559,6 +559,7 @@ def test_a_moved_row_is_left_alone_and_named(world: World) -> None:
     )
     assert result.moved == {"A", "nobody"}
     assert (result.cards["A"].title, result.cards["B"].title) == ("by somebody", "mine")
+    assert store.left_out("c1") == {"A", "nobody"}
 
 
 def test_case_50_a_batch_is_applied_once(world: World) -> None:

@@ -15,7 +15,7 @@ from random import Random
 from syncd.errors import InputOutputError, StoreUnreachable
 from tests.simulation.replica import Killed
 
-STORE_CALLS = frozenset({"read", "commit", "has_commit", "reserve_ids"})
+STORE_CALLS = frozenset({"read", "commit", "has_commit", "left_out", "reserve_ids"})
 STATE_CALLS = frozenset(
     {"advance", "write_journal", "clear_journal", "remember_version", "set_meta", "decide", "drop_decisions"}
 )

@@ -162,6 +162,10 @@ class SimulatedStore(MemoryStore):
         self._call("has_commit")
         return super().has_commit(commit_id)
 
+    def left_out(self, commit_id: str) -> frozenset[str]:
+        self._call("left_out")
+        return super().left_out(commit_id)
+
     def reserve_ids(self, prefix: str, count: int, floor: int) -> int:
         self._call("reserve_ids")
         return super().reserve_ids(prefix, count, floor)

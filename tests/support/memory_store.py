@@ -72,7 +72,8 @@ class _Project:
     history: list[tuple[int, HistoryEntry]] = field(default_factory=list)
     """Entries, each with the stamp of its transaction."""
     conflicts: list[ConflictRecord] = field(default_factory=list)
-    commits: set[str] = field(default_factory=set)
+    commits: dict[str, frozenset[str]] = field(default_factory=dict)
+    """Committed batches, with the cards that each left out."""
     next_ids: dict[str, int] = field(default_factory=dict)
     paused: bool = False
 
@@ -213,7 +214,6 @@ class MemoryStore:
         named = {change.id for change in batch.changes}
         if batch.commit_id in rows.commits:
             return BatchResult({id: rows.cards[id] for id in named & rows.cards.keys()}, frozenset(), {})
-        rows.commits.add(batch.commit_id)
         for conflict in batch.conflicts:
             self._record(conflict)
         after, moved, refused = planned(batch.changes, rows.cards, self.project, self.database.now)
@@ -225,6 +225,7 @@ class MemoryStore:
         for place, id in enumerate(new):
             after[id] = replace(after[id], created_at=self.database.now + timedelta(microseconds=place))
         self.database.write(self.project, after.values())
+        rows.commits[batch.commit_id] = frozenset({*moved, *refused})
         cards = {id: rows.cards[id] for id in named & rows.cards.keys()}
         return BatchResult(cards, frozenset(moved), refused)
 
@@ -236,6 +237,9 @@ class MemoryStore:
 
     def has_commit(self, commit_id: str) -> bool:
         return commit_id in self._rows.commits
+
+    def left_out(self, commit_id: str) -> frozenset[str]:
+        return self._rows.commits.get(commit_id, frozenset())
 
     def reserve_ids(self, prefix: str, count: int, floor: int) -> int:
         with self.database.lock:
