@@ -12,28 +12,28 @@ May import everything below it.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final
 
 from syncd.backlog import Backlog as Backlog
-from syncd.errors import Busy, InputOutputError, NotFound, StoreUnreachable, SyncdError
+from syncd.errors import Busy, InputOutputError, NotFound, Refused, StoreUnreachable, SyncdError
 from syncd.files.layout import Layout, find_root
+from syncd.past import Past as Past
 from syncd.wiring import Wiring
 
 if TYPE_CHECKING:
     from syncd.core.drift import DriftEntry
-    from syncd.core.history import HistoryEntry
     from syncd.core.plan import Hold
     from syncd.engine.report import CycleReport, StatusReport
-    from syncd.files.git_setup import GitSetup
+    from syncd.files.git_setup import GitSetup as GitSetup
     from syncd.first_contact import InitPlan
     from syncd.parsers.document import Document, ParseOptions
-    from syncd.ports import ConflictRecord, Store
+    from syncd.ports import ConflictRecord, Pruned, Store
     from syncd.schemas.card import Card, Fields
-
+    from syncd.store.adopt import Adoption
 
 
 Commands = Callable[["Workspace", Mapping[str, Any]], tuple[int, bytes, bytes]]
@@ -157,15 +157,6 @@ def merge_driver(base: Path, local: Path, remote: Path, path: str, *, marker_siz
     return git_merge.merge(base, local, remote, path, marker_size=marker_size)
 
 
-@dataclass(frozen=True, slots=True)
-class Undo:
-    """A task file that was put back; ``kept`` is where what it was until then is, ``report`` the sync after it."""
-
-    path: str
-    kept: str
-    report: CycleReport
-
-
 class Workspace:
     """One workspace; a context manager that gives connections back."""
 
@@ -200,6 +191,11 @@ class Workspace:
     def backlog(self) -> Backlog:
         """The queue of cards."""
         return Backlog(self._wiring)
+
+    @property
+    def past(self) -> Past:
+        """The audit trail, and the ways back."""
+        return Past(self._wiring, sync=self.sync, nudge=self._nudge)
 
     # --- sync -------------------------------------------------------------------------------------
 
@@ -272,53 +268,6 @@ class Workspace:
         """Undo what is held: the file goes back to what the store says; what is undone becomes a conflict."""
         return self._decide(ids, "reject")
 
-    # --- the past ---------------------------------------------------------------------------------
-
-    def history(self, id: str | None = None, *, limit: int | None = None) -> tuple[HistoryEntry, ...]:
-        """Return the audit trail of all cards or of one, the last ``limit`` entries, oldest first.
-
-        Raises: NotFound when there neither is nor was a card ``id``.
-        """
-        store = self._store(may_make=False)
-        entries = store.history(id, limit=limit).entries
-        if id is not None and not entries:
-            store.get(id)
-        return entries
-
-    def follow_history(self, id: str | None = None, *, limit: int | None = None) -> Iterator[HistoryEntry]:
-        """Yield what ``history`` returns, and then every entry that is written, for ever."""
-        from syncd.engine.following import follow
-
-        return follow(self._store(may_make=False), id, limit)
-
-    def restore(self, id: str, version: int | None = None) -> Card:
-        """Bring a deleted or archived card back, or an older version of a card, into store and file.
-
-        Raises: NotFound, Refused, CycleRefused, StaleVersion.
-        """
-        from syncd.engine.restore import restore
-
-        card = restore(self._store(), id, version, commit_id=self._wiring.new_commit_id())
-        self._nudge()
-        return card
-
-    def undo(self, path: str | None = None) -> Undo:
-        """Put a task file back as it was before syncd's last write to it, and sync that as an edit.
-
-        Args:
-            path: which; may be left out where syncd wrote only one.
-
-        Raises: NotFound when there is nothing to undo, Refused when the file was edited since.
-        """
-        from syncd.engine.report import CycleReport
-        from syncd.engine.undo import choose_file
-
-        path = choose_file(self._wiring.files, path)
-        if (answer := self._wiring.ask({"op": "undo", "path": path})) is not None:
-            return Undo(path, answer["kept"], CycleReport.from_wire(answer["report"]))
-        done = self._wiring.cycle().undo(path)
-        return Undo(path, done.kept, self.sync())
-
     # --- the task file ----------------------------------------------------------------------------
 
     def edit(self, id: str, fields: Fields) -> Card:
@@ -326,6 +275,7 @@ class Workspace:
 
         Raises: NotFound when no file shows the card, Refused when its place cannot show a value, Busy.
         """
+        self._wiring.ask({"op": "edit", "id": id, "fields": list(fields)})
         row = self._wiring.edit_row(id, fields)
         if not (self._wiring.is_lock_held and self._wiring.socket.exists()):
             self._nudge()
@@ -403,6 +353,28 @@ class Workspace:
         self._wiring.migrate()
         return self.db_status()
 
+    def db_adopt(self, *, dry_run: bool = False) -> Adoption:
+        """Take over a backlog table that a Mosaic service made, in place; with ``dry_run`` say what that does.
+
+        Raises: Refused for a project that its cards would not belong to, and as ``store.adopt.adopt``.
+        """
+        from syncd.store.adopt import PROJECT, adopt
+
+        if self.project != PROJECT:
+            raise Refused(
+                f"the cards of an adopted table belong to the project {PROJECT}, this workspace's to {self.project}",
+                hint=f"syncd config set project {PROJECT}",
+            )
+        return adopt(self._wiring.dsn(may_make=False), dry_run=dry_run)
+
+    def db_prune(self, older_than_s: float, *, dry_run: bool = False) -> Pruned:
+        """Forget what is older and nobody needs: history, commit ids, working copies not seen since.
+
+        Args:
+            dry_run: only count it.
+        """
+        return self._store().prune(older_than_s, dry_run=dry_run)
+
     def _store(self, *, may_make: bool = True) -> Store:
         return self._wiring.store(may_make=may_make)
 
@@ -421,4 +393,3 @@ class Workspace:
         except SyncdError as error:
             if error.exit_code not in (StoreUnreachable.exit_code, Busy.exit_code):
                 raise
-

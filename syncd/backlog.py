@@ -5,17 +5,20 @@ May import everything below the faces.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
 from syncd.errors import BadValue
 
 if TYPE_CHECKING:
+    from syncd.core.events import Event
+    from syncd.core.standing import Obstacle
     from syncd.ports import CardFilter, NewCard, QueueStats, Store
     from syncd.schemas.card import Card, Fields
     from syncd.wiring import Wiring
 
 DEFAULT_TTL_S: Final = 900
+CREATED_TOGETHER: Final = 1000
 
 
 class Backlog:
@@ -26,7 +29,27 @@ class Backlog:
 
     def create(self, new: NewCard) -> Card:
         """Add a card; a repeated idempotency key gives the first one.  Raises AlreadyExists, BadValue."""
+        self._require_priority(new.priority)
         return self._write.create(new)
+
+    def create_many(
+        self, new: Sequence[NewCard], *, on_progress: Callable[[int], None] = lambda count: None
+    ) -> Sequence[Card]:
+        """Add cards, a thousand in each transaction.
+
+        Args:
+            on_progress: called with how many more there are, after each transaction.
+
+        Raises: as ``create``; the transaction with that card has then changed nothing, those before it stand.
+        """
+        for each in new:
+            self._require_priority(each.priority)
+        made: list[Card] = []
+        for start in range(0, len(new), CREATED_TOGETHER):
+            cards = self._write.create_many(new[start : start + CREATED_TOGETHER])
+            made += cards
+            on_progress(len(cards))
+        return made
 
     def list(self, chosen: CardFilter) -> Sequence[Card]:
         """Return live cards, highest priority first, then oldest."""
@@ -38,27 +61,58 @@ class Backlog:
 
     def update(self, id: str, fields: Fields, *, if_version: int | None = None) -> Card:
         """Set fields of a card.  Raises NotFound, BadValue, StaleVersion, CycleRefused."""
+        priority = fields.get("priority")
+        if isinstance(priority, int):
+            self._require_priority(priority)
         return self._write.update(id, fields, if_version=if_version)
 
     def claim(
-        self, owner: str, ttl_s: int | None = DEFAULT_TTL_S, *, id: str | None = None, count: int = 1
+        self,
+        owner: str,
+        ttl_s: int | None = DEFAULT_TTL_S,
+        *,
+        id: str | None = None,
+        count: int = 1,
+        wait_s: float = 0.0,
     ) -> Sequence[Card]:
-        """Lease up to ``count`` claimable cards; nothing to claim is an empty list.  Raises Paused."""
+        """Lease up to ``count`` claimable cards; nothing to claim is an empty list.
+
+        Args:
+            wait_s: how long to wait for a card when there is none, or while the queue is paused.
+
+        Raises: Paused.
+        """
         if ttl_s is not None and ttl_s <= 0:
             raise BadValue(f"a lease of {ttl_s} s", hint="Give a time of at least one second.")
-        return self._write.claim(owner, ttl_s, id=id, count=count)
+        store = self._write
+        if wait_s <= 0:
+            return store.claim(owner, ttl_s, id=id, count=count)
+        from syncd.engine.waiting import claim_in_time
 
-    def renew(self, id: str, owner: str, ttl_s: int | None = None) -> Card:
+        return claim_in_time(store, lambda: store.claim(owner, ttl_s, id=id, count=count), wait_s)
+
+    def renew(self, id: str, owner: str, ttl_s: int | None = None, *, attempt: int | None = None) -> Card:
         """Extend a live lease.  Raises NotOwner."""
-        return self._write.renew(id, owner, ttl_s)
+        return self._write.renew(id, owner, ttl_s, attempt=attempt)
 
-    def release(self, id: str, owner: str) -> Card:
+    def release(self, id: str, owner: str, *, attempt: int | None = None) -> Card:
         """Give a lease back.  Raises NotOwner."""
-        return self._write.release(id, owner)
+        return self._write.release(id, owner, attempt=attempt)
 
     def complete(self, id: str, *, owner: str | None = None, attempt: int | None = None) -> Card:
         """Mark a card done.  Raises NotOwner when somebody else, or a later attempt, holds it."""
         return self._write.complete(id, owner=owner, attempt=attempt)
+
+    def fail(self, id: str, error: str, *, owner: str | None = None, attempt: int | None = None) -> Card:
+        """End a lease without success: tried again after a pause, blocked when the retries are spent.
+
+        Raises: NotOwner when nobody, somebody else, or a later attempt holds it.
+        """
+        return self._write.fail(id, error, owner=owner, attempt=attempt)
+
+    def retry(self, id: str) -> Card:
+        """Make a blocked or pausing card ready at once, with all its retries.  Raises Refused."""
+        return self._write.retry(id)
 
     def block(self, id: str, reason: str | None = None) -> Card:
         """Take a card out of the queue."""
@@ -88,6 +142,32 @@ class Backlog:
         """Return the counts of the queue."""
         return self._read.stats()
 
+    def pause(self) -> None:
+        """Hand out no cards until ``resume``; leases that stand go on."""
+        self._write.set_paused(True)
+
+    def resume(self) -> None:
+        """Hand out cards again."""
+        self._write.set_paused(False)
+
+    def why(self, id: str) -> tuple[Obstacle, ...]:
+        """Return what stands between a card and a claim; nothing when it can be claimed now."""
+        from syncd.core.standing import obstacles
+
+        return obstacles(self._read.standing(id))
+
+    def events(self, since: int | None = None) -> Iterator[Event]:
+        """Yield what happened behind the event ``since``, or all that is kept, in a lasting order."""
+        from syncd.engine.following import events
+
+        return events(self._read, since)
+
+    def follow_events(self, since: int | None = None) -> Iterator[Event]:
+        """Yield the same, and then each event as it comes, until the caller stops."""
+        from syncd.engine.following import follow_events
+
+        return follow_events(self._read, since)
+
     def _located(self, card: Card) -> Card:
         """Return the card with the file and line where it stands now, as far as it stands in one."""
         from msgspec.structs import replace
@@ -103,6 +183,14 @@ class Backlog:
             if found is not None:
                 return replace(card, path=path, line=found.line)
         return card
+
+    def _require_priority(self, priority: int) -> None:
+        bounds = self._wiring.config.priority_range
+        if bounds is not None and not bounds[0] <= priority <= bounds[1]:
+            raise BadValue(
+                f"a priority is between {bounds[0]} and {bounds[1]} here, not {priority}",
+                hint="syncd config get priority_range",
+            )
 
     @property
     def _read(self) -> Store:

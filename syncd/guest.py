@@ -78,4 +78,8 @@ def handlers(
         return Printed(*commands(Guest(wiring, engine, own, actor), request))
 
     own = {"sync": sync, "status": status}
-    return {**own, "undo": undo, "command": command}
+    def edit(request: Mapping[str, Any]) -> Any:
+        id, names = str(request["id"]), [str(each) for each in request["fields"]]
+        return daemon.call(lambda: daemon.cycle.expect_edit(id, names), timeout_s=CALL_TIMEOUT_S)
+
+    return {**own, "undo": undo, "edit": edit, "command": command}

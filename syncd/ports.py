@@ -286,7 +286,7 @@ class Store(SyncStore, Protocol):
     def fail(self, id: str, error: str, *, owner: str | None = None, attempt: int | None = None) -> Card:
         """End a lease without success: ready again after a growing pause, blocked when the retries are spent.
 
-        ``error`` goes to ``last_error``.  Raises NotOwner, Refused for a card that nobody has claimed.
+        ``error`` goes to ``last_error``.  Raises NotOwner, also for a card that nobody has claimed.
         """
 
     def retry(self, id: str) -> Card:

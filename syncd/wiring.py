@@ -324,9 +324,8 @@ class Wiring:
         from syncd.engine.task_edit import edit_row
         from syncd.files.atomic import digest
         from syncd.files.lock import advisory_lock
-        from syncd.files.workspace import make_dot
 
-        make_dot(self.layout)
+        self.state()
         with nullcontext() if self.is_lock_held else advisory_lock(self.layout):
             return edit_row(self.files, self.files.parse_options, digest, id, fields)
 

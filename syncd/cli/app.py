@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from syncd.cli import backlog, config, db, decisions, editing, git, history, leases, reading, workspace
+from syncd.cli import backlog, config, db, decisions, editing, git, history, leases, queue, reading, workspace
 from syncd.cli.options import RootGroup, group
 from syncd.cli.output import emit
 from syncd.cli.screen import line
@@ -22,15 +22,15 @@ app = group(
     cls=RootGroup,
     has_completion=True,
 )
-queue = group(
+cards = group(
     "The store's cards: create, list, claim, complete, …",
     "syncd backlog list --ready-only",
 )
 for part in (workspace, decisions, history, editing, reading):
     app.add_typer(part.commands)
-for part in (backlog, leases):
-    queue.add_typer(part.commands)
-app.add_typer(queue, name="backlog")
+for part in (backlog, leases, queue):
+    cards.add_typer(part.commands)
+app.add_typer(cards, name="backlog")
 app.add_typer(db.commands, name="db")
 app.add_typer(git.commands, name="git")
 app.add_typer(config.commands, name="config")

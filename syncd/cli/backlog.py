@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+import sys
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from syncd.cli.changes import change_card
 from syncd.cli.options import command, group, workspace
-from syncd.cli.output import emit
-from syncd.cli.values import parse_acceptance, parse_extra, parse_fields, parse_ids
+from syncd.cli.output import counting, emit
+from syncd.cli.values import parse_acceptance, parse_cards, parse_extra, parse_fields, parse_ids
+from syncd.errors import UsageError
+
+if TYPE_CHECKING:
+    from syncd.ports import NewCard
 
 commands = group("Cards.")
 
@@ -23,11 +28,12 @@ To = Annotated[str, typer.Option("--to", metavar="ID", help="The card that it de
     "create",
     'syncd backlog create --id A5 --title "Write the parser" --depends-on A1,A4 --priority 5',
     'syncd backlog create --id A6 --title "Ship" --acceptance "tests pass; docs built" --extra branch=feat/x',
+    "syncd backlog create --stdin < cards.jsonl",
 )
 def create(
     context: typer.Context,
-    id: Annotated[str, typer.Option("--id", metavar="ID", help="The new card's id.")],
-    title: Annotated[str, typer.Option("--title", metavar="TEXT", help="What is to be done.")],
+    id: Annotated[str | None, typer.Option("--id", metavar="ID", help="The new card's id.")] = None,
+    title: Annotated[str | None, typer.Option("--title", metavar="TEXT", help="What is to be done.")] = None,
     body: Annotated[str | None, typer.Option(metavar="TEXT", help="Details.")] = None,
     phase: Annotated[str | None, typer.Option(metavar="TEXT", help="The milestone or phase.")] = None,
     priority: Annotated[int, typer.Option(metavar="N", help="Higher means sooner.")] = 0,
@@ -41,11 +47,29 @@ def create(
     max_retries: Annotated[
         int | None, typer.Option(metavar="N", min=0, help="How often it is tried again after a failure.")
     ] = None,
+    delay: Annotated[
+        float | None, typer.Option("--delay", metavar="SEC", min=0, help="No claim before this time has passed.")
+    ] = None,
     extra: Annotated[list[str] | None, typer.Option(metavar="K=V", help="Another field; may be repeated.")] = None,
+    stdin: Annotated[
+        bool, typer.Option("--stdin", help="Read the cards from stdin, each a JSON object on a line; gives a list.")
+    ] = False,
 ) -> None:
-    """Make a card. An id that is taken is refused."""
+    """Make a card, or many.
+
+    An id that is taken is refused. With --stdin the lines hold the card's JSON names (id, title, dependsOn, …,
+    and delay), may depend on one another in any order, and are all read before any card is made.
+    """
     from syncd.ports import NewCard
 
+    if stdin:
+        if id is not None or title is not None:
+            raise UsageError("--stdin takes ids and titles from the lines", hint=f"{context.command_path} --help")
+        _create_many(context, parse_cards(sys.stdin.buffer.read()))
+        return
+    if id is None or title is None:
+        missing = "--id" if id is None else "--title"
+        raise UsageError(f"Missing option '{missing}'.", hint=f"{context.command_path} --help")
     new = NewCard(
         id=id,
         title=title,
@@ -57,8 +81,19 @@ def create(
         idempotency_key=idempotency_key,
         max_retries=max_retries,
         extra=parse_extra(extra),
+        delay_s=delay,
     )
     change_card(context, "Created", lambda opened: opened.backlog.create(new))
+
+
+def _create_many(context: typer.Context, new: list[NewCard]) -> None:
+    """Make many cards, with a bar on a terminal that shows how many there are."""
+    from syncd.cli.screens import cards as card_screens
+    from syncd.schemas.card import card_json
+
+    with workspace(context, shows_progress=False) as opened, counting(context.command_path, len(new)) as advance:
+        cards = [card_json(each) for each in opened.backlog.create_many(new, on_progress=advance)]
+    emit(context, cards, lambda: card_screens.created(len(cards)))
 
 
 @command(commands, "list", "syncd backlog list --status ready --limit 10", "syncd backlog list --ready-only --json")

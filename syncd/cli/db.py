@@ -1,6 +1,8 @@
-"""Commands about the store's schema."""
+"""Commands about the store's schema and its size."""
 
 from __future__ import annotations
+
+from typing import Annotated
 
 import typer
 
@@ -36,3 +38,39 @@ def migrate(context: typer.Context) -> None:
     with workspace(context) as opened:
         found = db_json(opened.db_migrate())
     emit(context, found, lambda: setup.database(found))
+
+
+@command(commands, "adopt", "syncd db adopt --dry-run", "syncd db adopt")
+def adopt(
+    context: typer.Context,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what it does; change nothing.")] = False,
+) -> None:
+    """Take over a backlog table that a Mosaic service made.
+
+    In place and in one transaction; the rows stay as they are, and its clients go on using it unchanged.
+    """
+    from syncd.cli.screens import setup
+    from syncd.cli.shapes import adoption_json
+
+    with workspace(context) as opened:
+        found = adoption_json(opened.db_adopt(dry_run=dry_run))
+    emit(context, found, lambda: setup.adopted(found))
+
+
+@command(commands, "prune", "syncd db prune --dry-run", "syncd db prune --days 30")
+def prune(
+    context: typer.Context,
+    days: Annotated[float, typer.Option("--days", metavar="N", min=0, help="What is older goes.")] = 90,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Count it; delete nothing.")] = False,
+) -> None:
+    """Forget the old history of this project.
+
+    With it the ids of old syncs, and working copies that were not seen since. What reports and versions of
+    deleted cards rest on is kept.
+    """
+    from syncd.cli.screens import setup
+    from syncd.cli.shapes import pruned_json
+
+    with workspace(context) as opened:
+        found = pruned_json(opened.db_prune(days * 86400, dry_run=dry_run), is_dry=dry_run)
+    emit(context, found, lambda: setup.pruned(found))

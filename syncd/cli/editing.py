@@ -43,9 +43,10 @@ def with_lock(
         typer.Option("--wait", metavar="SEC", min=0, help="How long to wait for the lock; else for ever."),
     ] = None,
 ) -> None:
-    """Run a command while nobody else edits the task files: no other script, and not syncd.
+    """Run a command while nobody else edits the task files.
 
-    Ends with the command's exit code; signals go on to it. 'flock .syncd/TASKS.md.lock CMD' takes the same lock.
+    No other script, and not syncd. Ends with the command's exit code; signals go on to it.
+    'flock .syncd/TASKS.md.lock CMD' takes the same lock.
     """
     with workspace(context, shows_progress=False) as opened:
         code = opened.run_locked(words, wait_s=wait)

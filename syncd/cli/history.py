@@ -25,17 +25,18 @@ def log(
     limit: Annotated[int, typer.Option("--limit", metavar="N", min=0, help="The last N changes.")] = 50,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with each change as it is made.")] = False,
 ) -> None:
-    """Show who changed what, from what to what, when, and through which face.
+    """Show who changed what, from what to what.
 
-    Oldest first. Every writer is in it, plain SQL too. With --follow and --json each change is a line.
+    And when, and through which face. Oldest first; every writer is in it, plain SQL too. With --follow and
+    --json each change is a line.
     """
     from syncd.cli.screens import history as screens
     from syncd.cli.shapes import history_json
 
     with workspace(context, shows_progress=not follow) as opened:
         if follow:
-            _stream(context, opened.follow_history(id, limit=limit))
-        found = [history_json(each) for each in opened.history(id, limit=limit)]
+            _stream(context, opened.past.follow(id, limit=limit))
+        found = [history_json(each) for each in opened.past.history(id, limit=limit)]
     emit(context, found, lambda: screens.entries(found))
 
 
@@ -62,12 +63,12 @@ def restore(
         typer.Option("--version", metavar="N", help="As it was then; 'syncd log ID' shows the versions."),
     ] = None,
 ) -> None:
-    """Bring a card back.
+    """Bring a card back as it was.
 
     One that was deleted or archived comes back as it was; with --version any card goes back to what it
     said then, as a new version. A claim does not come back.
     """
-    change_card(context, "Restored", lambda opened: opened.restore(id, version))
+    change_card(context, "Restored", lambda opened: opened.past.restore(id, version))
 
 
 @command(commands, "undo", "syncd undo", "syncd undo docs/TASKS.md")
@@ -77,14 +78,14 @@ def undo(
         str | None, typer.Argument(metavar="[PATH]", help="The task file, where syncd writes several.")
     ] = None,
 ) -> None:
-    """Put the task file back as it was before syncd's last write to it, and sync that.
+    """Take back syncd's last write to the task file.
 
-    The values that come back go to the store as any edit does. A second undo takes the first one back. Refused
-    when the file was edited since.
+    The file is as it was before that write, and that is synced: the values that come back go to the store
+    as any edit does. A second undo takes the first one back. Refused when the file was edited since.
     """
     from syncd.cli.screens import history as screens
     from syncd.cli.shapes import undo_json
 
     with workspace(context) as opened:
-        found = undo_json(opened.undo(path))
+        found = undo_json(opened.past.undo(path))
     emit(context, found, lambda: screens.undone(found))

@@ -1,10 +1,8 @@
-"""Commands about who works on a card: claim, renew, release, complete, block, reclaim."""
+"""Commands about who works on a card: claim, renew, release, complete, fail, retry, block, reclaim."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import Annotated, Final
 
 import typer
 
@@ -12,17 +10,14 @@ from syncd.cli.changes import change_card
 from syncd.cli.options import command, group, workspace
 from syncd.cli.output import emit
 
-if TYPE_CHECKING:
-    from syncd.api import Backlog
-    from syncd.schemas.card import Card
-
 commands = group("Leases.")
 
-CLAIM_POLL_S: Final = 0.25
 TTL_S: Final = 900
 
 Id = Annotated[str, typer.Option("--id", metavar="ID", help="The card.")]
 Owner = Annotated[str, typer.Option("--owner", metavar="W", help="Who holds the lease.")]
+OwnerOnly = Annotated[str | None, typer.Option("--owner", metavar="W", help="Only while this owner holds the lease.")]
+Attempt = Annotated[int | None, typer.Option("--attempt", metavar="N", help="Only while this is the lease's attempt.")]
 
 
 @command(
@@ -50,27 +45,16 @@ def claim(
     """Take the best card to work on.
 
     The best is the first by priority, then age, of those that are ready and whose dependencies are done.
-    Two claims never get the same card.
+    Two claims never get the same card. With --wait it blocks until there is one, through a pause too.
     """
     from syncd.cli.screens import cards as card_screens
     from syncd.schemas.card import card_json
 
     with workspace(context) as opened:
-        found = _claim(opened.backlog, owner, ttl, id, count or 1, wait)
+        found = opened.backlog.claim(owner, ttl, id=id, count=count or 1, wait_s=wait)
     cards = [card_json(each) for each in found]
     value = cards if count is not None else next(iter(cards), None)
     emit(context, value, lambda: card_screens.claimed(cards))
-
-
-def _claim(backlog: Backlog, owner: str, ttl_s: int, id: str | None, count: int, wait_s: float) -> Sequence[Card]:
-    """Claim, and until the wait is over claim again while there is nothing."""
-    deadline = time.monotonic() + wait_s
-    while not (cards := backlog.claim(owner, ttl_s, id=id, count=count)):
-        left_s = deadline - time.monotonic()
-        if left_s <= 0:
-            break
-        time.sleep(min(CLAIM_POLL_S, left_s))
-    return cards
 
 
 @command(commands, "renew", "syncd backlog renew --id A4 --owner worker-1")
@@ -81,15 +65,16 @@ def renew(
     ttl: Annotated[
         int | None, typer.Option("--ttl", metavar="SEC", min=1, help="From now; else as it was claimed.")
     ] = None,
+    attempt: Attempt = None,
 ) -> None:
     """Extend a lease: the heartbeat of a worker."""
-    change_card(context, "Renewed", lambda opened: opened.backlog.renew(id, owner, ttl_s=ttl))
+    change_card(context, "Renewed", lambda opened: opened.backlog.renew(id, owner, ttl_s=ttl, attempt=attempt))
 
 
 @command(commands, "release", "syncd backlog release --id A4 --owner worker-1")
-def release(context: typer.Context, id: Id, owner: Owner) -> None:
+def release(context: typer.Context, id: Id, owner: Owner, attempt: Attempt = None) -> None:
     """Give a lease back: the card is ready again."""
-    change_card(context, "Released", lambda opened: opened.backlog.release(id, owner))
+    change_card(context, "Released", lambda opened: opened.backlog.release(id, owner, attempt=attempt))
 
 
 @command(
@@ -98,21 +83,42 @@ def release(context: typer.Context, id: Id, owner: Owner) -> None:
     "syncd backlog complete --id A4",
     "syncd backlog complete --id A4 --owner worker-1 --attempt 2",
 )
-def complete(
-    context: typer.Context,
-    id: Id,
-    owner: Annotated[
-        str | None, typer.Option("--owner", metavar="W", help="Only while this owner holds the lease.")
-    ] = None,
-    attempt: Annotated[
-        int | None, typer.Option("--attempt", metavar="N", help="Only while this is the lease's attempt.")
-    ] = None,
-) -> None:
+def complete(context: typer.Context, id: Id, owner: OwnerOnly = None, attempt: Attempt = None) -> None:
     """Mark a card as done.
 
     A card that is done stays as it is.
     """
     change_card(context, "Completed", lambda opened: opened.backlog.complete(id, owner=owner, attempt=attempt))
+
+
+@command(
+    commands,
+    "fail",
+    'syncd backlog fail --id A4 --error "tests failed"',
+    'syncd backlog fail --id A4 --owner worker-1 --attempt 2 --error "timeout"',
+)
+def fail(
+    context: typer.Context,
+    id: Id,
+    error: Annotated[str, typer.Option("--error", metavar="TEXT", help="What went wrong; kept with the card.")],
+    owner: OwnerOnly = None,
+    attempt: Attempt = None,
+) -> None:
+    """End a lease without success.
+
+    The card is tried again after 1, 2, 4 … seconds, a minute at most, three times or as often as its
+    --max-retries says; then it is blocked until 'retry'.
+    """
+    change_card(context, "Failed", lambda opened: opened.backlog.fail(id, error, owner=owner, attempt=attempt))
+
+
+@command(commands, "retry", "syncd backlog retry --id A4")
+def retry(context: typer.Context, id: Id) -> None:
+    """Make a card ready at once that is blocked, or pauses after a failure.
+
+    It has all its retries again.
+    """
+    change_card(context, "Ready again:", lambda opened: opened.backlog.retry(id))
 
 
 @command(commands, "block", 'syncd backlog block --id A4 --reason "waits for the design"')

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from syncd.engine.report import problem_json
 from syncd.schemas.card import EXTRA, instant_json
 
 if TYPE_CHECKING:
-    from syncd.api import DbStatus, Undo
+    from syncd.api import DbStatus, GitSetup
+    from syncd.core.events import Event
     from syncd.core.history import HistoryEntry
-    from syncd.files.git_setup import GitSetup
+    from syncd.core.standing import Obstacle
     from syncd.parsers.document import Document, FileCard
-    from syncd.ports import QueueStats
-    from syncd.schemas.card import Value
+    from syncd.past import Undo
+    from syncd.ports import Pruned, QueueStats
+    from syncd.schemas.card import Card, Value
+    from syncd.store.adopt import Adoption
 
 Json = dict[str, Any]
 
@@ -105,3 +109,53 @@ def git_json(setup: GitSetup) -> Json:
         "lines": list(setup.lines),
         "changed": setup.changed,
     }
+
+
+def why_json(obstacles: Sequence[Obstacle]) -> Json:
+    """Return what stands between a card and a claim."""
+    reasons = [
+        {
+            "code": each.reason.value,
+            "message": each.message,
+            "id": each.id,
+            "owner": each.owner,
+            "until": instant_json(each.until),
+        }
+        for each in obstacles
+    ]
+    return {"claimable": not reasons, "reasons": reasons}
+
+
+def graph_json(cards: Sequence[Card]) -> Json:
+    """Return cards and dependencies, each ``from`` a card ``to`` what it waits for; an unknown one has no status."""
+    known = {card.id: card for card in cards}
+    nodes: list[Json] = [{"id": card.id, "title": card.title, "status": card.status.value} for card in cards]
+    edges = [{"from": card.id, "to": each} for card in cards for each in card.depends_on]
+    unknown = dict.fromkeys(each["to"] for each in edges if each["to"] not in known)
+    nodes += [{"id": id, "title": None, "status": None} for id in unknown]
+    return {"cards": nodes, "dependencies": edges}
+
+
+def event_json(event: Event) -> Json:
+    """Return one event of the queue."""
+    return {
+        "seq": event.seq,
+        "at": instant_json(event.at),
+        "type": event.type.value,
+        "id": event.id,
+        "actor": event.actor,
+        "from": event.from_state,
+        "to": event.to_state,
+        "data": dict(event.data),
+    }
+
+
+def adoption_json(adoption: Adoption) -> Json:
+    """Return what adopting a table does or did."""
+    return {"steps": list(adoption.steps), "cards": adoption.cards, "done": adoption.is_done}
+
+
+def pruned_json(pruned: Pruned, *, is_dry: bool) -> Json:
+    """Return how many rows went, or would go."""
+    counts = {"history": pruned.history, "commits": pruned.commits, "replicas": pruned.replicas}
+    return {"pruned": counts, "done": not is_dry}

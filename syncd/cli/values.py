@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from syncd.errors import BadValue
 
 if TYPE_CHECKING:
+    from syncd.ports import NewCard
     from syncd.schemas.card import Value
 
 EXTRA: Final = "extra."
@@ -60,6 +61,49 @@ def parse_fields(pairs: Sequence[str]) -> dict[str, Value]:
             raise BadValue(f"{name} is given twice")
         fields[name] = _field(name, text)
     return fields
+
+
+def parse_cards(lines: bytes) -> list[NewCard]:
+    """Return the new cards of JSON lines; an empty line is none.
+
+    Raises:
+        BadValue: a line that is no JSON object with the names and values of a card; it names the line.
+    """
+    found = []
+    for number, text in enumerate(lines.split(b"\n"), 1):
+        if text.strip():
+            try:
+                found.append(_new_card(json.loads(text)))
+            except BadValue as error:
+                raise BadValue(f"line {number}: {error.message}", hint=error.hint) from error
+            except ValueError as error:
+                raise BadValue(f"line {number} is not JSON: {error}") from error
+    return found
+
+
+def _new_card(value: Any) -> NewCard:
+    from syncd.ports import NewCard
+
+    if not isinstance(value, dict):
+        raise BadValue("not a JSON object")
+    for name, given in value.items():
+        shape = _NEW.get(name)
+        if shape is None:
+            raise BadValue(f"unknown name {name!r}", hint=f"names: {', '.join(_NEW)}")
+        if given is not None and not _is_a(shape[1], given):
+            raise BadValue(f"{name} is {shape[2]}, not {json.dumps(given)[:40]}")
+    missing = next((name for name in ("id", "title") if not value.get(name)), None)
+    if missing:
+        raise BadValue(f"{missing} is missing")
+    if isinstance(depends_on := value.get("dependsOn"), list):
+        value["dependsOn"] = tuple(depends_on)
+    return NewCard(**{_NEW[name][0]: given for name, given in value.items() if given is not None})
+
+
+def _is_a(kind: Any, value: Any) -> bool:
+    if kind is list:
+        return isinstance(value, list) and all(isinstance(each, str) for each in value)
+    return isinstance(value, kind) and not (isinstance(value, bool) and kind is not object)
 
 
 def parse_use(text: str) -> str:
@@ -131,3 +175,19 @@ _FIELDS: Final[dict[str, Callable[[str], Value]]] = {
     "dependsOn": parse_ids,
     "acceptance": _acceptance,
 }
+
+_NEW: Final[dict[str, tuple[str, Any, str]]] = {
+    "id": ("id", str, "text"),
+    "title": ("title", str, "text"),
+    "body": ("body", str, "text"),
+    "phase": ("phase", str, "text"),
+    "priority": ("priority", int, "a whole number"),
+    "dependsOn": ("depends_on", list, "a list of ids"),
+    "acceptance": ("acceptance", object, "any JSON"),
+    "idempotencyKey": ("idempotency_key", str, "text"),
+    "maxRetries": ("max_retries", int, "a whole number"),
+    "delay": ("delay_s", int | float, "a number of seconds"),
+    "extra": ("extra", dict, "a JSON object"),
+    "path": ("path", str, "text"),
+}
+"""A line's names: the field of a new card, what it may hold, and that in words."""

@@ -136,15 +136,19 @@ def is_edited(base: BaseCard, local: LocalCard, remote: RemoteCard, policy: Poli
 
 
 def is_changed_there(base: BaseCard, remote: RemoteCard) -> bool:
-    """Return whether the store changed a field of the card since the base.
+    """Return whether the store changed, or may have changed, a field of the card since the base.
 
-    The owner's cell has one of two names, and the base may remember the other one.
+    The owner's cell has one of two names, and the base may remember the other one.  Of a field that was
+    never agreed on nobody can tell once the row's version has moved; such a card is not deleted (I8).
     """
     is_claimed = base.fields.get(STATUS) == Status.CLAIMED
     ignored = {STATUS_WORD, OWNER_TEXT if is_claimed else CLAIM_OWNER}
-    return any(
+    if any(
         name not in ignored and not is_same(name, value, remote.fields.get(name)) for name, value in base.fields.items()
-    )
+    ):
+        return True
+    unknown = remote.fields.keys() - base.fields.keys() - {STATUS_WORD, OWNER_TEXT, CLAIM_OWNER}
+    return base.version != remote.version and any(not is_empty(name, remote.fields[name]) for name in unknown)
 
 
 def _rule(name: FieldName, policy: Policy) -> Winner:

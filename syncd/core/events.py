@@ -50,6 +50,7 @@ def event_of(entry: HistoryEntry) -> Event:
     changes = {each.field: each for each in entry.changes}
     status = changes.get("status")
     was, becomes = (status.before, status.after) if status else (None, None)
+    is_gone = entry.op is Deed.DELETE
     return Event(
         seq=entry.seq,
         at=entry.at,
@@ -57,10 +58,8 @@ def event_of(entry: HistoryEntry) -> Event:
         id=entry.id,
         actor=entry.actor,
         from_state=was,
-        to_state=None if entry.op is Deed.DELETE else becomes,
-        data={}
-        if entry.op is Deed.DELETE
-        else {name: each.after for name, each in changes.items() if name != "status"},
+        to_state=becomes,
+        data={} if is_gone else {name: each.after for name, each in changes.items() if name != "status"},
     )
 
 

@@ -203,7 +203,8 @@ def advance(
 ) -> BaseCard:
     """Return the base after a cycle, from what is now in the file and in the store.
 
-    A field that both show equally is agreed; one that still differs keeps its old base value, or none.
+    A field that both show equally is agreed; one that still differs keeps its old base value, or none, and
+    so does one that the card's place does not show now (half a row, a column that was taken out).
     A phase that comes from a heading is agreed as a pair: this heading in the file, that phase in the
     store; so a heading may differ from the phase that the store had first.
 
@@ -215,7 +216,7 @@ def advance(
     """
     held = base.fields if base else {}
     heading = local.heading
-    fields: dict[FieldName, Value] = {}
+    fields = {name: value for name, value in held.items() if name not in (*local.fields, CLAIM_OWNER, OWNER_TEXT)}
     for name, value in local.fields.items():
         current = remote.fields.get(name)
         if is_same(name, value, current):

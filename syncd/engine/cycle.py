@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 
@@ -26,8 +26,8 @@ from syncd.engine.base import SETTING, Outcome, move_base, outcome_of, shown
 from syncd.engine.draft import Draft, closed_by
 from syncd.engine.naming import Names
 from syncd.engine.observe import LocalView, Observer
-from syncd.engine.placing import place
 from syncd.engine.pace import Pace
+from syncd.engine.placing import place
 from syncd.engine.postponement import Postponement, wanted
 from syncd.engine.problems import CardProblems, Refusals, state_problems
 from syncd.engine.remote import RemoteView
@@ -193,6 +193,10 @@ class Cycle:
         self._sighting.forget_writes()
         self._last = None
         return done
+
+    def expect_edit(self, id: str, names: Iterable[str]) -> None:
+        """Take the next edit of these fields for what it is, although it may bring back what was written over."""
+        self._sighting.expect(id, names)
 
     def knows(self, id: str) -> bool:
         """Return whether a card of this id was seen in a file or in the store at the last look."""

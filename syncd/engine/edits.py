@@ -62,14 +62,16 @@ def place(view: LocalView, change: Change, frozen: frozenset[str]) -> str | None
     """Return the file in which a card of the store is to appear, ``None`` when there is none for it now.
 
     Its own file when the workspace has it, else the first.  A file with text in which nothing was ever
-    recognised is not syncd's to write; an absent or blank one gets a table.
+    recognised is not syncd's to write; an absent or blank one gets a table, and so does one that has lost it:
+    a change that names its file names one that is known to hold cards.
     """
     wanted = [change.path] if change.path in view.reads else list(view.reads)[:1]
     for path in wanted:
         if path is None or path in frozen:
             return None
         document = view.documents.get(path)
-        if document is None or not document.source.strip() or has_place(document):
+        is_known = path == change.path and document is not None and document.can_insert
+        if document is None or not document.source.strip() or is_known or has_place(document):
             return path
     return None
 

@@ -8,10 +8,17 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 
+from syncd.core.events import Event, event_of
 from syncd.core.history import HistoryEntry
 from syncd.errors import StoreUnreachable
 from syncd.log import event
 from syncd.ports import Store
+
+_PAGE = 500
+
+_OLDER_MIN_S = 0.05
+_OLDER_MAX_S = 1.0
+"""Pauses while a transaction is open that may bring in older events."""
 
 
 def follow(store: Store, id: str | None, limit: int | None) -> Iterator[HistoryEntry]:
@@ -39,5 +46,51 @@ def follow(store: Store, id: str | None, limit: int | None) -> Iterator[HistoryE
             yield from (entry for entry in page.entries if entry.seq not in seen)
             # Whatever comes again next time is in this page.
             seen, place = {entry.seq for entry in page.entries}, page.place
+    finally:
+        listener.close()
+
+
+def events(store: Store, since: int | None) -> Iterator[Event]:
+    """Yield the events behind ``since``, or all that are kept."""
+    place, has_more = since, True
+    while has_more:
+        trail = store.trail(place, limit=_PAGE)
+        for entry in trail.entries:
+            place = entry.seq
+            yield event_of(entry)
+        has_more = trail.has_more
+
+
+def follow_events(store: Store, since: int | None) -> Iterator[Event]:
+    """Yield the events behind ``since``, or all that are kept, and then each that comes, until the caller stops.
+
+    Each comes once and none is left out, however transactions overlap, and also when the caller starts
+    again with the ``seq`` of the last one.  A store that is away is waited for.
+
+    Raises: StoreUnreachable only while nothing was read yet.
+    """
+    woken = threading.Event()
+    place, is_first, pause_s = since, True, _OLDER_MIN_S
+    listener = store.listen(woken.set)
+    try:
+        while True:
+            woken.clear()
+            try:
+                trail = store.trail(place, limit=_PAGE)
+            except StoreUnreachable as error:
+                if is_first:
+                    raise
+                event("store.offline", message=error.message, hint=error.hint)
+                woken.wait()
+                continue
+            is_first = False
+            for entry in trail.entries:
+                place = entry.seq
+                yield event_of(entry)
+            if trail.has_more:
+                continue
+            # A transaction that ends without a change of the cards wakes nobody.
+            woken.wait(pause_s if trail.is_waiting else None)
+            pause_s = min(pause_s * 2, _OLDER_MAX_S) if trail.is_waiting else _OLDER_MIN_S
     finally:
         listener.close()

@@ -177,7 +177,7 @@ class StatusReport(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     conflicts: list[dict[str, Any]]
     held: list[dict[str, Any]]
     problems: list[dict[str, Any]]
-    waits: list[dict[str, Any]] = []
+    waits: list[dict[str, Any]]
     mission: dict[str, Any] | None = None
 
     def to_json(self) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
 from syncd.core.plan import CARD_FIELD, Change, ChangeKind, Hold, Policy
@@ -103,6 +103,11 @@ class Sighting:
         """Forget syncd's own writes: somebody took one back on purpose, which is no old buffer and no ping-pong."""
         self._own.clear()
         self._replaced.clear()
+
+    def expect(self, id: str, names: Iterable[str]) -> None:
+        """Forget what syncd replaced in these fields: somebody who has seen it is about to edit them."""
+        for name in names:
+            self._replaced.pop((id, name), None)
 
     def sent(self, changes: Sequence[Change]) -> None:
         """Remember what syncd wrote to the store."""

@@ -78,7 +78,9 @@ def edit_row(
         after = parse(data, path=read.path, options=options(read.path)).card_by_id(id)
         if after is None or any(not is_same(name, after.fields.get(name), value) for name, value in fields.items()):
             raise _no_place(read.path, card, ", ".join(fields))
-        if data == read.data or _replaced(files, read, data, digest(data)):
+        if data == read.data:
+            return EditedRow(read.path, after)
+        if _replaced(files, read, data, digest(data)):
             return EditedRow(read.path, after)
     raise Busy("the task file is saved by somebody else all the time", hint="syncd with-lock -- COMMAND")
 
@@ -111,7 +113,10 @@ def _no_place(path: str, card: FileCard, names: str) -> Refused:
 
 
 def _replaced(files: TaskFiles, read: FileRead, data: bytes, digest: str) -> bool:
-    """Replace a file; return whether nobody had written in between, whose save then stands."""
+    """Replace a file; return whether nobody had written in between, whose save then stands.
+
+    No version is remembered: that is for a cycle to do, which may be reading the file at this moment.
+    """
     staged = files.stage(read.path, data)
     outcome = files.replace(read.path, staged, read.digest)
     if outcome.matched:

@@ -9,8 +9,9 @@ import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from syncd.engine.placing import place
 from syncd.errors import NotFound, Refused, UsageError
-from syncd.ports import State, TaskFiles
+from syncd.ports import StagedFile, State, TaskFiles
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,18 +57,12 @@ def undo(files: TaskFiles, state: State, digest: Callable[[bytes], str], path: s
     is_written = state.version_rank(path, now.digest) == 0 and state.version_rank(path, last.digest) == 1
     if not is_written or digest(before) != last.digest:
         raise _edited(path, last.absolute)
-    staged = files.stage(path, before)
-    outcome = files.replace(path, staged, now.digest)
-    if not outcome.matched:
-        if outcome.displaced is None:
-            files.discard(staged)
-        elif not files.swap_back(path, outcome.displaced, last.digest):
-            files.report_late(path, outcome.displaced, now.digest)
+    staged = StagedFile(path, files.stage(path, before), now.digest, last.digest)
+    # That makes it the newest version, an edit; as an older one it would be held as time travel.
+    if not place(files, state, staged, before, now.data):
         raise _edited(path, last.absolute)
-    # As the newest version its bytes are an edit; as an old one they would be held as time travel.
-    state.remember_version(path, now.digest, now.data)
-    state.remember_version(path, last.digest, before)
-    return Undone(path, last.digest, outcome.displaced or "")
+    kept = files.last_displaced(path)
+    return Undone(path, last.digest, kept.absolute if kept is not None else "")
 
 
 def _edited(path: str, kept: str) -> Refused:

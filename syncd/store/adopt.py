@@ -14,6 +14,9 @@ from syncd.store.migrate import applied, apply, connected, hold_lock, make_ledge
 from syncd.store.queries import migrations, sql_file
 from syncd.store.session import Link
 
+PROJECT: Final = "default"
+"""Whose cards the rows of an adopted table are: its clients write none."""
+
 MOSAIC: Final = {
     "id": "text",
     "title": "text",
@@ -68,7 +71,7 @@ def adopt(dsn: str, *, dry_run: bool = False) -> Adoption:
             apply(link, first, sql=sql_file("adopt.sql"))
             for each in rest:
                 apply(link, each)
-            link.execute("select backlog_mend('default')")
+            link.execute("select backlog_mend(%s)", [PROJECT])
         return Adoption(steps, cards, is_done=not dry_run)
 
 

@@ -94,7 +94,7 @@ def _commit(link: Link, project: str, batch: Batch, replica: str, *, card_by_car
             moved.add(id)
         else:
             refused[id] = Refusal("already-exists", f"{id}: another project has this id in the same table")
-    if left_out := sorted({*moved, *refused}):
+    if left_out := sorted(filter(_is_name, {*moved, *refused})):
         execute(link, "leave_out", project=project, id=batch.commit_id, ids=left_out)
     return BatchResult(cards=cards, moved=frozenset(moved), refused=refused)
 

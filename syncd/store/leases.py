@@ -67,7 +67,7 @@ def complete(session: Session, id: str, owner: str | None, attempt: int | None) 
 
 
 def fail(session: Session, id: str, error: str, owner: str | None, attempt: int | None) -> Card:
-    """End a lease without success: ready again after a pause, or blocked.  Raises NotFound, NotOwner, Refused, BadValue."""
+    """End a lease without success: ready again after a pause, or blocked.  Raises NotFound, NotOwner, BadValue."""
     require_storable(error)
     require_storable(id)
 
@@ -77,11 +77,8 @@ def fail(session: Session, id: str, error: str, owner: str | None, attempt: int 
             card = cards_of(row[1:] for row in locked).get(id)
             if card is None or card.deleted_at is not None:
                 raise not_found(session, id)
-            if (
-                card.status is not Status.CLAIMED
-                or owner not in (None, card.claim_owner)
-                or attempt not in (None, card.attempts)
-            ):
+            is_holders = owner in (None, card.claim_owner) and attempt in (None, card.attempts)
+            if card.status is not Status.CLAIMED or not is_holders:
                 raise _not_owner(card, owner, attempt)
             delay_s = retry_delay_s(card.failures, card.max_retries, random.random())
             failed = execute(link, "fail", project=session.project, id=id, error=error, delay=delay_s)

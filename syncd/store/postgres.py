@@ -1,9 +1,9 @@
 """The store on Postgres, served or embedded: the same code.
 
-One class says what a store can do; the rules are in ``commits`` (batches of the cycle), ``cards``
-(single cards), ``creation`` (new ones), ``leases`` and ``queue`` (who works on what) and ``feed`` (what changed).  All threads share one connection,
-one at a time; a listener has its own.  May import ``syncd.ports``, ``syncd.schemas`` and the store's own
-modules.
+One class says what a store can do; the rules are in ``commits`` (batches of the cycle), ``creation`` and
+``cards`` (single cards), ``leases`` and ``queue`` (who works on what), ``feed`` (what changed) and
+``history``.  All threads share one connection, one at a time; a listener has its own.  May import
+``syncd.core``, ``syncd.ports``, ``syncd.schemas`` and the store's own modules.
 """
 
 from __future__ import annotations

@@ -31,8 +31,8 @@ class World(Protocol):
     def delete_outright(self, id: str) -> None:
         """Delete a row as a foreign client does."""
 
-    def pause(self) -> None:
-        """Pause the project."""
+    def age_history(self, seconds: float) -> None:
+        """Have everything in the audit trail be older."""
 
 
 class MemoryWorld:
@@ -51,8 +51,8 @@ class MemoryWorld:
     def delete_outright(self, id: str) -> None:
         self._database.delete_outright("default", id)
 
-    def pause(self) -> None:
-        self._database.project("default").paused = True
+    def age_history(self, seconds: float) -> None:
+        self._database.advance(seconds)
 
 
 class PostgresWorld:
@@ -82,8 +82,8 @@ class PostgresWorld:
     def delete_outright(self, id: str) -> None:
         self._sql("delete from backlog where project = %(p)s and id = %(id)s", id=id)
 
-    def pause(self) -> None:
-        self._sql("insert into backlog_meta (project, key, value) values (%(p)s, 'paused', 'true')")
+    def age_history(self, seconds: float) -> None:
+        self._sql("update backlog_history set at = at - make_interval(secs => %(s)s) where project = %(p)s", s=seconds)
 
     def _sql(self, statement: str, **parameters: object) -> None:
         with psycopg.connect(self._dsn) as link:

@@ -299,6 +299,16 @@ def test_many_edits_at_once(shop: Shop) -> None:
         assert shop.json("conflicts") == []
 
 
+def test_an_edit_that_brings_a_value_back_is_meant(shop: Shop) -> None:
+    """What syncd wrote a moment ago can be taken back by edit: it is no editor's old buffer."""
+    with shop.daemon():
+        shop.sql("update backlog set status = 'blocked' where id = 'A2'")
+        until(lambda: "| A2 | blocked |" in shop.text, "the daemon has written the file")
+        assert told(shop, "card", "edit", "A2", "status=ready")["status"] == "ready"
+        until(lambda: shop.cell("status", "A2") == "ready", "the edit is in the store")
+        assert shop.json("conflicts") == []
+
+
 # --- with-lock -------------------------------------------------------------------------------------
 
 

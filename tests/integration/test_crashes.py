@@ -9,10 +9,9 @@ from typing import Any
 
 import pytest
 
-from syncd.engine.cycle import Cycle
 from syncd.errors import InputOutputError, StoreUnreachable
 from syncd.files import atomic
-from syncd.wiring import Wiring
+from tests.support.doom import Killed, doomed_cycle
 from tests.support.workspace import TABLE, Site, site
 
 STEPS = [
@@ -23,47 +22,6 @@ STEPS = [
     ("state", "advance"),
     ("state", "clear_journal"),
 ]
-
-
-class Killed(BaseException):
-    """Stands for SIGKILL: nothing in the program catches it."""
-
-
-class Doomed:
-    """A port whose ``method`` dies, before or after it has done its work."""
-
-    def __init__(self, port: Any, method: str, *, after: bool, how: BaseException) -> None:
-        self._port = port
-        self._method = method
-        self._after = after
-        self._how: BaseException | None = how
-
-    def __getattr__(self, name: str) -> Any:
-        found = getattr(self._port, name)
-        if name != self._method or self._how is None:
-            return found
-
-        def dying(*args: Any, **named: Any) -> Any:
-            how, self._how = self._how, None
-            if how is None:
-                return found(*args, **named)
-            if self._after:
-                found(*args, **named)
-            raise how
-
-        return dying
-
-
-def doomed_cycle(port: str, method: str, *, after: bool, how: BaseException) -> Callable[[Wiring], Cycle]:
-    """Return a maker of cycles that die once at this step."""
-
-    def make(wiring: Wiring) -> Cycle:
-        cycle = wiring.cycle()
-        target: Any = Doomed(getattr(cycle, f"_{port}"), method, after=after, how=how)
-        setattr(cycle, f"_{port}", target)
-        return cycle
-
-    return make
 
 
 def disturb(here: Site) -> None:

@@ -22,7 +22,10 @@ TICK_NS = 4_000_000
 
 @dataclass(eq=False)
 class Inode:
-    """One file: the bytes that readers see, and those that are on the medium."""
+    """One file: the bytes that readers see, and those that are on the medium.
+
+    ``is_whole`` is False in the middle of an editor's save; ``is_durable_whole`` tells the same of the medium.
+    """
 
     number: int
     mode: int
@@ -31,6 +34,8 @@ class Inode:
     links: int = 1
     mtime_ns: int = 0
     ctime_ns: int = 0
+    is_whole: bool = True
+    is_durable_whole: bool = True
 
 
 @dataclass
@@ -135,6 +140,7 @@ class Disk:
         open_file = self._handles[handle]
         if open_file.inode is not None:
             open_file.inode.durable = open_file.inode.data
+            open_file.inode.is_durable_whole = open_file.inode.is_whole
             return
         for change in self._wanted(open_file.path):
             change.apply(self._durable_names)
@@ -195,6 +201,8 @@ class Disk:
             raise _error(errno.EEXIST, target)
         if _folder(target) not in self.folders:
             raise _error(errno.ENOENT, target)
+        if before is inode:
+            return
         if before is not None:
             before.links -= 1
         self._change("rename", source, target)
@@ -229,7 +237,6 @@ class Disk:
         Returns:
             The files that came out torn: neither as they were nor as they had last been made durable.
         """
-        torn: set[str] = set()
         lost: set[str] = set()
         for change in [each for each in self._pending if _is_under(each.names[0], root)]:
             self._pending.remove(change)
@@ -239,16 +246,11 @@ class Disk:
                 change.apply(self._durable_names)
         for path in [path for path in self.names if _is_under(path, root)]:
             del self.names[path]
-        for path, inode in self._durable_names.items():
-            if _is_under(path, root):
-                left = _after_cut(inode, rng)
-                if left not in (inode.data, inode.durable):
-                    torn.add(path)
-                inode.data = inode.durable = left
-                self.names[path] = inode
-        self._handles = {
-            number: handle for number, handle in self._handles.items() if not _is_under(handle.path, root)
-        }
+        left = {path: inode for path, inode in self._durable_names.items() if _is_under(path, root)}
+        damaged = {id(inode) for inode in left.values() if _is_torn_by_cut(inode, rng)}
+        torn = {path for path, inode in left.items() if id(inode) in damaged}
+        self.names.update(left)
+        self._handles = {number: handle for number, handle in self._handles.items() if not _is_under(handle.path, root)}
         return torn
 
     def _wanted(self, folder: str) -> list[NameChange]:
@@ -295,12 +297,18 @@ def hash_of(text: str) -> int:
     return int.from_bytes(text.encode()[-7:], "big")
 
 
-def _after_cut(inode: Inode, rng: Random) -> bytes:
-    """Return what the medium has of a file: bytes that were never fsynced may be there, in part, or not at all."""
-    if inode.data == inode.durable:
-        return inode.data
-    torn = inode.data[: rng.randrange(len(inode.data) + 1)]
-    return rng.choice((inode.durable, inode.durable, inode.data, torn, b""))
+def _is_torn_by_cut(inode: Inode, rng: Random) -> bool:
+    """Leave of a file what the medium has, and return whether that is only a part of what an editor saved.
+
+    Bytes that were never fsynced may be there, in part, or not at all.
+    """
+    shown, safe = inode.data, inode.durable
+    if shown == safe:
+        return not inode.is_whole
+    torn = shown[: rng.randrange(len(shown) + 1)]
+    inode.data = inode.durable = rng.choice((safe, safe, shown, torn, b""))
+    is_torn = inode.data not in (shown, safe)
+    return is_torn or not (inode.is_durable_whole if inode.data == safe else inode.is_whole)
 
 
 def _folder(path: str) -> str:

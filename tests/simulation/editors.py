@@ -7,7 +7,7 @@ does to the text is told to the oracle when it takes effect, together with what 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import count
 from random import Random
@@ -26,8 +26,8 @@ from tests.simulation.table import (
     row_text,
     set_cell,
     split_lines,
+    tables,
 )
-
 
 Step = Generator[str, None, None]
 Change = Callable[[bytes, Random], bytes]
@@ -126,7 +126,7 @@ class Editor:
         handle = self.disk.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         number = self.audience.save_begins(self.name, self.root, read, there, saved)
         yield "truncates"
-        yield from self._chunks(handle, saved)
+        yield from self._chunks(handle, saved, in_place=True)
         self._end(number, handle)
 
     def _swap(self, read: bytes, saved: bytes) -> Step:
@@ -144,7 +144,9 @@ class Editor:
         there = self.disk.bytes_of(self.path)
         if there is None or not split_lines(there)[-1:] or not split_lines(there)[-1].startswith("|"):
             return
-        line = self._new_row(named=self.rng.random() < 0.5) + ("\r\n" if b"\r\n" in there else "\n")
+        columns = list(tables(there))[-1][1] if has_table(there) else COLUMNS
+        line = row_text(self._new_row(named=self.rng.random() < 0.5), columns)
+        line += "\r\n" if b"\r\n" in there else "\n"
         handle = self.disk.open(self.path, os.O_WRONLY | os.O_APPEND)
         yield "opens for appending"
         there = self.disk.inode_of(handle).data
@@ -159,7 +161,7 @@ class Editor:
         self.disk.truncate(handle, 0)
         self.disk.seek(handle, 0)
         yield "truncates the file that it holds"
-        yield from self._chunks(handle, saved)
+        yield from self._chunks(handle, saved, in_place=True)
         self.audience.save_ends(number, is_seen=self._has_name(self.disk.inode_of(handle)))
 
     def _back_up(self, read: bytes, saved: bytes) -> Step:
@@ -177,13 +179,16 @@ class Editor:
         if backup in self.disk.names:
             self.disk.unlink(backup)
 
-    def _chunks(self, handle: int, data: bytes) -> Step:
+    def _chunks(self, handle: int, data: bytes, *, in_place: bool = False) -> Step:
+        inode = self.disk.inode_of(handle)
+        inode.is_whole = not in_place
         size = max(1, len(data) // self.rng.choice((1, 1, 2, 3)) + 1)
         # Half of a file that was never seen before, cut between two rows, is whole for all that anybody can tell.
         size += data[size - 1 : size] == b"\n"
         for at in range(0, len(data), size):
             self.disk.write(handle, data[at : at + size])
             yield f"writes {len(data[at : at + size])} bytes"
+        inode.is_whole = True
         if self.rng.random() < 0.3:
             self.disk.fsync(handle)
             yield "fsyncs"
@@ -232,7 +237,8 @@ class Editor:
                 return self._rearranged(data, key, deed)
 
     def _set_unique(self, data: bytes, key: str) -> bytes:
-        column = self.rng.choice(("title", "note", "priority"))
+        shown = read_rows(data)[key].cells
+        column = self.rng.choice([each for each in ("title", "note", "priority") if each in shown])
         value = str(self.values.number()) if column == "priority" else self.values.text(column[0])
         return set_cell(data, key, column, value)
 
@@ -267,23 +273,23 @@ class Editor:
                 lines[at] = lines[at].replace(f" {key} ", "  ", 1)
         return joined(lines)
 
-    def _new_row(self, *, named: bool) -> str:
-        return row_text(
-            {
-                "id": self.values.text("N") if named else "",
-                "title": self.values.text("t"),
-                "status": self.rng.choice(tuple(WORDS)) if self.rng.random() < 0.3 else "not-started",
-                "priority": str(self.values.number()),
-                "note": self.values.text("n"),
-            }
-        )
+    def _new_row(self, *, named: bool) -> Mapping[str, str]:
+        return {
+            "id": self.values.text("N") if named else "",
+            "title": self.values.text("t"),
+            "status": self.rng.choice(tuple(WORDS)) if self.rng.random() < 0.3 else "not-started",
+            "priority": str(self.values.number()),
+            "note": self.values.text("n"),
+        }
 
-    def _insert(self, data: bytes, line: str) -> bytes:
+    def _insert(self, data: bytes, row: Mapping[str, str] | str) -> bytes:
+        """Put a row, or a line, somewhere into a table."""
         lines = split_lines(data)
         end = "\r\n" if b"\r\n" in data else "\n"
-        places = [at + 1 for at, text in enumerate(lines) if text.startswith("|---") and text.count("|") > len(COLUMNS)]
-        places += [row.line + 1 for row in read_rows(data).values()]
-        lines.insert(self.rng.choice(places) if places else len(lines), line + end)
+        places = [(at + 2, columns) for at, columns, _ in tables(data)]
+        places += [(each.line + 1, tuple(each.cells)) for each in read_rows(data).values()]
+        at, columns = self.rng.choice(places)
+        lines.insert(at, (row if isinstance(row, str) else row_text(row, columns)) + end)
         return joined(lines)
 
 

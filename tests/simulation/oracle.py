@@ -79,6 +79,8 @@ class Oracle(Audience):
         for key in before.keys() - after.keys():
             if any(row.cells["title"] == before[key].cells["title"] for row in after.values()):
                 self._excuse_row(key, before[key], "the row lost its id")
+        titles = {row.cells["title"] for row in before.values()}
+        self.may_double |= {key[1:] for key in after.keys() - before.keys() if key.startswith("?")} & titles
         self._buffer_is_old(before, now, after)
         writes = changes(before, after, who)
         self._replace(before, after)
@@ -110,14 +112,16 @@ class Oracle(Audience):
                 self.writes.append(write)
                 self.note(f"  {who}: {_said(write)}")
             self._replace(*rows)
-            for id in rows[0].keys() - rows[1].keys():
+            for id in sorted(rows[0].keys() - rows[1].keys()):
+                # A row that still stands in some file may come back with what it says.
+                self._unorder(id)
                 self.note(f"  {who} deletes {id}")
 
     def restored(self, before: Mapping[str, Card], files: Iterable[bytes]) -> None:
         """A backup of the store came back: what was there and in no file is gone for good."""
         kept = {fact for data in files for key, row in read_rows(data).items() for fact in facts(key, row)}
         for key, row in _card_rows(before).items():
-            self.unordered.update((key, name) for name in (*CELLS.values(), "dependsOn", ROW))
+            self._unorder(key)
             for fact in facts(key, row):
                 if fact not in kept:
                     self.excuse(fact, "a backup of the store was restored")
@@ -140,7 +144,7 @@ class Oracle(Audience):
             if write.fact not in shown:
                 self.excuse(write.fact, "torn out of the file by a power cut")
         for key in {write.fact[0] for write in self.writes}:
-            self.unordered.update((key, name) for name in (*CELLS.values(), "dependsOn", ROW))
+            self._unorder(key)
 
     def forgotten(self) -> None:
         """A replica lost its state: what was agreed on is not known any more."""
@@ -169,7 +173,7 @@ class Oracle(Audience):
         for key in read.keys() | there.keys():
             one, other = read.get(key), there.get(key)
             if one is None or other is None:
-                self.unordered.update((key, name) for name in (*CELLS.values(), "dependsOn", ROW))
+                self._unorder(key)
                 row = one or other
                 if row is not None:
                     self.may_double.add(row.cells["title"])
@@ -177,6 +181,9 @@ class Oracle(Audience):
                     self.gone.add(key)
             else:
                 self.unordered.update((key, name) for name in differing(one, other))
+
+    def _unorder(self, key: str) -> None:
+        self.unordered.update((key, name) for name in (*CELLS.values(), "dependsOn", ROW))
 
     def _replace(self, before: Mapping[str, Row], after: Mapping[str, Row]) -> None:
         known = {fact for key, row in after.items() for fact in facts(key, row)}
@@ -192,25 +199,33 @@ class Oracle(Audience):
 
     # --- the end ----------------------------------------------------------------------------------
 
-    def base_is_honest(self, root: str, before: Mapping[str, BaseCard], after: Mapping[str, BaseCard], data: bytes) -> None:
+    def base_is_honest(
+        self, root: str, before: Mapping[str, BaseCard], after: Mapping[str, BaseCard], data: bytes
+    ) -> None:
         """Check that what a base newly holds was in the store, and is on the medium of the file (I6)."""
         durable, shown = read_rows(self.durable(root)), read_rows(data)
         for id, card in after.items():
             known = before.get(id)
             for column, name in CELLS.items():
                 value = text_of(card.fields.get(name))
-                if value == "" or is_junk(id) or (known is not None and text_of(known.fields.get(name)) == value):
+                if (
+                    value in ("", "0")
+                    or is_junk(id)
+                    or (known is not None and text_of(known.fields.get(name)) == value)
+                ):
                     continue
                 if (id, name, value) not in self.stored:
                     raise Violation(f"I6: the base of {root} has {name} {value} of {id}, which the store never had")
                 known_value = text_of(known.fields.get(name)) if known is not None else ""
-                is_shown = id in shown and shown[id].cells[column] == value
-                if is_shown and id in durable and known_value and durable[id].cells[column] == known_value:
+                is_shown = id in shown and shown[id].cells.get(column) == value
+                if is_shown and id in durable and known_value and durable[id].cells.get(column) == known_value:
                     raise Violation(f"I6: the base of {root} has {name} {value} of {id}; the file's is not durable")
 
     durable: Callable[[str], bytes | None] = lambda root: None
 
-    def nothing_is_lost(self, files: Mapping[str, bytes | None], holds: Iterable[Hold], conflicts: Iterable[Conflict]) -> None:
+    def nothing_is_lost(
+        self, files: Mapping[str, bytes | None], holds: Iterable[Hold], conflicts: Iterable[Conflict]
+    ) -> None:
         """Check I2: each value is accounted for."""
         clashes = list(conflicts)
         recorded = {
@@ -281,24 +296,33 @@ def changes(before: Mapping[str, Row], after: Mapping[str, Row], who: str) -> li
         for fact in facts(key, row):
             if fact not in old:
                 column = next((column for column, name in CELLS.items() if name == fact[1]), None)
-                found.append(Write(fact, known.cells[column] if known is not None and column else "", who))
+                found.append(Write(fact, known.cells.get(column, "") if known is not None and column else "", who))
     return found
 
 
 def facts(key: str, row: Row) -> list[Fact]:
     """Return the unique values of a row."""
-    values = [(key, name, row.cells[column]) for column, name in CELLS.items() if row.cells[column]]
-    return [(key, ROW, ""), *values, *((key, "dependsOn", each) for each in elements(row.cells["deps"]) if each[0] == "X")]
+    values = [(key, name, row.cells[column]) for column, name in CELLS.items() if row.cells.get(column)]
+    added = [each for each in elements(row.cells.get("deps", "")) if each[0] == "X"]
+    return [(key, ROW, ""), *values, *((key, "dependsOn", each) for each in added)]
 
 
 def differing(one: Row, other: Row) -> list[str]:
-    """Return the fields in which two rows differ."""
-    names = [name for column, name in CELLS.items() if one.cells[column] != other.cells[column]]
-    if set(elements(one.cells["deps"])) != set(elements(other.cells["deps"])):
+    """Return the fields in which two rows differ, of those that both have a column for."""
+    shared = one.cells.keys() & other.cells.keys()
+    names = [name for column, name in CELLS.items() if column in shared and _differ(column, one, other)]
+    if "deps" in shared and set(elements(one.cells["deps"])) != set(elements(other.cells["deps"])):
         names.append("dependsOn")
-    if _state(one) != _state(other):
+    if "status" in shared and _state(one) != _state(other):
         names.append("status")
     return names
+
+
+def _differ(column: str, one: Row, other: Row) -> bool:
+    """Return whether two cells differ; no priority and 0 are the same."""
+    nothing = ("", "0") if column == "priority" else ("",)
+    values = [row.cells[column] for row in (one, other)]
+    return values[0] != values[1] and not all(value in nothing for value in values)
 
 
 def _state(row: Row) -> str:

@@ -105,7 +105,7 @@ class Scheduler:
         if kind == "cut" and deed in STORE_CALLS:
             self._accident(f"has its connection cut before: {deed}")
             raise StoreUnreachable("the connection was cut")
-        if kind == "disk" and deed not in STORE_CALLS:
+        if kind == "disk" and deed not in STORE_CALLS and deed != "lexists":
             self._disk_error(deed, where)
 
     def is_lost_after_commit(self) -> bool:
@@ -119,7 +119,7 @@ class Scheduler:
 
     def _disk_error(self, deed: str, where: str) -> None:
         number = self.rng.choice((errno.EIO, errno.ENOSPC, errno.EDQUOT))
-        if number != errno.EIO and deed in ("read whole", "fstat", "stat", "lexists", "unlink"):
+        if number != errno.EIO and deed in ("read whole", "fstat", "stat", "unlink"):
             number = errno.EIO
         self._accident(f"gets {os.strerror(number)} at: {deed} {where}")
         if deed in STATE_CALLS:

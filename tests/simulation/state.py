@@ -97,7 +97,8 @@ class SimulatedState:
         is_moved = cursor is not None and cursor != self._record.cursor
         if not changed and not gone and not is_moved:
             return
-        after = MappingProxyType({id: card for id, card in {**before, **changed}.items() if id not in gone})
+        left = {id: card for id, card in before.items() if id not in gone}
+        after = MappingProxyType({**left, **changed})
         is_new = bool(changed or gone)
         self._commit(
             "advance",

@@ -160,9 +160,10 @@ def installed(disk: Disk, hook: Hook, rng: Random) -> Iterator[System]:
     system = System(disk, hook)
     tokens = SimpleNamespace(token_hex=lambda size: rng.randbytes(size).hex())
     clock = SimpleNamespace(time_ns=disk.now_ns)
+    modules = (task_files, displaced, atomic, reading, paths, layout)
     names: list[tuple[Any, str, Any]] = [
-        *((module, "os", system) for module in (task_files, displaced, atomic, reading, paths, layout)),
-        *((module, "Path", SimulatedPath) for module in (task_files, displaced, atomic, reading, paths, layout, git_head)),
+        *((module, "os", system) for module in modules),
+        *((module, "Path", SimulatedPath) for module in (*modules, git_head)),
         *((module, "secrets", tokens) for module in (displaced, atomic)),
         *((module, "time", clock) for module in (reading, paths)),
         (atomic, "_rename", system.renameat2),

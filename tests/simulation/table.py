@@ -6,18 +6,20 @@ id is known by its title, which no other row ever has.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 COLUMNS = ("id", "title", "status", "priority", "deps", "owner", "note")
 PHASES = ("Alpha", "Beta")
 WORDS = {"not-started": "ready", "in-progress": "claimed", "blocked": "blocked", "done": "done"}
 
 
+_NAMES = {"depends_on": "deps", **{name: name for name in COLUMNS}}
+
+
 @dataclass(frozen=True)
 class Row:
-    """One row: where it stands, and its cells without the blanks around them."""
+    """One row: where it stands, and its cells without the blanks around them; ``cells`` has the table's columns."""
 
     line: int
     cells: Mapping[str, str]
@@ -29,9 +31,9 @@ class Row:
         return self.cells["id"] or f"?{self.cells['title']}"
 
 
-def row_text(cells: Mapping[str, str], pad: str = " ") -> str:
+def row_text(cells: Mapping[str, str], columns: Sequence[str] = COLUMNS) -> str:
     """Return the line of a row, without its end."""
-    return "|" + "|".join(f"{pad}{cells.get(name, '')}{pad}" for name in COLUMNS) + "|"
+    return "|" + "|".join(f" {cells.get(name, '')} " for name in columns) + "|"
 
 
 def head_lines() -> list[str]:
@@ -41,8 +43,7 @@ def head_lines() -> list[str]:
 
 def has_table(data: bytes | None) -> bool:
     """Return whether a file has the beginning of a table, whole."""
-    lines = [line.rstrip() for line in split_lines(data)]
-    return any(pair == tuple(head_lines()) for pair in pairwise(lines))
+    return any(True for _ in tables(data))
 
 
 def is_junk(key: str) -> bool:
@@ -65,25 +66,43 @@ def starting_text(rows: Sequence[Mapping[str, str]], *, has_phases: bool, newlin
     return newline.join(lines) + newline
 
 
+def tables(data: bytes | None) -> Iterator[tuple[int, tuple[str, ...], str | None]]:
+    """Yield each table: the line of its header, its columns, and the heading above it."""
+    phase = None
+    lines = split_lines(data)
+    for at, line in enumerate(lines):
+        if line.startswith("## "):
+            phase = line[3:].strip()
+        cells = _cells(line)
+        columns = tuple(_NAMES.get(cell, "") for cell in cells)
+        under = _cells(lines[at + 1]) if at + 1 < len(lines) else []
+        if {"id", "title"} <= set(columns) and len(under) == len(cells) and all(cell == "---" for cell in under):
+            yield at, columns, phase
+
+
 def read_rows(data: bytes | None) -> dict[str, Row]:
     """Return the rows of a file by their keys; of rows with one id the first counts."""
     found: dict[str, Row] = {}
-    phase = None
-    for at, line in enumerate(split_lines(data)):
-        if line.startswith("## "):
-            phase = line[3:].strip()
-        cells = [cell.strip() for cell in line.rstrip("\r\n").split("|")]
-        is_row = len(cells) == len(COLUMNS) + 2 and not cells[0] and not cells[-1] and line.endswith("\n")
-        if not is_row or cells[1] == "id" or cells[1].startswith("---"):
-            continue
-        row = Row(at, dict(zip(COLUMNS, cells[1:-1], strict=True)), phase)
-        found.setdefault(row.key, row)
+    lines = split_lines(data)
+    for head, columns, phase in tables(data):
+        for at in range(head + 2, len(lines)):
+            if not lines[at].startswith("|"):
+                break
+            cells = _cells(lines[at])
+            if len(cells) == len(columns) and lines[at].endswith("\n"):
+                row = Row(at, dict(zip(columns, cells, strict=True)), phase)
+                found.setdefault(row.key, row)
     return found
+
+
+def _cells(line: str) -> list[str]:
+    parts = [part.strip() for part in line.split("|")]
+    return parts[1:-1] if len(parts) > 2 and not parts[0] and not parts[-1] else []
 
 
 def mentioned(data: bytes | None) -> set[str]:
     """Return the first cells of all lines of pipes, whole rows or not."""
-    return {line.split("|")[1].strip() for line in split_lines(data) if line.startswith("|") and line.count("|") > 1}
+    return {line.split("|")[1].strip() for line in split_lines(data) if line.startswith("|")}
 
 
 def split_lines(data: bytes | None) -> list[str]:
@@ -97,12 +116,13 @@ def joined(lines: Sequence[str]) -> bytes:
 
 
 def set_cell(data: bytes, key: str, column: str, value: str) -> bytes:
-    """Return a file with one cell of one row changed, and nothing else."""
+    """Return a file with one cell of one row changed, and nothing else; a table without the column stays as it is."""
     lines = split_lines(data)
     row = read_rows(data)[key]
+    if column not in row.cells:
+        return data
     parts = lines[row.line].split("|")
-    at = COLUMNS.index(column) + 1
-    parts[at] = f" {value} "
+    parts[list(row.cells).index(column) + 1] = f" {value} "
     lines[row.line] = "|".join(parts)
     return joined(lines)
 

@@ -6,6 +6,7 @@ only when a test says so.
 
 from __future__ import annotations
 
+import random
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,9 +15,11 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 from msgspec.structs import replace
 
-from syncd.core.graph import would_close
-from syncd.core.history import HistoryEntry, changes_between, deed_of
+from syncd.core.graph import find_knots, would_close
+from syncd.core.history import Deed, HistoryEntry, changes_between, deed_of
 from syncd.core.plan import Change, ChangeKind, Conflict
+from syncd.core.retry import retry_delay_s
+from syncd.core.standing import Standing, lease_end
 from syncd.errors import (
     AlreadyExists,
     BadValue,
@@ -36,9 +39,11 @@ from syncd.ports import (
     Feed,
     History,
     NewCard,
+    Pruned,
     QueueStats,
     Refusal,
     StoreInfo,
+    Trail,
 )
 from syncd.schemas.card import Card, Fields, Status
 from syncd.store.changes import (
@@ -138,7 +143,7 @@ class MemoryDatabase:
 
     def _record(self, rows: _Project, op: str, card: Card, before: Card | None, after: Card | None) -> None:
         changes = changes_between(_recorded(before), _recorded(after))
-        seq = len(rows.history) + 1
+        seq = rows.history[-1][1].seq + 1 if rows.history else 1
         entry = HistoryEntry(seq, self.now, card.id, card.version, deed_of(op, changes), "tester", "test", changes)
         rows.history.append((self._stamp, entry))
 
@@ -271,7 +276,10 @@ class MemoryStore:
 
     def create(self, new: NewCard) -> Card:
         with self.database.lock:
-            card = new_card(new, project=self.project, now=self.database.now)
+            now = self.database.now
+            card = new_card(new, project=self.project, now=now)
+            if new.delay_s is not None:
+                card = replace(card, run_after=now + timedelta(seconds=new.delay_s))
             for each in self._rows.cards.values():
                 if each.deleted_at is None and new.idempotency_key in (each.idempotency_key or "",):
                     return each
@@ -280,6 +288,24 @@ class MemoryStore:
                 raise AlreadyExists(f"there is a card {new.id} already")
             self._refuse_cycle(None, card)
             return self._put(card)
+
+    def create_many(self, new: Sequence[NewCard]) -> Sequence[Card]:
+        with self.database.lock:
+            cards, edges = self._rows.cards, {each.id: each.depends_on for each in new}
+            for each in new:
+                new_card(each, project=self.project, now=self.database.now)
+                known = [card for card in cards.values() if card.deleted_at is None and card.id == each.id]
+                if known and (each.idempotency_key is None or known[0].idempotency_key != each.idempotency_key):
+                    raise AlreadyExists(f"there is a card {each.id} already")
+            if len(edges) < len(new):
+                raise AlreadyExists("a card is given twice")
+            if list(find_knots({**{id: card.depends_on for id, card in cards.items()}, **edges})):
+                raise CycleRefused("this closes a cycle")
+            made = [self.create(each) for each in new]
+            for place, card in enumerate(made):
+                if card.version == 1 and card.created_at is not None:
+                    cards[card.id] = replace(cards[card.id], created_at=card.created_at + timedelta(microseconds=place))
+            return [cards[card.id] for card in made]
 
     def get(self, id: str) -> Card:
         card = self._rows.cards.get(id)
@@ -368,7 +394,31 @@ class MemoryStore:
             return card
         if owner is not None or attempt is not None:
             card = self._held(id, owner, attempt)
-        return self._put(replace(card, status=Status.DONE, run_after=None, last_error=None, **_UNLEASED))
+        done = replace(card, status=Status.DONE, run_after=None, last_error=None, failures=0, **_UNLEASED)
+        return self._put(done)
+
+    def fail(self, id: str, error: str, *, owner: str | None = None, attempt: int | None = None) -> Card:
+        require_storable(error)
+        with self.database.lock:
+            card = self._held(id, owner, attempt)
+            delay_s = retry_delay_s(card.failures, card.max_retries, random.random())
+            return self._put(
+                replace(
+                    card,
+                    status=Status.BLOCKED if delay_s is None else Status.READY,
+                    run_after=None if delay_s is None else self.database.now + timedelta(seconds=delay_s),
+                    failures=card.failures + 1,
+                    last_error=error,
+                    **_UNLEASED,
+                )
+            )
+
+    def retry(self, id: str) -> Card:
+        with self.database.lock:
+            card = self.get(id)
+            if card.status not in (Status.READY, Status.BLOCKED):
+                raise Refused(f"{id} is {card.status}: there is nothing to try again")
+            return self._put(replace(card, status=Status.READY, run_after=None, last_error=None, failures=0))
 
     def _held(self, id: str, owner: str | None, attempt: int | None) -> Card:
         card = self.get(id)
@@ -387,7 +437,7 @@ class MemoryStore:
         card = self.get(id)
         if card.status is not Status.BLOCKED:
             raise Refused(f"{id} is {card.status}, not blocked")
-        return self._put(replace(card, status=Status.READY, run_after=None, last_error=None))
+        return self._put(replace(card, status=Status.READY, run_after=None, last_error=None, failures=0))
 
     def reclaim(self, id: str | None = None) -> Sequence[str]:
         with self.database.lock:
@@ -443,6 +493,42 @@ class MemoryStore:
             },
             paused=self._rows.paused,
         )
+
+    def set_paused(self, is_paused: bool) -> None:
+        with self.database.lock:
+            self._rows.paused = is_paused
+            for listener in tuple(self.database.listeners):
+                listener.wake()
+
+    def standing(self, id: str) -> Standing:
+        with self.database.lock:
+            card, cards = self.get(id), self._rows.cards
+            known = {each: cards.get(each) for each in card.depends_on}
+            live = {each: found if found and found.deleted_at is None else None for each, found in known.items()}
+            return Standing(card, live, self._rows.paused, self.database.now)
+
+    def next_due_s(self) -> float | None:
+        now = self.database.now
+        dues = [card.run_after for card in self._rows.cards.values() if card.status is Status.READY and not card.unmet]
+        dues += [lease_end(card) for card in self._rows.cards.values() if card.status is Status.CLAIMED]
+        return min(((due - now).total_seconds() for due in dues if due is not None and due > now), default=None)
+
+    def trail(self, after: int | None = None, *, limit: int) -> Trail:
+        with self.database.lock:
+            entries = [entry for _, entry in self._rows.history if after is None or entry.seq > after][:limit]
+            return Trail(tuple(entries), has_more=len(entries) == limit, is_waiting=False)
+
+    def prune(self, older_than_s: float, *, dry_run: bool = False) -> Pruned:
+        with self.database.lock:
+            rows, cut = self._rows, self.database.now - timedelta(seconds=older_than_s)
+            last = {entry.id: entry.seq for _, entry in rows.history if entry.op is Deed.DELETE}
+            kept = [
+                (stamp, entry) for stamp, entry in rows.history if entry.at >= cut or last.get(entry.id) == entry.seq
+            ]
+            pruned = Pruned(len(rows.history) - len(kept), 0, 0)
+            if not dry_run:
+                rows.history[:] = kept
+            return pruned
 
     def history(self, id: str | None = None, *, limit: int | None = None, since: int | None = None) -> History:
         with self.database.lock:

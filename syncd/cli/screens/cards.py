@@ -67,6 +67,11 @@ def changed(word: str, found: Json) -> Screen:
     return [line(f"{word} ", Span(found["id"], "bold"), f"  {found['title']}  ", _dim(_status_text(found)))]
 
 
+def created(number: int) -> Screen:
+    """Return how many cards were made."""
+    return [line(f"Created {count(number, 'card')}.")]
+
+
 def claimed(found: Sequence[Json]) -> Screen:
     """Return what was claimed."""
     if not found:

@@ -140,7 +140,7 @@ def _daemon_failing(daemon: Json) -> list[Element]:
 def _waiting(report: Json) -> list[Element]:
     """Return the edits and changes that only wait for a cycle, a clash that it will settle included."""
     waiting = [each for each in report["drift"] if each["direction"] != "held"]
-    files = [line(Span(each["path"], "yellow"), f"  {each['reason']}", indent=2) for each in report.get("waits", ())]
+    files = [line(Span(each["path"], "yellow"), f"  {each['reason']}", indent=2) for each in report["waits"]]
     if not waiting:
         return [*title("Waiting"), *files] if files else []
     rows = tuple(_drift_row(each) for each in waiting[:SHOWN_MAX])

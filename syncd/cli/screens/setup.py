@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from syncd.cli.screen import BLANK, Element, Screen, Span, Table, command, line
 from syncd.cli.screens.drift import SHOWN_MAX, cycle, problems
-from syncd.cli.screens.words import count, more, title, value_text
+from syncd.cli.screens.words import count, joined, more, title, value_text
 from syncd.engine.report import problem_json
 
 if TYPE_CHECKING:
@@ -58,6 +58,26 @@ def database(found: Json) -> Screen:
         screen += [line(each, indent=2) for each in found["pending"]]
         screen.append(command("syncd db migrate", indent=6))
     return screen
+
+
+def adopted(found: Json) -> Screen:
+    """Return what adopting a table did, or would do."""
+    head = "Adopted:" if found["done"] else "This would, in one transaction:"
+    screen: list[Element] = [line(head), *(line(f"- {each}", indent=2) for each in found["steps"])]
+    if not found["done"]:
+        screen += [BLANK, line("Nothing was changed. To do it:"), command("syncd db adopt", indent=6)]
+    return screen
+
+
+def pruned(found: Json) -> Screen:
+    """Return what was forgotten, or would be."""
+    counts = found["pruned"]
+    kinds = [
+        count(counts["history"], "history entry", "history entries"),
+        count(counts["commits"], "commit id"),
+        count(counts["replicas"], "working copy", "working copies"),
+    ]
+    return [line(f"{'Pruned' if found['done'] else 'To prune'}: {joined(kinds)}.")]
 
 
 def _schema(found: Json) -> str:

@@ -100,6 +100,7 @@ def report(**parts: Any) -> dict[str, Any]:
         "conflicts": [],
         "held": [],
         "problems": [],
+        "waits": [],
         "mission": None,
         **parts,
     }
@@ -115,6 +116,15 @@ def is_valid(name: str, value: Any) -> None:
     from jsonschema import Draft202012Validator
 
     Draft202012Validator(bundle(name)).validate(value)
+
+
+def test_status_names_who_holds_a_file() -> None:
+    """A file that a script edits is shown with the process that holds its lock."""
+    wait = {"path": "TASKS.md", "reason": "process 7 holds the lock for editing task files", "retryMs": 100}
+    found = report(waits=[wait])
+    is_valid("status", found)
+    shown = plain(drift.status(found, NOW))
+    assert "Waiting\n  TASKS.md  process 7 holds the lock for editing task files\n" in shown
 
 
 def test_status_in_sync_is_two_lines() -> None:

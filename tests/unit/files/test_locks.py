@@ -93,3 +93,10 @@ def test_a_lock_that_cannot_be_opened(layout: Layout) -> None:
     layout.cycle_lock.mkdir()
     with pytest.raises(InputOutputError):
         cycle_lock(layout).acquire()
+
+
+def test_a_lock_is_not_made_in_a_folder_that_is_missing(tmp_path: Path) -> None:
+    """An empty mount point is no workspace: locking it is an error, and leaves it empty."""
+    with pytest.raises(InputOutputError):
+        cycle_lock(Layout(tmp_path)).acquire()
+    assert list(tmp_path.iterdir()) == []
