@@ -31,9 +31,8 @@ if TYPE_CHECKING:
     from syncd.files.git_setup import GitSetup as GitSetup
     from syncd.first_contact import InitPlan
     from syncd.parsers.document import Document, ParseOptions
-    from syncd.ports import ConflictRecord, Pruned, Store
+    from syncd.ports import Adoption, ConflictRecord, Pruned, Store
     from syncd.schemas.card import Card, Fields
-    from syncd.store.adopt import Adoption
 
 
 Commands = Callable[["Workspace", Mapping[str, Any]], tuple[int, bytes, bytes]]

@@ -190,6 +190,15 @@ class Pruned:
     replicas: int
 
 
+@dataclass(frozen=True, slots=True)
+class Adoption:
+    """What taking over a foreign table does: its steps in words, and how many cards it holds."""
+
+    steps: tuple[str, ...]
+    cards: int
+    is_done: bool
+
+
 class SyncStore(Protocol):
     """The half of a store that the cycle uses."""
 

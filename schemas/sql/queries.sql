@@ -41,13 +41,14 @@ select now()
 -- name: cards
 select {card} from backlog b where b.project = %(project)s and b.id = any(%(ids)s)
 
+-- As if no dependency were met: what the trigger finds otherwise it corrects, and most often that is nothing.
 -- name: insert_cards
 insert into backlog (project, id, title, body, phase, priority, status, depends_on, claim_owner,
                      claim_ttl_seconds, claimed_at, attempts, idempotency_key, acceptance, max_retries, extra,
-                     path, created_at, updated_at, run_after)
+                     path, created_at, updated_at, run_after, unmet)
 select %(project)s, c.id, c.title, c.body, c.phase, c.priority, c.status, c.depends_on, c.claim_owner,
        c.claim_ttl_seconds, c.claimed_at, c.attempts, c.idempotency_key, c.acceptance, c.max_retries, c.extra,
-       c.path, c.created_at, now(), c.run_after
+       c.path, c.created_at, now(), c.run_after, jsonb_array_length(c.depends_on)
 from json_to_recordset(%(cards)s::json)
      c (id text, title text, body text, phase text, priority integer, status backlog_status, depends_on jsonb,
         claim_owner text, claim_ttl_seconds integer, claimed_at timestamptz, attempts integer,

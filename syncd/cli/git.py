@@ -50,9 +50,9 @@ def merge_driver(
         int, typer.Option("--marker-size", metavar="N", min=1, help="How long conflict markers are (%L).")
     ] = 7,
 ) -> None:
-    """Merge three versions of a task file, as git asks a merge driver to.
+    """Merge three versions of a task file.
 
-    Needs no workspace and no store. Ends with 1 when conflict markers are left.
+    As git asks a merge driver to. Needs no workspace and no store. Ends with 1 when conflict markers are left.
     """
     from syncd import api
     from syncd.cli.screens import git

@@ -114,9 +114,9 @@ def fail(
 
 @command(commands, "retry", "syncd backlog retry --id A4")
 def retry(context: typer.Context, id: Id) -> None:
-    """Make a card ready at once that is blocked, or pauses after a failure.
+    """Make a failed or blocked card ready at once.
 
-    It has all its retries again.
+    A pause after a failure ends, and the card has all its retries again.
     """
     change_card(context, "Ready again:", lambda opened: opened.backlog.retry(id))
 

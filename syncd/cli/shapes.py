@@ -15,9 +15,8 @@ if TYPE_CHECKING:
     from syncd.core.standing import Obstacle
     from syncd.parsers.document import Document, FileCard
     from syncd.past import Undo
-    from syncd.ports import Pruned, QueueStats
+    from syncd.ports import Adoption, Pruned, QueueStats
     from syncd.schemas.card import Card, Value
-    from syncd.store.adopt import Adoption
 
 Json = dict[str, Any]
 

@@ -216,7 +216,8 @@ def advance(
     """
     held = base.fields if base else {}
     heading = local.heading
-    fields = {name: value for name, value in held.items() if name not in (*local.fields, CLAIM_OWNER, OWNER_TEXT)}
+    settled_below = {*local.fields, CLAIM_OWNER, OWNER_TEXT}
+    fields = {name: value for name, value in held.items() if name not in settled_below}
     for name, value in local.fields.items():
         current = remote.fields.get(name)
         if is_same(name, value, current):

@@ -227,7 +227,7 @@ class Cycle:
         write = drafting.draft(view, guarded, ids, closed=closed, options=self._settings.options)
         waits = (*guarded.waits, *wanted(postponed, guarded, view))
 
-        if guarded.plan.to_store or guarded.plan.agreed or guarded.plan.forgotten:
+        if write.bytes or guarded.plan.to_store or guarded.plan.agreed or guarded.plan.forgotten:
             self._secure(view)
         # 4. Stage the new bytes and journal what is going to happen.
         drafting.stage(write, self._files, self._digest)
@@ -281,9 +281,10 @@ class Cycle:
     # --- writing ----------------------------------------------------------------------------------
 
     def _secure(self, view: LocalView) -> None:
-        """Make what the files say durable before the base takes it over.
+        """Make what the files say durable before the base takes it over, or before it is displaced.
 
-        Else a power cut that takes back a save would look like an edit against what was agreed.
+        Else a power cut that takes back a save would look like an edit against what was agreed, or like a
+        late write.
         Effects: one fsync for each content of a file.
         """
         for path, read in view.reads.items():

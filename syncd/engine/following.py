@@ -6,6 +6,7 @@ May import ``syncd.core``, ``syncd.ports``, ``syncd.errors``, ``syncd.log``.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 
 from syncd.core.events import Event, event_of
@@ -29,12 +30,13 @@ def follow(store: Store, id: str | None, limit: int | None) -> Iterator[HistoryE
     Raises: StoreUnreachable only while nothing was read yet.
     """
     woken = threading.Event()
-    place = store.history(id, limit=0).place
+    # What comes after this place and is there already is shown, or left out by the limit.
+    page = store.history(id, since=store.history(id, limit=0).place)
     listener = store.listen(woken.set)
     try:
         shown = store.history(id, limit=limit).entries
         yield from shown
-        seen = {entry.seq for entry in shown}
+        seen, place = {entry.seq for entry in (*page.entries, *shown)}, page.place
         while True:
             woken.wait()
             woken.clear()
@@ -51,14 +53,23 @@ def follow(store: Store, id: str | None, limit: int | None) -> Iterator[HistoryE
 
 
 def events(store: Store, since: int | None) -> Iterator[Event]:
-    """Yield the events behind ``since``, or all that are kept."""
-    place, has_more = since, True
-    while has_more:
+    """Yield the events behind ``since``, or all that are kept.
+
+    Those that an older transaction still holds back are waited for, but not for long: then they are left to
+    the next time.
+    """
+    place, pause_s = since, _OLDER_MIN_S
+    while True:
         trail = store.trail(place, limit=_PAGE)
         for entry in trail.entries:
             place = entry.seq
             yield event_of(entry)
-        has_more = trail.has_more
+        if trail.has_more:
+            continue
+        if not trail.is_waiting or pause_s > _OLDER_MAX_S:
+            return
+        time.sleep(pause_s)
+        pause_s *= 2
 
 
 def follow_events(store: Store, since: int | None) -> Iterator[Event]:

@@ -51,6 +51,7 @@ def take_in(
     if not folded.is_whole:
         event("displaced.partly_merged", path=late.path, kept=late.absolute)
     if folded.data != now.data:
+        files.make_durable(late.path)
         staged = StagedFile(late.path, files.stage(late.path, folded.data), now.digest, digest(folded.data))
         if not place(files, state, staged, folded.data, now.data):
             return None

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from syncd.files.atomic import OUT, aside_of, digest_of, fsync_directory, write_whole
+from syncd.files.atomic import OUT, aside_of, digest_of, fsync_directory, make_durable, write_whole
 from syncd.files.layout import private_folder
 from syncd.ports import LateWrite
 
@@ -112,8 +112,10 @@ class DisplacedFolder:
     def rename(self, kept: Path, digest: str) -> Path:
         """Write another digest into a displaced file's name: what it is to be compared with.  Return its path.
 
-        Effects: durable, so that what was taken in once is not taken in again after a power cut.
+        Effects: durable, with the bytes that the digest is of: else what was taken in once would look like
+        another late write after a power cut, or what was lost then would.
         """
+        make_durable(kept)
         renamed = kept.rename(kept.with_name(kept.name[: -len(UNKNOWN)] + (digest or UNKNOWN)))
         fsync_directory(kept.parent)
         return renamed

@@ -1,14 +1,15 @@
 """Taking over a ``backlog`` table that a Mosaic service made: in place, in one transaction.
 
-Its clients go on using it unchanged.  May import ``syncd.errors`` and the store's own modules.
+Its clients go on using it unchanged.  May import ``syncd.ports``, ``syncd.errors`` and the store's own
+modules.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
 from syncd.errors import NotFound, Refused, SchemaVersionError
+from syncd.ports import Adoption
 from syncd.store.dsn import address
 from syncd.store.migrate import applied, apply, connected, hold_lock, make_ledger, pin_schema
 from syncd.store.queries import migrations, sql_file
@@ -35,15 +36,6 @@ MOSAIC: Final = {
     "updated_at": "timestamp with time zone",
 }
 """The columns of the table and their types."""
-
-
-@dataclass(frozen=True, slots=True)
-class Adoption:
-    """What adopting a table does: the statements in words, and how many cards it holds."""
-
-    steps: tuple[str, ...]
-    cards: int
-    is_done: bool
 
 
 def adopt(dsn: str, *, dry_run: bool = False) -> Adoption:

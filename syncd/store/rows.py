@@ -40,7 +40,7 @@ def cards_of(rows: Iterable[Row]) -> dict[str, Card]:
 
 def dependencies_of(depends_on: Any) -> tuple[str, ...]:
     """Return the ids in a ``depends_on`` value."""
-    if not isinstance(depends_on, list):
+    if not depends_on or not isinstance(depends_on, list):
         return ()
     return tuple(each for each in depends_on if isinstance(each, str))
 

@@ -55,12 +55,12 @@ returning id"""
 # priority, for an open one: a statement that looks through lists has to look through those first.
 FILL = """
 insert into backlog (id, title, priority, status, depends_on)
-select 'C' || n, 'Card number ' || n, case when n % 5 = 1 then 100 else n % 10 end,
+select 'C' || n, 'Card number ' || n, case when mod(n, 5) = 1 then 100 else mod(n, 10) end,
        case when n <= %(done)s then 'done' else 'ready' end::backlog_status,
        case when not %(has_edges)s or n <= %(done)s then '[]'::jsonb
-            when n % 5 = 1 then jsonb_build_array('C' || n % %(done)s + 1, 'C' || n + 1)
-            else jsonb_build_array('C' || n % %(done)s + 1, 'C' || n * 7 % %(done)s + 1) end
-from generate_series(%(first)s, %(last)s) n"""
+            when mod(n, 5) = 1 then jsonb_build_array('C' || mod(n, %(done)s::integer) + 1, 'C' || n + 1)
+            else jsonb_build_array('C' || mod(n, %(done)s::integer) + 1, 'C' || mod(n * 7, %(done)s::integer) + 1) end
+from generate_series(%(first)s::integer, %(last)s::integer) n"""
 FILL_STEP = 50_000
 
 RESET = """

@@ -285,7 +285,7 @@ def test_edit_works_while_the_store_is_away(tmp_path: Path, postgres_dsn: str) -
     assert shop.cell("status", "A2") == "done"
 
 
-def test_many_edits_at_once(shop: Shop) -> None:
+def test_case_07_many_edits_at_once(shop: Shop) -> None:
     """Edits by many processes at the same moment, beside a daemon that writes as well, are all there afterwards."""
     with shop.daemon():
         edits = [("A1", f"priority={n}", f"title=Title {n}") for n in range(3, 9)]
@@ -322,7 +322,7 @@ def test_with_lock_passes_the_exit_code_and_the_output_on(shop: Shop) -> None:
     ended = shop("with-lock", *python("import sys; print('hello'); sys.exit(7)"), code=7)
     assert ended.stdout == "hello\n"
     assert shop("with-lock", *python("import os; os.kill(os.getpid(), 9)"), code=137).stdout == ""
-    assert refused(shop, "with-lock", "--json", "--", "no-such-command", code=2)["code"] == "usage"
+    assert refused(shop, "with-lock", "--json", "--", "/no/such/command", code=2)["code"] == "usage"
 
 
 def test_with_lock_forwards_signals(shop: Shop) -> None:
@@ -346,6 +346,10 @@ def test_with_lock_is_alone(shop: Shop) -> None:
     shop("with-lock", *python(nested))
     assert "| A1 | 6 | |" in shop.text
     assert shop.cell("priority", "A2") == "6"
+    with shop.daemon():
+        shop("with-lock", *python(nested.replace("=6", "=8")))
+        assert "| A1 | 8 | |" in shop.text
+        until(lambda: shop.cell("priority", "A2") == "8", "the daemon has carried the edit over")
 
 
 def test_the_sync_waits_for_a_script_that_edits(shop: Shop) -> None:

@@ -17,6 +17,7 @@ from tests.support.workspace import TABLE, Site, site
 
 ENVIRON = {
     "PATH": os.environ.get("PATH", ""),
+    "PYTHONPATH": os.environ.get("PYTHONPATH", ""),
     "HOME": "/nonexistent",
     "GIT_CONFIG_NOSYSTEM": "1",
     "GIT_CONFIG_GLOBAL": os.devnull,

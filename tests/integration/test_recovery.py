@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -15,6 +16,8 @@ from syncd.engine.postponement import Postponement
 from syncd.errors import InputOutputError, StoreUnreachable
 from syncd.files import atomic
 from syncd.files.atomic import digest
+from syncd.files.layout import Layout
+from syncd.files.lock import Holder, holder
 from tests.support.doom import Killed, doomed_cycle
 from tests.support.syncs import recorded_syncs
 from tests.support.workspace import TABLE, Site, site
@@ -200,6 +203,17 @@ def test_a_kill_right_after_an_exchange_between_two_saves(here: Site) -> None:
     here.sync()
     assert "| A2 | Write a parser | not-started | A1 | 5 | |" in here.text
     assert (here.column("title", "A3"), here.column("priority", "A2")) == ("Write some docs", 5)
+
+
+def test_a_cycle_is_alone_in_its_workspace(here: Site) -> None:
+    """While a cycle works, the workspace's lock is held in its name; afterwards it is free."""
+    lock = Layout(here.root).cycle_lock
+    held: list[Holder | None] = []
+    before_call(here.wiring.store(), "commit", lambda: held.append(holder(lock)))
+    here.edit("Write the parser", "Write a parser")
+    here.sync()
+    assert [each and each.pid for each in held] == [os.getpid()]
+    assert holder(lock) is None
 
 
 def test_nothing_is_under_way_after_a_cycle(here: Site) -> None:

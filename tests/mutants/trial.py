@@ -21,6 +21,7 @@ SUITE_S_MAX: Final = 240.0
 FAST: Final = (
     "tests/unit/core",
     "tests/unit/files",
+    "tests/unit/engine",
     "tests/property/test_reconcile_laws.py",
     "tests/property/test_guard_laws.py",
     "tests/contract/test_store.py",
@@ -28,11 +29,15 @@ FAST: Final = (
     "tests/integration/test_state.py",
     "tests/integration/test_crashes.py",
     "tests/integration/test_safeguards.py",
+    "tests/integration/test_recovery.py",
     "tests/integration/test_cycle.py",
     "tests/integration/test_nasty_cases.py",
     "tests/integration/test_feed.py",
     "tests/integration/test_errors.py",
     "tests/integration/test_plain_sql.py",
+    "tests/integration/test_guards.py",
+    "tests/integration/test_git.py",
+    "tests/simulation",
 )
 """What is asked about a mutant that its own tests let live."""
 

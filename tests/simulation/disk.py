@@ -35,7 +35,7 @@ class Inode:
     mtime_ns: int = 0
     ctime_ns: int = 0
     is_whole: bool = True
-    is_durable_whole: bool = True
+    is_durable_whole: bool = False
 
 
 @dataclass

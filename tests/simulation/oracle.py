@@ -126,6 +126,12 @@ class Oracle(Audience):
                 if fact not in kept:
                     self.excuse(fact, "a backup of the store was restored")
 
+    def taken_back(self, one: bytes, other: bytes) -> None:
+        """What syncd had put in place gives way to a save; an editor may have read it there meanwhile."""
+        shown, back = read_rows(one), read_rows(other)
+        for key in shown.keys() & back.keys():
+            self.unordered.update((key, name) for name in differing(shown[key], back[key]))
+
     def power_cut(self, who: str, data: bytes | None) -> None:
         """A machine lost its power; ``data`` is what is left of its file.
 

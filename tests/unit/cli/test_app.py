@@ -33,8 +33,9 @@ def test_these_are_the_commands() -> None:
         log, restore, undo, edit, with-lock, git, git install, git uninstall, git merge-driver,
         backlog, backlog create, backlog list, backlog show, backlog update, backlog remove, backlog link,
         backlog unlink, backlog stats, backlog claim, backlog renew, backlog release, backlog complete,
-        backlog block, backlog unblock, backlog reclaim,
-        db, db status, db migrate, config, config get, config set, config path
+        backlog fail, backlog retry, backlog block, backlog unblock, backlog reclaim, backlog pause, backlog resume,
+        backlog why, backlog graph, backlog events,
+        db, db status, db migrate, db adopt, db prune, config, config get, config set, config path
     """
     assert {" ".join(path) for path, _ in commands() if path} == {each.strip() for each in expected.split(",")}
 
