@@ -458,6 +458,9 @@ class TaskFiles(Protocol):
     def head(self) -> str | None:
         """Return what git's HEAD points at, ``None`` outside a repository."""
 
+    def has_checked_out(self, since: str) -> bool:
+        """Return whether HEAD has moved since a commit by more than commits of what stood here."""
+
     def digest_of(self, absolute: str) -> str | None:
         """Return the hash of a staged or displaced file, ``None`` when it is gone."""
 

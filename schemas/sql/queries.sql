@@ -200,10 +200,12 @@ where b.project = %(project)s and b.deleted_at is null and b.archived_at is null
 order by b.priority desc, b.created_at, b.id
 limit %(limit)s
 
+-- Leases are transactions of their own, of one statement: one of those under way notifies for all (backlog_notify).
 -- name: claim
 update backlog b set status = 'claimed', claim_owner = %(owner)s, claim_ttl_seconds = %(ttl)s,
                      claimed_at = now(), attempts = b.attempts + 1
-where b.project = %(project)s and b.id = (
+where set_config('syncd.notify', 'shared', true) is not null
+  and b.project = %(project)s and b.id = (
     select id from backlog
     where project = %(project)s and status = 'ready' and unmet = 0
       and deleted_at is null and archived_at is null and (run_after is null or run_after <= now())
@@ -230,7 +232,8 @@ returning {card}
 -- name: claim_id
 update backlog b set status = 'claimed', claim_owner = %(owner)s, claim_ttl_seconds = %(ttl)s,
                      claimed_at = now(), attempts = b.attempts + 1
-where b.project = %(project)s and b.id = %(id)s and b.unmet = 0
+where set_config('syncd.notify', 'shared', true) is not null
+  and b.project = %(project)s and b.id = %(id)s and b.unmet = 0
   and b.deleted_at is null and b.archived_at is null
   and (b.status = 'ready' and (b.run_after is null or b.run_after <= now())
        or b.status = 'claimed' and b.claimed_at + make_interval(secs => b.claim_ttl_seconds) <= now())
@@ -266,7 +269,8 @@ select extract(epoch from least(
 
 -- name: renew
 update backlog b set claimed_at = now(), claim_ttl_seconds = coalesce(%(ttl)s, b.claim_ttl_seconds)
-where b.project = %(project)s and b.id = %(id)s and b.deleted_at is null
+where set_config('syncd.notify', 'shared', true) is not null
+  and b.project = %(project)s and b.id = %(id)s and b.deleted_at is null
   and b.status = 'claimed' and b.claim_owner = %(owner)s
   and (%(attempt)s::integer is null or b.attempts = %(attempt)s)
   and (b.claim_ttl_seconds is null or b.claimed_at is null
@@ -275,7 +279,8 @@ returning {card}
 
 -- name: release
 update backlog b set status = 'ready', claim_owner = null, claim_ttl_seconds = null, claimed_at = null
-where b.project = %(project)s and b.id = %(id)s and b.deleted_at is null
+where set_config('syncd.notify', 'shared', true) is not null
+  and b.project = %(project)s and b.id = %(id)s and b.deleted_at is null
   and b.status = 'claimed' and b.claim_owner = %(owner)s
   and (%(attempt)s::integer is null or b.attempts = %(attempt)s)
 returning {card}
@@ -283,7 +288,8 @@ returning {card}
 -- name: complete
 update backlog b set status = 'done', claim_owner = null, claim_ttl_seconds = null, claimed_at = null,
                      run_after = null, last_error = null, failures = 0
-where b.project = %(project)s and b.id = %(id)s and b.deleted_at is null and b.status <> 'done'
+where set_config('syncd.notify', 'shared', true) is not null
+  and b.project = %(project)s and b.id = %(id)s and b.deleted_at is null and b.status <> 'done'
   and (%(owner)s::text is null or (b.status = 'claimed' and b.claim_owner = %(owner)s))
   and (%(attempt)s::integer is null or (b.status = 'claimed' and b.attempts = %(attempt)s))
 returning {card}
@@ -338,6 +344,9 @@ select b.status::text, count(*),
 from backlog b
 where b.project = %(project)s and b.deleted_at is null and b.archived_at is null
 group by b.status
+
+-- name: under_way
+select pg_snapshot_xmin(now)::text, pg_snapshot_xmax(now)::text from pg_current_snapshot() now
 
 -- name: poll
 select max(changed_xid)::text from backlog where project = %(project)s

@@ -108,10 +108,11 @@ create table backlog_conflict (
     at         timestamptz not null default now(),
     digest     text not null,
     settled    text,
-    settled_at timestamptz,
-    constraint backlog_conflict_once unique (project, digest)
+    settled_at timestamptz
 );
 create index backlog_conflict_open on backlog_conflict (project, seq) where settled is null;
+-- The same clash seen again adds no second record; one that comes up after it was settled does.
+create unique index backlog_conflict_once on backlog_conflict (project, digest) where settled is null;
 
 create table backlog_replica (
     project text not null,
@@ -339,6 +340,19 @@ begin
 end
 $$;
 
+-- Tells listeners that something changed, once a transaction.  A transaction that notifies has a lock of the
+-- whole server from before its commit is written to disk until after, so that notifiers commit one by one.
+-- Many short ones (leases, each a transaction of one statement) therefore let one of them speak for those
+-- that are under way with it: whoever hears it looks again when all that were under way have ended.
+create function backlog_notify() returns void language plpgsql as $$
+begin
+    if coalesce(current_setting('syncd.notify', true), '') <> 'shared'
+       or pg_try_advisory_xact_lock(hashtext('syncd.notify'), 0) then
+        perform pg_notify('syncd', '');
+    end if;
+end
+$$;
+
 -- History of an update that changed more than the lease.  A row whose key changed is one that went and one
 -- that came.  (Comparing columns by name is ten times cheaper than comparing the rows as jsonb.)
 create function backlog_record_change(old backlog, new backlog) returns void language plpgsql as $$
@@ -458,8 +472,9 @@ begin
         if coalesce(current_setting('syncd.effect', true), '') <> 'edges' then
             perform set_config('syncd.effect', coalesce(effect, 'met'), true);
         end if;
+    else
+        perform backlog_notify();
     end if;
-    perform pg_notify('syncd', '');
     return new;
 end
 $$;
@@ -507,7 +522,7 @@ begin
     if met is not null or added is not null then
         perform backlog_settle(met, null, added, null);
     end if;
-    perform pg_notify('syncd', '');
+    perform backlog_notify();
     return null;
 end
 $$;
@@ -541,6 +556,7 @@ begin
     if met is not null or lost is not null or added is not null or removed is not null then
         perform backlog_settle(met, lost, added, removed);
     end if;
+    perform backlog_notify();
     return null;
 end
 $$;
@@ -564,7 +580,7 @@ begin
     if lost is not null or removed is not null then
         perform backlog_settle(null, lost, null, removed);
     end if;
-    perform pg_notify('syncd', '');
+    perform backlog_notify();
     return null;
 end
 $$;
@@ -578,7 +594,7 @@ begin
            backlog_record(b)
     from backlog b;
     delete from backlog_edge;
-    perform pg_notify('syncd', '');
+    perform backlog_notify();
     return null;
 end
 $$;

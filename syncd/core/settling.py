@@ -6,7 +6,7 @@ file waits it is not written.  May import ``syncd.core``.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from syncd.core.parts import Part, join, parts_of_file, split
 from syncd.core.plan import Change, ChangeKind, FieldName, Plan, Presence, Wait
@@ -29,6 +29,25 @@ def settle(plan: Plan, sight: Sight, thresholds: Thresholds) -> tuple[Plan, tupl
         if wait is not None:
             waits.append(wait)
     return plan, tuple(waits)
+
+
+def unsure(sight: Sight, thresholds: Thresholds, *, but: Collection[str] = ()) -> dict[str, Wait]:
+    """Return the files of which it is not known yet what they hold, with the wait for each.
+
+    A file in the middle of a write, or gone for a moment, still has its cards: until that is settled, a row
+    with the same id in another file is no move.
+
+    Args:
+        but: files that are waited for already.
+    """
+    found: dict[str, Wait] = {}
+    for file in sight.files.values():
+        age_ms = file.changed_ms_ago if file.exists else file.missing_ms
+        settle_ms = thresholds.settle_ms if file.exists else thresholds.settle_deletions_ms
+        is_odd = file.is_truncation or not file.exists
+        if is_odd and age_ms is not None and age_ms < settle_ms and file.path not in but:
+            found[file.path] = Wait(file.path, f"{file.path} is being written", settle_ms - age_ms)
+    return found
 
 
 def vanished(sight: Sight) -> dict[str, list[str]]:

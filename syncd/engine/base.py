@@ -67,7 +67,15 @@ def outcome_of(view: LocalView, plan: Plan, batch: Batch, result: BatchResult, r
     return Outcome(touched - failed - forgotten, forgotten, shown(view, done))
 
 
-def move_base(state: State, view: LocalView, remote: RemoteView, outcome: Outcome, *, is_rewound: bool) -> None:
+def move_base(
+    state: State,
+    view: LocalView,
+    remote: RemoteView,
+    outcome: Outcome,
+    *,
+    is_rewound: bool,
+    is_new_history: bool,
+) -> None:
     """Advance the base of these cards in one durable transaction; with nothing new nothing is written.
 
     What was sent was on both sides when the store took it, even where a trigger changed it at once: so
@@ -75,6 +83,7 @@ def move_base(state: State, view: LocalView, remote: RemoteView, outcome: Outcom
 
     Args:
         is_rewound: a hold stands because the store went back: its place in the feed is not taken over.
+        is_new_history: that hold was decided, so its place is taken over whatever else there is to do.
 
     Holds: I6.
     """
@@ -93,6 +102,6 @@ def move_base(state: State, view: LocalView, remote: RemoteView, outcome: Outcom
     gone = [id for id in outcome.forgotten if id in base]
     known_place = state.cursor()
     place = known_place if is_rewound else remote.cursor
-    is_new_history = place is not None and (known_place is None or known_place.epoch != place.epoch)
+    is_new_history |= place is not None and (known_place is None or known_place.epoch != place.epoch)
     if agreed or gone or is_new_history:
         state.advance(agreed, gone, place)

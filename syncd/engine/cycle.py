@@ -19,6 +19,7 @@ from syncd.core.drift import DriftEntry, drift
 from syncd.core.guard import guard
 from syncd.core.plan import Conflict, Policy, Presence, Wait
 from syncd.core.reconcile import reconcile
+from syncd.core.settling import unsure
 from syncd.core.sight import STORE, Guarded, Thresholds
 from syncd.engine import draft as drafting
 from syncd.engine import edits, late_writes, recovery
@@ -109,6 +110,7 @@ class Cycle:
         self._sighting = Sighting(files, state, self._observer, settings.policy, monotonic)
         self._names = Names(store, state, settings.prefix)
         self._refusals = Refusals()
+        self._late: dict[str, LateWrite] = {}
         self._card_problems = CardProblems()
         self._recorded: set[Conflict] = set()
         self._durable: dict[str, str | None] = {}
@@ -188,15 +190,17 @@ class Cycle:
             if not may_write:
                 raise Busy(f"somebody holds the lock for editing {path}", hint="Try again later.")
             done = undo(self._files, self._state, self._digest, path)
-        self._observer.wrote(path, done.digest)
         self._observer.forget()
         self._sighting.forget_writes()
-        self._last = None
         return done
 
     def expect_edit(self, id: str, names: Iterable[str]) -> None:
         """Take the next edit of these fields for what it is, although it may bring back what was written over."""
         self._sighting.expect(id, names)
+
+    def next_look_s(self) -> float | None:
+        """Return in how many seconds a displaced file is to be looked at again; ``None`` for never."""
+        return self._files.next_look_s()
 
     def knows(self, id: str) -> bool:
         """Return whether a card of this id was seen in a file or in the store at the last look."""
@@ -235,7 +239,9 @@ class Cycle:
         batch = self._batch(write, late)
         if not (batch.changes or batch.conflicts or write.staged):
             self._advance(write, guarded, Outcome(set(guarded.plan.agreed), set(guarded.plan.forgotten)), set())
-            self._settle(guarded)
+            if (journal := self._state.journal()) is not None and journal.commit_id:
+                self._clear_journal()
+            self._settle(guarded, self._unwritten(guarded, write, closed, set()), frozenset())
             return self._report(write, guarded, waits), False
         self._must_recover = True
         self._state.write_journal(self._journal(write, batch))
@@ -252,7 +258,10 @@ class Cycle:
         self._must_recover = False
         for each in late:
             self._files.taken_in(each)
-        self._settle(guarded)
+            del self._late[each.absolute]
+        self._settle(
+            guarded, self._unwritten(guarded, write, closed, replaced), result.moved | result.refused.keys()
+        )
         return self._report(write, guarded, waits), bool(result.moved or not is_whole or self._differs(batch, result))
 
     # --- looking and planning ---------------------------------------------------------------------
@@ -262,21 +271,33 @@ class Cycle:
         if last.waits or self.obstacles or self._must_recover or self._must_read_all:
             return False
         has_news = self.remote.load(full=False, statuses=self._settings.statuses)
-        look_s = self._files.next_look_s()
-        return not (has_news or self._observer.has_moved() or (look_s is not None and look_s <= 0))
+        return not (has_news or self._observer.has_moved() or self._has_late_writes())
+
+    def _has_late_writes(self) -> bool:
+        """Look at the displaced files that are due; return whether somebody wrote into one."""
+        if (look_s := self._files.next_look_s()) is not None and look_s <= 0:
+            self._note_late_writes()
+        return bool(self._late)
+
+    def _note_late_writes(self) -> None:
+        self._late.update((late.absolute, late) for late in self._files.late_writes())
 
     def _load(self) -> None:
+        if self._must_read_all:
+            self._refusals.forget()
         self.remote.load(full=self._must_read_all, statuses=self._settings.statuses)
         self._must_read_all = False
 
     def _plan(self, view: LocalView) -> Guarded:
         base, remote = self._state.base(), self.remote.remote
-        plan = reconcile(
-            base, view.local, remote, self._settings.policy, frozen=view.frozen, recent=self._sighting.recent()
-        )
         sight = self._sighting.sight(view, self.remote)
+        frozen = view.frozen | unsure(sight, self._settings.thresholds).keys()
+        plan = reconcile(base, view.local, remote, self._settings.policy, frozen=frozen, recent=self._sighting.recent())
         guarded = guard(edits.showable(view, plan), sight, self._settings.thresholds, self._state.decisions())
-        return replace(guarded, plan=edits.showable(view, guarded.plan))
+        waits = unsure(sight, self._settings.thresholds, but={wait.path for wait in guarded.waits})
+        return replace(
+            guarded, plan=edits.showable(view, guarded.plan), waits=(*guarded.waits, *waits.values())
+        )
 
     # --- writing ----------------------------------------------------------------------------------
 
@@ -298,26 +319,43 @@ class Cycle:
         One that clashed counts as taken in only when the conflict is recorded; until then it comes again.
         """
         clashes: dict[LateWrite, Sequence[Conflict]] = {}
-        for late in self._files.late_writes():
+        self._note_late_writes()
+        for late in list(self._late.values()):
             found = late_writes.take_in(late, self._files, self._state, self._settings.options, self._digest)
             if found:
                 clashes[late] = found
             elif found is not None:
                 self._files.taken_in(late)
+                del self._late[late.absolute]
         return clashes
 
-    def _settle(self, guarded: Guarded) -> None:
-        """Remember the versions that were taken in and the holds that stand; forget decisions that are done."""
-        closed = closed_by(guarded)
-        self._sighting.remember(self._observer.last, guarded.holds, closed, is_waiting=bool(guarded.waits))
+    def _unwritten(self, guarded: Guarded, write: Draft, closed: frozenset[str], replaced: Set[str]) -> Set[str]:
+        """Return the files that were to be written and were not: postponed, raced, or not to be had."""
+        planned = {change.path for change in guarded.plan.to_file if change.path is not None}
+        return (planned & closed) | (write.staged.keys() - replaced) | {each.path for each in self.obstacles}
+
+    def _settle(self, guarded: Guarded, unwritten: Set[str], failed: Set[str]) -> None:
+        """Remember the versions that were taken in and the holds that stand; forget decisions that are done.
+
+        Args:
+            unwritten: files whose rows still wait to be written: what was seen in them is not taken in yet.
+            failed: cards that the store did not take.
+        """
+        closed = closed_by(guarded) | unwritten
+        is_waiting = bool(guarded.waits or unwritten)
+        self._sighting.remember(self._observer.last, guarded.holds, closed, is_waiting=is_waiting)
         if self._state.was_lost is not None:
             event("state.lost", kept=self._state.was_lost)
             self._state.acknowledge_loss()
-        if done := [hold.fingerprint for hold in (*guarded.accepted, *guarded.rejected)]:
+        decided = (*guarded.accepted, *guarded.rejected)
+        done = [hold.fingerprint for hold in decided if hold.path not in unwritten and hold.id not in failed]
+        if done:
             self._state.drop_decisions(done)
 
     def _batch(self, write: Draft, late: Mapping[LateWrite, Sequence[Conflict]]) -> Batch:
         conflicts = (*write.plan.conflicts, *itertools.chain.from_iterable(late.values()))
+        # One that was settled meanwhile, and comes up again, is recorded again.
+        self._recorded &= set(conflicts)
         return Batch(
             commit_id=self._new_commit_id(),
             changes=tuple(change for change in write.plan.to_store if not self._refusals.stands(change)),
@@ -348,7 +386,7 @@ class Cycle:
             return BatchResult({}, frozenset(), {})
         result = self._store.commit(batch)
         self.remote.take(result.cards.values(), self._settings.statuses)
-        self._recorded.update(each for each in batch.conflicts if each.id not in result.moved)
+        self._recorded.update(batch.conflicts)
         self._refusals.note(batch.changes, result)
         self._sighting.sent([each for each in batch.changes if each.id in result.cards])
         if failed := frozenset(result.moved | result.refused.keys()):
@@ -380,7 +418,8 @@ class Cycle:
         """Move the base to what the store returned and what the files hold now."""
         view = self._observer.after({path: (write.bytes[path], write.staged[path].new) for path in replaced})
         is_rewound = any(hold.id == STORE for hold in guarded.holds)
-        move_base(self._state, view, self.remote, outcome, is_rewound=is_rewound)
+        is_decided = any(hold.id == STORE for hold in (*guarded.accepted, *guarded.rejected))
+        move_base(self._state, view, self.remote, outcome, is_rewound=is_rewound, is_new_history=is_decided)
 
     def _differs(self, batch: Batch, result: BatchResult) -> bool:
         """Return whether the store made something else of what it was sent."""

@@ -210,6 +210,8 @@ class Daemon:
         due = [self._full_due_at - self._monotonic(), *(wait.retry_ms / 1000 for wait in report.waits)]
         if expiry_s is not None:
             due.append(expiry_s)
+        if (look_s := self.cycle.next_look_s()) is not None:
+            due.append(look_s)
         if self.cycle.obstacles:
             due.append(OBSTACLE_S)
         return max(0.001, min(due))
@@ -259,7 +261,7 @@ class Daemon:
                 continue
             try:
                 done.set_result(work())
-            except SyncdError as error:
+            except Exception as error:  # noqa: BLE001 - the one who asked is told; the daemon goes on
                 done.set_exception(error)
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:

@@ -103,19 +103,23 @@ class Refusals:
     """What the store would not take, kept until the row says something else: no change is sent twice in vain."""
 
     def __init__(self) -> None:
-        self._kept: dict[str, tuple[Fields, Refusal]] = {}
+        self._kept: dict[str, tuple[Change, Refusal]] = {}
+
+    def forget(self) -> None:
+        """Let everything be tried again: what stood against it in the store may be gone."""
+        self._kept.clear()
 
     def stands(self, change: Change) -> bool:
         """Return whether this very change was refused before."""
         kept = self._kept.get(change.id)
-        return kept is not None and kept[0] == change.fields
+        return kept is not None and (kept[0].fields, kept[0].version) == (change.fields, change.version)
 
     def note(self, changes: Sequence[Change], result: BatchResult) -> None:
         """Take in what a batch told.  A lease that stands is no problem: reconcile sees it in the next pass."""
         for change in changes:
             refusal = result.refused.get(change.id)
             if refusal is not None and refusal.code != "not-owner":
-                self._kept[change.id] = (change.fields, refusal)
+                self._kept[change.id] = (change, refusal)
             elif change.id in result.cards:
                 self._kept.pop(change.id, None)
 

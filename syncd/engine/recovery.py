@@ -12,14 +12,14 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from syncd.core.plan import BaseCard
-from syncd.ports import StagedFile, State, SyncStore, TaskFiles
+from syncd.ports import Journal, StagedFile, State, SyncStore, TaskFiles
 from syncd.schemas.card import Fields
 
 
 def recover(files: TaskFiles, store: SyncStore, state: State) -> Mapping[tuple[str, str], str]:
     """Finish or forget the write that the journal names; return the ids that it had given to nameless rows.
 
-    The journal itself stays until the next write replaces or clears it, for those ids' sake.
+    The journal keeps those ids, and nothing else, until their rows show them.
 
     Raises: StoreUnreachable: the outcome of the write is still unknown, nothing was touched.
     Holds: I9 (no extra card, no extra conflict), I2.
@@ -39,7 +39,10 @@ def recover(files: TaskFiles, store: SyncStore, state: State) -> Mapping[tuple[s
                 agreed[id] = {**agreed.get(id, {}), **fields}
                 places[id] = staged.path
     _take_over(state, agreed, places)
-    if not journal.ids:
+    # What was taken over must not be taken over again, when both sides have moved on.
+    if journal.ids:
+        state.write_journal(Journal(commit_id="", staged=(), ids=journal.ids, sent={}, written={}))
+    else:
         state.clear_journal()
     return journal.ids
 

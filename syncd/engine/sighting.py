@@ -154,9 +154,14 @@ class Sighting:
             marker_line=document.has_markers if document is not None else None,
             version_rank=rank,
             bad_id_line=_bad_id_line(document),
-            head_moved=is_news and self._state.meta(_HEAD) not in (None, self._files.head()),
+            head_moved=is_news and self._has_checked_out(),
             is_truncation=is_news and document is not None and self._is_truncation(path, read.data, document),
         )
+
+    def _has_checked_out(self) -> bool:
+        """Return whether git put another tree into the folder since syncd last looked; a commit alone does not."""
+        head = self._state.meta(_HEAD)
+        return head is not None and self._files.has_checked_out(head)
 
     def _is_truncation(self, path: str, data: bytes, document: Document) -> bool:
         """Return whether new bytes look like the beginning of a write that goes on."""

@@ -206,7 +206,8 @@ def make_durable(path: Path) -> None:
             os.fsync(handle)
         finally:
             os.close(handle)
-    fsync_directory(path.parent)
+    # Of a name in a folder that is not there, the folder's absence is what counts.
+    fsync_directory(next(folder for folder in path.parents if folder.is_dir()))
 
 
 def stage(staged: Path, data: bytes, like: Path) -> None:

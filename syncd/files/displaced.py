@@ -25,6 +25,9 @@ from syncd.ports import LateWrite
 LOOKS_S: Final = (0.05, 0.5, 5.0, 60.0)
 """When a displaced file is hashed again, counted from when it came out or was last seen to change."""
 
+SETTLED_S: Final = 0.3
+"""How long bytes must stand before they are a late write, and not half of one (as ``guards.settle_ms``)."""
+
 VERSIONS_MAX: Final = 20
 """How many displaced versions of a file are kept when nobody can write into them any more."""
 
@@ -214,7 +217,7 @@ class DisplacedWatch:
         return min((-math.inf if each.is_told else each.next_at for each in self._watched.values()), default=None)
 
     def look(self, now: float) -> tuple[LateWrite, ...]:
-        """Hash again what is due; return the late writes on which two looks agree, until they are taken in.
+        """Hash again what is due; return the late writes on which looks agree for a while, until they are taken in.
 
         Bytes seen for the first time start the looks over, so that a writer in mid-write is not taken at
         its word.  A file whose last look is over is left to ``undo``.
@@ -240,9 +243,11 @@ class DisplacedWatch:
             elif found not in (known, watched.unsettled):
                 watched.unsettled, watched.since, watched.looks = found, now, 0
             else:
-                if found == watched.unsettled:
+                if found != watched.unsettled:
+                    watched.unsettled = None
+                elif watched.next_at - watched.since >= SETTLED_S:
                     watched.late = LateWrite(watched.path, str(watched.kept), watched.digest, found)
-                watched.unsettled = None
+                    watched.unsettled = None
                 self._advance(watched)
 
     def _advance(self, watched: _Watched) -> None:

@@ -2,7 +2,11 @@
 
 A notification is a hint without data.  The listener believes in them only while its own heartbeat comes
 back (behind a transaction pooler it never does); until then it wakes its subscriber every second, and
-less often, down to every ten, while nothing changes.  May import ``syncd.errors``, ``syncd.log`` and the
+less often, down to every ten, while nothing changes.
+
+One notification may speak for several transactions, some of which have not ended when it comes: then the
+subscriber is woken again when they have.  Should the one that spoke for them have died of it, the
+heartbeat finds what changed.  May import ``syncd.errors``, ``syncd.log`` and the
 store's own modules.
 """
 
@@ -33,6 +37,38 @@ HEARTBEAT_WAIT_S: Final = 3.0
 POLL_MIN_S: Final = 1.0
 POLL_MAX_S: Final = 10.0
 RECONNECT_MAX_S: Final = 60.0
+UNDER_WAY_MIN_S: Final = 0.003
+UNDER_WAY_MAX_S: Final = 1.0
+
+
+class _UnderWay:
+    """The transactions that had not ended when a notification came, and when to look after them."""
+
+    def __init__(self) -> None:
+        self.due = float("inf")
+        self._xmax = 0
+        self._pause_s = UNDER_WAY_MIN_S
+
+    def note(self, link: Link) -> None:
+        """Remember those that are under way now; to be called before the subscriber looks."""
+        xmin, self._xmax = self._ask(link)
+        self._pause_s = UNDER_WAY_MIN_S
+        self.due = time.monotonic() + self._pause_s if xmin < self._xmax else float("inf")
+
+    def have_ended(self, link: Link) -> bool:
+        """Return whether all of them have ended, and forget them then."""
+        xmin, _ = self._ask(link)
+        if xmin >= self._xmax:
+            self.due = float("inf")
+            return True
+        self._pause_s = min(self._pause_s * 2, UNDER_WAY_MAX_S)
+        self.due = time.monotonic() + self._pause_s
+        return False
+
+    @staticmethod
+    def _ask(link: Link) -> tuple[int, int]:
+        ((xmin, xmax),) = execute(link, "under_way").fetchall()
+        return int(xmin), int(xmax)
 
 
 class PostgresListener:
@@ -98,7 +134,7 @@ class PostgresListener:
             with contextlib.closing(link):
                 try:
                     self._serve(link)
-                except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+                except psycopg.Error as error:
                     event("store.listener.lost", level=logging.WARNING, message=str(error).splitlines()[0])
                 finally:
                     self._mode = "poll"
@@ -117,16 +153,21 @@ class PostgresListener:
         beat_due = time.monotonic() if self._may_listen else float("inf")
         beat_lost = float("inf")
         poll_due = time.monotonic() + poll_s
+        under_way = _UnderWay()
         while not self._closing.is_set():
             now = time.monotonic()
             if now >= beat_due:
+                seen, before = self._place(link), place
+                place = seen
+                if before not in (None, seen):
+                    self._wake()
                 link.execute("select pg_notify(%s, '')", [self._beat_channel])
                 beat_due, beat_lost = now + self._heartbeat_s, now + min(HEARTBEAT_WAIT_S, self._heartbeat_s)
             if now >= beat_lost:
                 self._mode, beat_lost = "poll", float("inf")
                 poll_s = POLL_MIN_S
             if self._mode == "poll" and now >= poll_due:
-                seen = execute(link, "poll", project=self._project).fetchall()[0][0]
+                seen = self._place(link)
                 poll_s = POLL_MIN_S if seen != place else min(poll_s * 2, POLL_MAX_S)
                 place, poll_due = seen, now + poll_s
                 self._wake()
@@ -134,10 +175,18 @@ class PostgresListener:
             if self._beat_channel in heard:
                 self._mode, beat_lost = "live", float("inf")
             if CHANNEL in heard:
+                under_way.note(link)
                 self._wake()
+            elif now >= under_way.due:
+                if under_way.have_ended(link):
+                    self._wake()
             elif not heard:
-                dues = [beat_due, beat_lost] + ([poll_due] if self._mode == "poll" else [])
+                dues = [beat_due, beat_lost, under_way.due] + ([poll_due] if self._mode == "poll" else [])
                 self._wait(link, min(dues) - time.monotonic())
+
+    def _place(self, link: Link) -> str:
+        """Return something that differs once a card of the project has changed."""
+        return str(execute(link, "poll", project=self._project).fetchall()[0][0])
 
     def _take_heard(self, link: Link) -> set[str]:
         """Return the channels notified since the last look."""

@@ -354,7 +354,7 @@ def test_case_06_a_writer_that_still_holds_the_old_file(exchanging: Rename, tmp_
         held.write(b"| A9 | done |\n")
     now[0] = 0.05
     assert files.late_writes() == ()
-    now[0] = 0.1
+    now[0] = 0.55
     (late,) = files.late_writes()
     assert (late.path, late.before) == ("TASKS.md", digest(OLD))
     assert files.bytes_of(late.absolute) == OLD + b"| A9 | done |\n"
@@ -379,7 +379,7 @@ def test_what_cannot_be_put_back_is_reported_late(tmp_path: Path, before: str) -
         assert later.late_writes() == ()
         now[0] = 0.05
         assert later.late_writes() == ()
-        now[0] = 0.1
+        now[0] = 0.55
         (late,) = later.late_writes()
         assert later.bytes_of(late.absolute) == EDIT
         if is_taken_in:

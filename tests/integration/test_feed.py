@@ -11,6 +11,7 @@ import pytest
 
 from syncd.ports import NewCard
 from syncd.store.listener import PostgresListener
+from syncd.store.queries import query
 from tests.support.feeds import caught_up
 from tests.support.migrated import Database
 
@@ -133,6 +134,44 @@ def test_case_51_a_cut_listener_comes_back_and_looks(
     count = wakes.count
     database.rows("insert into backlog (id, title) values ('A', 'a')")
     wakes.wait_beyond(count)
+
+
+def lease(link: psycopg.Connection, owner: str) -> str:
+    """Claim a card in a transaction that stays open."""
+    ((id, *_),) = link.execute(query("claim"), {"project": "default", "owner": owner, "ttl": 60}).fetchall()
+    return str(id)
+
+
+def test_one_lease_speaks_for_those_under_way_with_it(database: Database, wakes: Wakes) -> None:
+    """Of claims that overlap one notifies; the subscriber is woken again when the others have ended."""
+    listener = PostgresListener(database.dsn, project="default", wake=wakes, heartbeat_s=600.0)
+    database.rows("insert into backlog (id, title) values ('A', 'a'), ('B', 'b')")
+    with psycopg.connect(database.dsn) as first, psycopg.connect(database.dsn) as second:
+        assert (lease(first, "w1"), lease(second, "w2")) == ("A", "B")
+        wait_until(lambda: listener.mode == "live")
+        count = wakes.count
+        first.commit()
+        wakes.wait_beyond(count)
+        count = wakes.count
+        assert database.one("select count(*) from backlog where status = 'claimed'") == 1
+        second.commit()
+        wakes.wait_beyond(count)
+    listener.close()
+
+
+def test_a_change_whose_speaker_died_is_found_by_the_heartbeat(
+    database: Database, listener: PostgresListener, wakes: Wakes
+) -> None:
+    """When the one transaction that was to notify is rolled back, the others' changes are still heard of."""
+    database.rows("insert into backlog (id, title) values ('A', 'a'), ('B', 'b')")
+    beats = threading.Event().wait(1.5)
+    with psycopg.connect(database.dsn) as first, psycopg.connect(database.dsn) as second:
+        assert (lease(first, "w1"), lease(second, "w2")) == ("A", "B")
+        count = wakes.count
+        second.commit()
+        first.rollback()
+        wakes.wait_beyond(count)
+    assert (beats, listener.mode) == (False, "live")
 
 
 def test_case_53_without_listen_it_polls(database: Database, wakes: Wakes) -> None:

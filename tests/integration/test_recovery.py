@@ -18,6 +18,7 @@ from syncd.files import atomic
 from syncd.files.atomic import digest
 from syncd.files.layout import Layout
 from syncd.files.lock import Holder, holder
+from syncd.ports import Batch, BatchResult
 from tests.support.doom import Killed, doomed_cycle
 from tests.support.syncs import recorded_syncs
 from tests.support.workspace import TABLE, Site, site
@@ -226,7 +227,7 @@ def test_nothing_is_under_way_after_a_cycle(here: Site) -> None:
 def test_a_write_that_was_made_anew_is_in_the_journal(here: Site) -> None:
     """When the store leaves a card out, the file that is written without it is the one that a kill finds."""
     forbid(here)
-    here.edit("Write the docs  ", FORBIDDEN)
+    here.edit(END, NAMELESS.replace("Ship it", FORBIDDEN) + END)
     here.sql("update backlog set priority = 6 where id = 'A2'")
     here.restart(doomed_cycle("state", "advance", after=False, how=Killed()))
     with pytest.raises(Killed):
@@ -397,6 +398,14 @@ def test_a_late_save_that_clashes_is_recorded(here: Site) -> None:
     assert "Write the best parser" in here.text
 
 
+def test_a_row_that_moved_is_planned_again_at_once(here: Site) -> None:
+    """An edit of a row that a service changed meanwhile is sent again in the same cycle, whatever the field."""
+    here.edit("| A1 | 2 |", "| A1 | 4 |")
+    before_call(here.wiring.store(), "commit", lambda: here.sql("update backlog set phase = 'M1' where id = 'A2'"))
+    here.cycle.run()
+    assert (here.column("priority", "A2"), here.column("phase", "A2")) == (4, "M1")
+
+
 # --- what is not done again --------------------------------------------------------------------------
 
 
@@ -415,14 +424,21 @@ def test_a_clash_that_waits_is_sent_once(tmp_path: Path, postgres_dsn: str) -> N
 
 
 def test_what_the_store_refused_is_sent_once(here: Site) -> None:
-    """A value that the store cannot hold is not sent again until the row says something else."""
+    """A value that the store cannot hold is not sent along with other edits, until its row says something else."""
     forbid(here)
     here.edit("Write the docs  ", FORBIDDEN)
     here.sync()
-    sent = calls_of(here.wiring.store(), "commit")
-    here.cycle.wake_fully()
-    assert here.cycle.run().problems
-    assert sent == []
+    here.edit("Write the parser", "Write a parser")
+    store, batches = here.wiring.store(), []
+    commit = store.commit
+
+    def noting(batch: Batch) -> BatchResult:
+        batches.append([change.id for change in batch.changes])
+        return commit(batch)
+
+    store.commit = noting  # type: ignore[method-assign]
+    assert here.sync().problems
+    assert batches == [["A2"]]
     here.edit(FORBIDDEN, "Write sense")
     here.sync()
     assert here.column("title", "A3") == "Write sense"

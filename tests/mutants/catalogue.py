@@ -1,9 +1,11 @@
 """All mutants, read from the lists beside this file: what keeps data safe, one entry each.
 
 A list reads like a diff.  ``tests:`` says what is asked about the entries below it; an entry begins with its
-name, what it takes out and where, then come the text that is taken out and the text that is left instead:
+name, what it takes out and where, then come a test that is asked before the others (if there is one that is
+made for it), the text that is taken out, and the text that is left instead:
 
     guard-markers [guard] syncd/core/trips.py
+    ?tests/unit/core/test_guard_content.py::test_merge_markers_hold_the_file
     -    markers,
     -    emptied,
     +    emptied,
@@ -40,13 +42,14 @@ def read(text: str) -> Iterator[Mutant]:
 
 def _entry(lines: list[str], tests: tuple[str, ...]) -> Mutant:
     head = _HEAD.fullmatch(lines[0])
+    first = [line[1:] for line in lines[1:] if line.startswith("?")]
     out = [line[1:] for line in lines[1:] if line.startswith("-")]
     left = [line[1:] for line in lines[1:] if line.startswith("+")]
-    if head is None or not out or len(out) + len(left) != len(lines) - 1:
+    if head is None or not out or len(first) + len(out) + len(left) != len(lines) - 1:
         raise ValueError(f"this is no entry:\n{chr(10).join(lines)}")
     name, takes_out, file, other = head.groups()
     also = () if other is None else (other,)
-    return Mutant(name, Safeguard(takes_out), file, "\n".join(out), "\n".join(left), tests, also)
+    return Mutant(name, Safeguard(takes_out), file, "\n".join(out), "\n".join(left), (*first, *tests), also)
 
 
 def _all() -> Iterator[Mutant]:

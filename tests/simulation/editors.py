@@ -29,6 +29,9 @@ from tests.simulation.table import (
     tables,
 )
 
+HELD_S_MAX = 50.0
+"""How long an editor writes into a file that it opened: for a minute syncd looks at what it displaced."""
+
 Step = Generator[str, None, None]
 Change = Callable[[bytes, Random], bytes]
 
@@ -79,6 +82,7 @@ class Editor:
     audience: Audience
     is_saving: bool = False
     waits_for: Callable[[], bool] = lambda: False
+    clock: Callable[[], float] = lambda: 0.0
 
     @property
     def path(self) -> str:
@@ -91,7 +95,7 @@ class Editor:
             handle = self.disk.open(self.path, os.O_RDWR)
         except FileNotFoundError:
             return
-        read = self.disk.read(handle, 1 << 20)
+        read, opened_at = self.disk.read(handle, 1 << 20), self.clock()
         if style != "hold":
             self.disk.close(handle)
         yield f"reads ({style})"
@@ -102,6 +106,8 @@ class Editor:
             while self.waits_for():
                 yield "waits for another editor"
             self.is_saving = True
+            if style == "hold" and self.clock() - opened_at > HELD_S_MAX:
+                style = "truncate"
             match style:
                 case "truncate":
                     yield from self._truncate(read, saved)

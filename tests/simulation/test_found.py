@@ -96,8 +96,8 @@ def test_a_late_write_is_told_until_it_is_taken_in() -> None:
         here.set("A1", title="theirs")
         here.sync()
         here.write(handle, set_cell(read, "A1", "title", "mine"))
-        here.wait(0.06)
-        here.sync(seconds=0.06)
+        here.sync(seconds=0.6)
+        here.sync(seconds=0.6)
         here.at("commit", cut)
         with pytest.raises(StoreUnreachable):
             here.sync()

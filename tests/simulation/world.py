@@ -237,7 +237,7 @@ class World:
         after = self.disk.bytes_of(path)
         self.oracle.power_cut(f"editor {replica.name}", after)
         if is_saving or torn:
-            self.oracle.torn(after)
+            self.oracle.torn(after if torn == {path} else b"")
         self.note(f"  after the power cut {path} is {after!r}")
 
     def _kill_or_cut(self) -> None:
@@ -275,6 +275,7 @@ class World:
     def _open_session(self, replica: Replica) -> Session:
         name = f"editor {replica.name}{len([each for each in self.sessions if each.editor.root == replica.root])}"
         editor = Editor(name, replica.root, self.disk, self.rng, self.values, self.oracle)
+        editor.clock = lambda: self.now_s
         editor.waits_for = lambda: any(
             each.editor.is_saving and each.editor.root == editor.root and each.editor is not editor
             for each in self.sessions

@@ -53,10 +53,11 @@ create table backlog_conflict (
     at         timestamptz not null default now(),
     digest     text not null,
     settled    text,
-    settled_at timestamptz,
-    constraint backlog_conflict_once unique (project, digest)
+    settled_at timestamptz
 );
 create index backlog_conflict_open on backlog_conflict (project, seq) where settled is null;
+-- The same clash seen again adds no second record; one that comes up after it was settled does.
+create unique index backlog_conflict_once on backlog_conflict (project, digest) where settled is null;
 
 create table backlog_replica (
     project text not null,

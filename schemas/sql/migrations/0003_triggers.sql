@@ -121,6 +121,19 @@ begin
 end
 $$;
 
+-- Tells listeners that something changed, once a transaction.  A transaction that notifies has a lock of the
+-- whole server from before its commit is written to disk until after, so that notifiers commit one by one.
+-- Many short ones (leases, each a transaction of one statement) therefore let one of them speak for those
+-- that are under way with it: whoever hears it looks again when all that were under way have ended.
+create function backlog_notify() returns void language plpgsql as $$
+begin
+    if coalesce(current_setting('syncd.notify', true), '') <> 'shared'
+       or pg_try_advisory_xact_lock(hashtext('syncd.notify'), 0) then
+        perform pg_notify('syncd', '');
+    end if;
+end
+$$;
+
 -- History of an update that changed more than the lease.  A row whose key changed is one that went and one
 -- that came.  (Comparing columns by name is ten times cheaper than comparing the rows as jsonb.)
 create function backlog_record_change(old backlog, new backlog) returns void language plpgsql as $$
@@ -240,8 +253,9 @@ begin
         if coalesce(current_setting('syncd.effect', true), '') <> 'edges' then
             perform set_config('syncd.effect', coalesce(effect, 'met'), true);
         end if;
+    else
+        perform backlog_notify();
     end if;
-    perform pg_notify('syncd', '');
     return new;
 end
 $$;
@@ -289,7 +303,7 @@ begin
     if met is not null or added is not null then
         perform backlog_settle(met, null, added, null);
     end if;
-    perform pg_notify('syncd', '');
+    perform backlog_notify();
     return null;
 end
 $$;
@@ -323,6 +337,7 @@ begin
     if met is not null or lost is not null or added is not null or removed is not null then
         perform backlog_settle(met, lost, added, removed);
     end if;
+    perform backlog_notify();
     return null;
 end
 $$;
@@ -346,7 +361,7 @@ begin
     if lost is not null or removed is not null then
         perform backlog_settle(null, lost, null, removed);
     end if;
-    perform pg_notify('syncd', '');
+    perform backlog_notify();
     return null;
 end
 $$;
@@ -360,7 +375,7 @@ begin
            backlog_record(b)
     from backlog b;
     delete from backlog_edge;
-    perform pg_notify('syncd', '');
+    perform backlog_notify();
     return null;
 end
 $$;

@@ -41,7 +41,7 @@ def test_looks_are_taken_in_time(folder: DisplacedFolder, target: Path) -> None:
 
 
 def test_a_late_write_is_reported_once(folder: DisplacedFolder, target: Path) -> None:
-    """Bytes written into a displaced file are reported when two looks agree on them, and once."""
+    """Bytes written into a displaced file are reported when they have stood for 300 ms, until they are taken in."""
     watch = DisplacedWatch(folder)
     kept = displace(folder, target, b"a")
     watch.add("docs/TASKS.md", target, kept, digest(b"a"), 0.0)
@@ -49,7 +49,9 @@ def test_a_late_write_is_reported_once(folder: DisplacedFolder, target: Path) ->
         held.write(b"b")
     assert watch.look(0.05) == ()
     assert watch.next_at() == 0.05 + LOOKS_S[0]
-    (late,) = watch.look(0.1)
+    assert watch.look(0.1) == ()
+    (late,) = watch.look(0.55)
+    assert watch.look(0.55) == (late,)
     assert (late.path, late.absolute, late.before, late.digest) == (
         "docs/TASKS.md",
         str(kept),
@@ -70,7 +72,8 @@ def test_a_writer_in_mid_write_is_waited_for(folder: DisplacedFolder, target: Pa
         kept.write_bytes(data)
         now += LOOKS_S[0]
         assert watch.look(now) == ()
-    (late,) = watch.look(now + LOOKS_S[0])
+    assert watch.look(now + LOOKS_S[0]) == ()
+    (late,) = watch.look(now + LOOKS_S[1])
     assert late.digest == digest(b"abcd")
 
 
@@ -81,7 +84,7 @@ def test_a_later_process_notices_too(folder: DisplacedFolder, target: Path) -> N
     for is_known in (False, True):
         watch = DisplacedWatch(folder)
         watch.adopt("docs/TASKS.md", target, 0.0)
-        found = [*watch.look(0.05), *watch.look(0.2)]
+        found = [*watch.look(0.05), *watch.look(0.55)]
         assert [late.digest for late in found] == ([] if is_known else [digest(b"late")])
         for late in found:
             watch.taken_in(late)
