@@ -408,6 +408,9 @@ class TaskFiles(Protocol):
     def paths(self) -> tuple[str, ...]:
         """Return the task files that the configuration names, existing or not, in its order."""
 
+    def names(self, path: str) -> bool:
+        """Return whether the configuration names a path as a task file: an absent one that a glob matches, too."""
+
     def read(self, path: str) -> FileRead:
         """Return a stable look at a file; a file that keeps changing is reported in ``error``."""
 

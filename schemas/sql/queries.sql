@@ -345,8 +345,12 @@ from backlog b
 where b.project = %(project)s and b.deleted_at is null and b.archived_at is null
 group by b.status
 
--- name: under_way
-select pg_snapshot_xmin(now)::text, pg_snapshot_xmax(now)::text from pg_current_snapshot() now
+-- A transaction of its own: every one that was under way before has a lower id.
+-- name: next_transaction
+select pg_current_xact_id()::text
+
+-- name: oldest_transaction
+select pg_snapshot_xmin(pg_current_snapshot())::text
 
 -- name: poll
 select max(changed_xid)::text from backlog where project = %(project)s

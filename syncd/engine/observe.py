@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
-from syncd.core.plan import LocalCard
+from syncd.core.plan import BaseCard, LocalCard
 from syncd.parsers.document import Document, FileCard, ParseOptions, Problem
 from syncd.parsers.tasks_md import parse
 from syncd.ports import FileRead, State, TaskFiles
@@ -91,21 +91,37 @@ class Observer:
         self._cards: dict[str, dict[str, tuple[FileCard, LocalCard]]] = {}
         """What was made of each card at the last look; a row that did not change is not made anew."""
         self._seen_at: dict[str, tuple[str | None, float]] = {}
+        self._base: Mapping[str, BaseCard] | None = None
+        self._homes: frozenset[str] = frozenset()
+        self._foreign: frozenset[str] = frozenset()
         self.saw_editor = False
         self.last = LocalView({}, {}, {}, {}, (), (), frozenset())
         self.signatures: dict[str, tuple[int, ...] | None] = {}
 
     def has_moved(self) -> bool:
         """Return whether any task file may have changed since the last look (one stat a file)."""
-        paths = self._files.paths()
+        paths = self._paths()
         return set(paths) != self.signatures.keys() or any(
             self._files.signature(path) != self.signatures[path] for path in paths
         )
 
+    def _paths(self) -> tuple[str, ...]:
+        """Return the task files, and those that cards are known to stand in although nothing names them any more.
+
+        A glob does not find a file that is gone; its cards are missing all the same.
+        """
+        named = self._files.paths()
+        base = self._state.base()
+        if base is not self._base:
+            self._base = base
+            self._homes = frozenset(card.path for card in base.values() if card.path is not None)
+        return (*named, *sorted(self._homes.difference(named)))
+
     def look(self) -> LocalView:
         """Read every task file and return what they say."""
-        reads = {path: self._files.read(path) for path in self._files.paths()}
+        reads = {path: self._files.read(path) for path in self._paths()}
         self.signatures = {path: read.signature for path, read in reads.items()}
+        self._foreign = frozenset(path for path in self._homes.intersection(reads) if not self._files.names(path))
         self.saw_editor = False
         for path, read in reads.items():
             if read.error is None:
@@ -131,7 +147,10 @@ class Observer:
         problems: list[Problem] = []
         frozen: set[str] = set()
         for path, read in reads.items():
-            if read.error is not None:
+            if path in self._foreign:
+                problems.append(_not_configured(path))
+                frozen.add(path)
+            elif read.error is not None:
                 problems.append(_unreadable(path, read.error))
                 frozen.add(path)
             elif read.data is not None:
@@ -218,6 +237,17 @@ def _unreadable(path: str, error: str) -> Problem:
         code="unreadable",
         message=f"{path} cannot be read: {error}",
         hint="Make the file readable again; nothing is synced from it or to it until then.",
+    )
+
+
+def _not_configured(path: str) -> Problem:
+    return Problem(
+        path=path,
+        line=1,
+        column=1,
+        code="not-configured",
+        message=f"{path} is no task file of this workspace any more, but cards stand in it",
+        hint=f"Put {path} back under tasks: in syncd.yaml; or move its rows to another task file first.",
     )
 
 

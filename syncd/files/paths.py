@@ -97,6 +97,10 @@ class Glob:
             self._last = last = _Walk(folders, tuple(sorted(set(self._walk("", self._segments, folders)))))
         return last.files
 
+    def matches(self, path: str) -> bool:
+        """Return whether a path would be matched, whether it exists or not."""
+        return _matches(PurePosixPath(path).parts, self._segments)
+
     def _walk(self, folder: str, segments: tuple[str, ...], folders: _Folders) -> Iterator[str]:
         head, rest = segments[0], segments[1:]
         if head == "**":
@@ -126,6 +130,19 @@ class Glob:
                 ]
         except (FileNotFoundError, NotADirectoryError, PermissionError):
             return []
+
+
+def _matches(parts: tuple[str, ...], segments: tuple[str, ...]) -> bool:
+    if not parts or not segments:
+        return not parts and not segments
+    name, head, rest = parts[0], segments[0], segments[1:]
+    if name in _SKIPPED:
+        return False
+    if head == "**":
+        is_deeper = len(parts) > 1 and not name.startswith(".") and _matches(parts[1:], segments)
+        return is_deeper or _matches(parts, rest or ("*",))
+    is_hidden = name.startswith(".") and not head.startswith(".")
+    return not is_hidden and fnmatch.fnmatchcase(name, head) and _matches(parts[1:], rest)
 
 
 def _signature(folder: Path) -> FolderSignature | None:

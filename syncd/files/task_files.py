@@ -78,6 +78,10 @@ class WorkspaceFiles:
         self._named = found
         return tuple(found)
 
+    def names(self, path: str) -> bool:
+        """Return whether the configuration names a path as a task file, existing or not."""
+        return any(entry.path == path if glob is None else glob.matches(path) for entry, glob in self._entries)
+
     def entry(self, path: str) -> TaskEntry:
         """Return the entry of the configuration that named a file at the last ``paths``; a bare one for others."""
         return self._named.get(path) or TaskEntry(path)

@@ -46,29 +46,24 @@ class _UnderWay:
 
     def __init__(self) -> None:
         self.due = float("inf")
-        self._xmax = 0
+        self._next = 0
         self._pause_s = UNDER_WAY_MIN_S
 
     def note(self, link: Link) -> None:
         """Remember those that are under way now; to be called before the subscriber looks."""
-        xmin, self._xmax = self._ask(link)
+        self._next = int(execute(link, "next_transaction").fetchall()[0][0])
         self._pause_s = UNDER_WAY_MIN_S
-        self.due = time.monotonic() + self._pause_s if xmin < self._xmax else float("inf")
+        self.have_ended(link)
 
     def have_ended(self, link: Link) -> bool:
-        """Return whether all of them have ended, and forget them then."""
-        xmin, _ = self._ask(link)
-        if xmin >= self._xmax:
+        """Return whether all of them have ended; else look again a little later."""
+        oldest = int(execute(link, "oldest_transaction").fetchall()[0][0])
+        if oldest >= self._next:
             self.due = float("inf")
             return True
-        self._pause_s = min(self._pause_s * 2, UNDER_WAY_MAX_S)
         self.due = time.monotonic() + self._pause_s
+        self._pause_s = min(self._pause_s * 2, UNDER_WAY_MAX_S)
         return False
-
-    @staticmethod
-    def _ask(link: Link) -> tuple[int, int]:
-        ((xmin, xmax),) = execute(link, "under_way").fetchall()
-        return int(xmin), int(xmax)
 
 
 class PostgresListener:
@@ -156,6 +151,9 @@ class PostgresListener:
         under_way = _UnderWay()
         while not self._closing.is_set():
             now = time.monotonic()
+            if now >= beat_lost:
+                self._mode, beat_lost = "poll", float("inf")
+                poll_s = POLL_MIN_S
             if now >= beat_due:
                 seen, before = self._place(link), place
                 place = seen
@@ -163,9 +161,6 @@ class PostgresListener:
                     self._wake()
                 link.execute("select pg_notify(%s, '')", [self._beat_channel])
                 beat_due, beat_lost = now + self._heartbeat_s, now + min(HEARTBEAT_WAIT_S, self._heartbeat_s)
-            if now >= beat_lost:
-                self._mode, beat_lost = "poll", float("inf")
-                poll_s = POLL_MIN_S
             if self._mode == "poll" and now >= poll_due:
                 seen = self._place(link)
                 poll_s = POLL_MIN_S if seen != place else min(poll_s * 2, POLL_MAX_S)

@@ -100,11 +100,11 @@ class Run:
     ended: float
 
 
-def work(kind: str, dsn: str, cards: int, number: int, start_at: float, seconds: float, tries: int) -> Run:
-    """Be one client: do operations of a kind from an agreed time on, as many and as long as told."""
+def work(kind: str, dsn: str, cards: int, number: int, deadline: float, seconds: float, tries: int) -> Run:
+    """Be one client: from the agreed ``deadline`` on do operations of a kind, as many and as long as told."""
     with ExitStack() as life:
         operation = _operation(kind, dsn, cards, number, life)
-        time.sleep(max(0.0, start_at - time.monotonic()))
+        time.sleep(max(0.0, deadline - time.monotonic()))
         began, took_s = time.monotonic(), []
         while len(took_s) < tries and time.monotonic() - began < seconds:
             started = time.perf_counter()

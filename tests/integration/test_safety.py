@@ -1,0 +1,117 @@
+"""What must not be lost when files are missing, postponed, doubled, or decided about: found by reading the code."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.workspace import TABLE, Site, site
+
+HEAD = "| id | title | status |\n|---|---|---|\n"
+
+
+@pytest.fixture
+def here(tmp_path: Path, postgres_dsn: str) -> Iterator[Site]:
+    with site(tmp_path / "shop", postgres_dsn) as made:
+        made.sync()
+        yield made
+
+
+@pytest.fixture
+def many(tmp_path: Path, postgres_dsn: str) -> Iterator[Site]:
+    """A workspace whose second file is found by a glob."""
+    root = tmp_path / "many"
+    (root / "docs").mkdir(parents=True)
+    (root / "docs" / "b.md").write_text(HEAD + "| B1 | One | todo |\n| B2 | Two | todo |\n")
+    with site(root, postgres_dsn, tasks=["TASKS.md", "docs/*.md"]) as made:
+        made.sync()
+        yield made
+
+
+def live(here: Site) -> int:
+    return int(here.sql("select count(*) from backlog where deleted_at is null and archived_at is null")[0][0])
+
+
+def test_a_globbed_file_that_is_gone_is_missing_and_deletes_nothing(many: Site) -> None:
+    """A file that a glob no longer finds keeps its cards: it is waited for like any other missing file."""
+    (many.root / "docs" / "b.md").unlink()
+    report = many.cycle.run()
+    assert live(many) == 5
+    assert [wait.path for wait in report.waits] == ["docs/b.md"]
+
+
+def test_a_file_that_leaves_the_configuration_deletes_nothing(many: Site) -> None:
+    """Cards of a file that ``tasks:`` does not name any more stay, with a problem that says what to do."""
+    (many.root / "syncd.yaml").write_text("tasks: [TASKS.md]\n")
+    many.restart()
+    report = many.sync()
+    assert live(many) == 5
+    assert [(each.path, each.code) for each in report.problems] == [("docs/b.md", "not-configured")]
+
+
+def test_a_copy_of_a_row_is_no_move_while_its_file_is_being_written(many: Site) -> None:
+    """A truncating save of the first file does not make a stale copy in another file the card."""
+    (many.root / "docs" / "z.md").write_text(HEAD + "| A2 | OLD COPY | blocked |\n")
+    many.sync()
+    whole = many.text
+    many.write("")
+    many.cycle.run()
+    assert many.column("title", "A2") == "Write the parser"
+    many.write(whole)
+    many.sync()
+    assert many.column("title", "A2") == "Write the parser"
+    assert many.wiring.store().conflicts() == []
+
+
+def test_a_missing_folder_stops_nothing_else(tmp_path: Path, postgres_dsn: str) -> None:
+    """A task file in a folder that does not exist leaves the other files in sync."""
+    with site(tmp_path / "shop", postgres_dsn, tasks=["TASKS.md", "docs/x.md"]) as here:
+        here.sync()
+        here.edit("Write the parser", "Write a parser")
+        here.sync()
+        assert here.column("title", "A2") == "Write a parser"
+
+
+def test_a_conflict_that_was_settled_is_recorded_again(here: Site) -> None:
+    """The same clash after it was settled is a new one: its loser is kept again."""
+    for _ in range(2):
+        here.edit("| A2 | Write the parser |", "| A2 | Mine |")
+        here.sql("update backlog set title = 'Theirs' where id = 'A2'")
+        here.sync()
+        (record,) = here.wiring.store().conflicts()
+        assert record.conflict.remote == "Theirs"
+        here.wiring.store().settle(record, "local")
+        here.edit("| A2 | Mine |", "| A2 | Write the parser |")
+        here.sync()
+
+
+def test_a_journal_is_taken_over_once(here: Site) -> None:
+    """After a raced write a later restart does not bring the journal's values back into the base."""
+    here.sql("update backlog set priority = 5 where id = 'A2'")
+    here.cycle._must_recover = True
+    here.edit("Write the parser | not-started", "Write the parser | blocked")
+    here.sync()
+    here.edit("Write the parser | blocked", "Write the parser | not-started")
+    here.sync()
+    here.sql("update backlog set status = 'blocked' where id = 'A2'")
+    here.restart()
+    here.sync()
+    assert here.column("status::text", "A2") == "blocked"
+    assert here.wiring.store().conflicts() == []
+
+
+def test_a_refused_change_is_tried_again_after_a_full_compare(here: Site) -> None:
+    """What the store refused goes through once the reason in the store is gone, without another edit."""
+    here.sql(
+        "create function deny() returns trigger language plpgsql as"
+        " $$ begin if new.title = 'Forbidden' then raise exception 'not this title'; end if; return new; end $$;"
+        " create trigger aa_deny before update on backlog for each row execute function deny()"
+    )
+    here.edit("Write the parser", "Forbidden")
+    assert [each.code for each in here.sync().problems] == ["refused"]
+    here.sql("drop trigger aa_deny on backlog")
+    here.cycle.run(full=True)
+    assert here.column("title", "A2") == "Forbidden"
+    assert here.text.replace("Forbidden", "Write the parser") == TABLE
