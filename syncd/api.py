@@ -73,7 +73,11 @@ def open(
     """
     environ = os.environ if environ is None else environ
     root = find_root(Path.cwd(), environ, told=None if path is None else Path(path))
-    return Workspace(Wiring(Layout(root), environ=environ, mode=mode, actor=actor, face=face))
+    wiring = Wiring(Layout(root), environ=environ, mode=mode, actor=actor, face=face)
+    if mode is not None:
+        # A daemon's answers come from its own store: another one that was named must not pass for it.
+        _ = wiring.choice
+    return Workspace(wiring)
 
 
 def init(

@@ -5,7 +5,7 @@ May import everything below the faces.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
 from syncd.errors import BadValue
@@ -14,11 +14,13 @@ if TYPE_CHECKING:
     from syncd.core.events import Event
     from syncd.core.standing import Obstacle
     from syncd.ports import CardFilter, NewCard, QueueStats, Store
-    from syncd.schemas.card import Card, Fields
+    from syncd.schemas.card import Card, Fields, Value
     from syncd.wiring import Wiring
 
 DEFAULT_TTL_S: Final = 900
 CREATED_TOGETHER: Final = 1000
+SHOWN_MAX: Final = 60
+"""Characters of a wrong id that are said again."""
 
 
 class Backlog:
@@ -29,7 +31,7 @@ class Backlog:
 
     def create(self, new: NewCard) -> Card:
         """Add a card; a repeated idempotency key gives the first one.  Raises AlreadyExists, BadValue."""
-        self._require_priority(new.priority)
+        self._require_card(new)
         return self._write.create(new)
 
     def create_many(
@@ -43,7 +45,7 @@ class Backlog:
         Raises: as ``create``; the transaction with that card has then changed nothing, those before it stand.
         """
         for each in new:
-            self._require_priority(each.priority)
+            self._require_card(each)
         made: list[Card] = []
         for start in range(0, len(new), CREATED_TOGETHER):
             cards = self._write.create_many(new[start : start + CREATED_TOGETHER])
@@ -61,6 +63,10 @@ class Backlog:
 
     def update(self, id: str, fields: Fields, *, if_version: int | None = None) -> Card:
         """Set fields of a card.  Raises NotFound, BadValue, StaleVersion, CycleRefused."""
+        if "title" in fields:
+            _require_title(fields["title"])
+        if isinstance(depends_on := fields.get("dependsOn"), tuple):
+            _require_ids(depends_on)
         priority = fields.get("priority")
         if isinstance(priority, int):
             self._require_priority(priority)
@@ -184,6 +190,12 @@ class Backlog:
                 return replace(card, path=path, line=found.line)
         return card
 
+    def _require_card(self, new: NewCard) -> None:
+        """Refuse a card that no task file could show."""
+        _require_ids((new.id, *new.depends_on))
+        _require_title(new.title)
+        self._require_priority(new.priority)
+
     def _require_priority(self, priority: int) -> None:
         bounds = self._wiring.config.priority_range
         if bounds is not None and not bounds[0] <= priority <= bounds[1]:
@@ -199,3 +211,21 @@ class Backlog:
     @property
     def _write(self) -> Store:
         return self._wiring.store()
+
+
+def _require_ids(ids: Iterable[str]) -> None:
+    """Refuse what cannot stand in a task file as an id."""
+    from syncd.parsers.fields import ID_MAX, is_id
+
+    for id in ids:
+        if not is_id(id):
+            shown = id if len(id) <= SHOWN_MAX else f"{id[:SHOWN_MAX]}…"
+            raise BadValue(
+                f"{shown!r} is no id of a card",
+                hint=f"An id is 1 to {ID_MAX} characters without white space, '|' and control characters.",
+            )
+
+
+def _require_title(title: Value) -> None:
+    if not isinstance(title, str) or not title.strip():
+        raise BadValue("a card needs a title", hint="Say in a few words what is to be done.")

@@ -80,6 +80,8 @@ def _hot_directory(words: list[str]) -> str | None:
             return None
         if word == "-C":
             directory = next(rest, "")
+        elif word.startswith("-C"):
+            return None
         elif not word.startswith("-") and len(names) < 2:
             names.append(word)
     is_hot = names[:1] == ["status"] or (names[:1] == ["backlog"] and names[1:2] and names[1] in HOT_BACKLOG)

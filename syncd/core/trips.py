@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, TypeAlias
 
@@ -259,7 +259,7 @@ def cycles(plan: Plan, sight: Sight, _: Thresholds) -> Iterator[Trip]:
         hold = make_hold(
             CYCLE,
             id,
-            f"the dependencies of {id} close a cycle: {' → '.join(path)}",
+            circle_text(path),
             wanted[id],
             path=change.path,
             fields=(DEPENDS_ON,),
@@ -326,6 +326,17 @@ def _swings(history: list[OwnWrite]) -> int:
             break
         swings += 1
     return swings
+
+
+def circle_text(circle: Sequence[str]) -> str:
+    """Return how a circle of dependencies reads, the same from whichever of its cards it is found.
+
+    Args:
+        circle: its cards in order; the first may stand at its end again.
+    """
+    cards = list(dict.fromkeys(circle))
+    first = cards.index(min(cards))
+    return f"a circle of dependencies: {' → '.join((*cards[first:], *cards[:first], cards[first]))}"
 
 
 def _names(fields: Fields) -> tuple[str, ...]:

@@ -241,6 +241,7 @@ class Cycle:
             self._advance(write, guarded, Outcome(set(guarded.plan.agreed), set(guarded.plan.forgotten)), set())
             if (journal := self._state.journal()) is not None and journal.commit_id:
                 self._clear_journal()
+            self._count_as_taken_in(late)
             self._settle(guarded, self._unwritten(guarded, write, closed, set()), frozenset())
             return self._report(write, guarded, waits), False
         self._must_recover = True
@@ -256,9 +257,7 @@ class Cycle:
         if is_whole:
             self._clear_journal()
         self._must_recover = False
-        for each in late:
-            self._files.taken_in(each)
-            del self._late[each.absolute]
+        self._count_as_taken_in(late)
         self._settle(
             guarded, self._unwritten(guarded, write, closed, replaced), result.moved | result.refused.keys()
         )
@@ -325,9 +324,14 @@ class Cycle:
             if found:
                 clashes[late] = found
             elif found is not None:
-                self._files.taken_in(late)
-                del self._late[late.absolute]
+                self._count_as_taken_in([late])
         return clashes
+
+    def _count_as_taken_in(self, late: Iterable[LateWrite]) -> None:
+        """Note late writes that are in the file, with what clashed in the conflict record (from now or before)."""
+        for each in late:
+            self._files.taken_in(each)
+            del self._late[each.absolute]
 
     def _unwritten(self, guarded: Guarded, write: Draft, closed: frozenset[str], replaced: Set[str]) -> Set[str]:
         """Return the files that were to be written and were not: postponed, raced, or not to be had."""

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from syncd.engine.decisions import decide
+from syncd.files.lock import advisory_lock
+from syncd.ports import Cursor
 from tests.support.workspace import TABLE, Site, site
 
 HEAD = "| id | title | status |\n|---|---|---|\n"
@@ -88,18 +93,93 @@ def test_a_conflict_that_was_settled_is_recorded_again(here: Site) -> None:
 
 
 def test_a_journal_is_taken_over_once(here: Site) -> None:
-    """After a raced write a later restart does not bring the journal's values back into the base."""
-    here.sql("update backlog set priority = 5 where id = 'A2'")
-    here.cycle._must_recover = True
+    """After a raced write, a later restart does not bring the journal's values back into the base."""
+    files: Any = here.wiring.files
+    replace = files.replace
+    races = ["once"]
+
+    def raced(path: str, staged: str, expected: str | None) -> Any:
+        if races:
+            races.pop()
+            here.write(here.text.replace("Write the docs  ", "Docs"))
+        return replace(path, staged, expected)
+
+    files.replace = raced
     here.edit("Write the parser | not-started", "Write the parser | blocked")
+    here.sql("update backlog set title = 'Docs' where id = 'A3'")
     here.sync()
     here.edit("Write the parser | blocked", "Write the parser | not-started")
+    here.sql("update backlog set status = 'ready' where id = 'A2'")
     here.sync()
     here.sql("update backlog set status = 'blocked' where id = 'A2'")
     here.restart()
     here.sync()
     assert here.column("status::text", "A2") == "blocked"
     assert here.wiring.store().conflicts() == []
+
+
+def test_a_decision_waits_for_its_file(here: Site) -> None:
+    """A rejected deletion whose file is locked by a script stays rejected until the rows are back."""
+    rows = "".join(f"| C{number} | card {number} | not-started | | 0 | |\n" for number in range(1, 11))
+    here.edit("\nSome words after it.", rows + "\nSome words after it.")
+    here.sync()
+    here.edit(rows, "")
+    held = here.sync().held
+    assert len(held) == 10
+    with advisory_lock(here.wiring.layout):
+        decide(held, here.wiring.state(), (), "reject")
+        here.cycle.run(full=True)
+        here.cycle.run(full=True)
+    here.sync()
+    assert here.sql("select count(*) from backlog where deleted_at is not null") == [(0,)]
+    assert all(f"| C{number} |" in here.text for number in range(1, 11))
+
+
+def test_time_travel_waits_for_its_file(here: Site) -> None:
+    """An old version of the file, put there under a script's lock, reverts no state in the store."""
+    old = here.text
+    here.write(old.replace("not-started | A1 |", "done | A1 |").replace("not-started | A1, A2", "done | A1, A2"))
+    here.sync()
+    with advisory_lock(here.wiring.layout):
+        here.write(old)
+        here.cycle.run()
+        here.cycle.run()
+    here.sync()
+    assert [here.column("status::text", id) for id in ("A2", "A3")] == ["done", "done"]
+
+
+def test_a_commit_is_no_checkout(here: Site) -> None:
+    """Committing moves HEAD and not the tree: an edit after it that takes a status back is an ordinary edit."""
+
+    def git(*words: str) -> None:
+        name = ("-c", "user.name=Ann", "-c", "user.email=ann@example.org")
+        subprocess.run(["git", *name, *words], cwd=here.root, check=True, capture_output=True)
+
+    git("init", "-q")
+    git("add", "TASKS.md")
+    git("commit", "-qm", "one")
+    here.sync()
+    here.edit("Write the parser | not-started", "Write the parser | blocked")
+    here.sync()
+    git("commit", "-qam", "two")
+    here.edit("Write the parser | blocked", "Write the parser | not-started")
+    here.sync()
+    assert here.column("status::text", "A2") == "ready"
+    assert "Write the parser | not-started" in here.text
+
+
+def test_a_store_that_went_back_is_accepted_once(here: Site) -> None:
+    """The hold on a store that went back ends with ``accept`` also where nothing differs."""
+    state = here.wiring.state()
+    known = state.cursor()
+    assert known is not None
+    state.advance((), (), Cursor(known.epoch, known.xmin + 1_000_000))
+    here.restart()
+    held = here.sync().held
+    assert [hold.guard for hold in held] == ["store-rewound"]
+    decide(held, here.wiring.state(), (), "accept")
+    here.cycle.run(full=True)
+    assert here.cycle.run(full=True).held == ()
 
 
 def test_a_refused_change_is_tried_again_after_a_full_compare(here: Site) -> None:

@@ -17,7 +17,7 @@ from syncd.core.sight import STORE
 from syncd.schemas.card import Card
 from tests.simulation.editors import Audience
 from tests.simulation.store import SimulatedDatabase, live_lease
-from tests.simulation.table import WORDS, Row, elements, has_table, is_junk, mentioned, read_rows
+from tests.simulation.table import WORDS, Row, elements, has_table, is_junk, mentioned, read_rows, repeated
 
 ROW = "*"
 CELLS = {"title": "title", "priority": "priority", "note": "extra.note"}
@@ -64,6 +64,8 @@ class Oracle(Audience):
     ids: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
     """The ids under which the store ever held a title."""
     may_double: set[str] = field(default_factory=set)
+    copied: set[str] = field(default_factory=set)
+    """Ids that stood in two rows of a file: a problem that is shown until one of them is taken out."""
     _saves: dict[int, list[Write]] = field(default_factory=dict)
 
     # --- what happens -----------------------------------------------------------------------------
@@ -80,6 +82,7 @@ class Oracle(Audience):
             if any(row.cells["title"] == before[key].cells["title"] for row in after.values()):
                 self._excuse_row(key, before[key], "the row lost its id")
         titles = {row.cells["title"] for row in before.values()}
+        self.copied |= repeated(saved)
         self.may_double |= {key[1:] for key in after.keys() - before.keys() if key.startswith("?")} & titles
         self._buffer_is_old(before, now, after)
         writes = changes(before, after, who)
@@ -253,7 +256,13 @@ class Oracle(Audience):
                     raise Violation(f"I9: the row {title} became {len(found)} cards: {', '.join(sorted(found))}")
                 key = min(found, default=key)
             fact = (key, name, value)
-            if not write.is_whole or held_files or key in held or write.fact in self.excused or fact in self.excused:
+            if (
+                not write.is_whole
+                or held_files
+                or key in held | self.copied
+                or write.fact in self.excused
+                or fact in self.excused
+            ):
                 continue
             if {fact, write.fact} & (self.removed | current) or fact in recorded or key in whole:
                 continue
@@ -284,7 +293,12 @@ class Oracle(Audience):
         """Check that no conflict is about two values one of which was written by somebody who had seen the other."""
         seen_by = {write.fact: write.seen for write in self.writes if write.seen}
         for each in conflicts:
-            if each.base is None or each.field not in CELLS.values() or (each.id, each.field) in self.unordered:
+            if (
+                each.base is None
+                or each.id in self.copied
+                or each.field not in CELLS.values()
+                or (each.id, each.field) in self.unordered
+            ):
                 continue
             for one, other in ((each.local, each.remote), (each.remote, each.local)):
                 value = text_of(one)

@@ -6,6 +6,7 @@ id is known by its title, which no other row ever has.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -103,6 +104,12 @@ def _cells(line: str) -> list[str]:
 def mentioned(data: bytes | None) -> set[str]:
     """Return the first cells of all lines of pipes, whole rows or not."""
     return {line.split("|")[1].strip() for line in split_lines(data) if line.startswith("|")}
+
+
+def repeated(data: bytes | None) -> set[str]:
+    """Return the ids that stand in several rows."""
+    ids = Counter(line.split("|")[1].strip() for line in split_lines(data) if line.startswith("|"))
+    return {id for id, count in ids.items() if count > 1 and id not in ("", "id", "---")}
 
 
 def split_lines(data: bytes | None) -> list[str]:
