@@ -60,6 +60,15 @@ types: $(READY) ## Check the types (mypy, strict)
 test: $(READY) ## Run all tests, on several cores
 	$(BIN)/python -m pytest -n logical --maxprocesses 8 $(ARGS)
 
+# SEED=… tells the history of one world; RUNS=… lives through many, the first of them FROM=….
+SEED ?=
+RUNS ?= 200
+FROM ?= 0
+
+.PHONY: sim
+sim: $(READY) ## Look for lost edits in simulated worlds: SEED=n, or RUNS=n [FROM=n]
+	@$(BIN)/python -m tests.simulation $(if $(SEED),$(SEED),--runs $(RUNS) --from $(FROM)) $(ARGS)
+
 .PHONY: check
 check: lint types test ## All of lint, types and test: what CI runs
 

@@ -3,7 +3,7 @@
     import syncd
 
     with syncd.open(".") as workspace:
-        card = workspace.backlog.claim(owner="worker-1", ttl_s=600)
+        card = workspace.backlog.claim(owner="worker-1", ttl_seconds=600)
 
 The command line holds no rules of its own; what it can do, this module can.
 May import everything below it.

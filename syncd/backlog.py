@@ -75,31 +75,43 @@ class Backlog:
     def claim(
         self,
         owner: str,
-        ttl_s: int | None = DEFAULT_TTL_S,
+        ttl_seconds: int | None = DEFAULT_TTL_S,
         *,
         id: str | None = None,
-        count: int = 1,
-        wait_s: float = 0.0,
-    ) -> Sequence[Card]:
-        """Lease up to ``count`` claimable cards; nothing to claim is an empty list.
+        wait_seconds: float = 0.0,
+    ) -> Card | None:
+        """Lease the best claimable card, or this one; ``None`` when there is nothing to claim.
 
         Args:
-            wait_s: how long to wait for a card when there is none, or while the queue is paused.
+            ttl_seconds: how long the lease lasts unless it is renewed; ``None`` for ever.
+            wait_seconds: how long to wait for a card when there is none, or while the queue is paused.
 
         Raises: Paused.
         """
-        if ttl_s is not None and ttl_s <= 0:
-            raise BadValue(f"a lease of {ttl_s} s", hint="Give a time of at least one second.")
+        return next(iter(self.claim_many(owner, ttl_seconds, id=id, wait_seconds=wait_seconds)), None)
+
+    def claim_many(
+        self,
+        owner: str,
+        ttl_seconds: int | None = DEFAULT_TTL_S,
+        *,
+        id: str | None = None,
+        count: int = 1,
+        wait_seconds: float = 0.0,
+    ) -> Sequence[Card]:
+        """Lease up to ``count`` claimable cards; nothing to claim is an empty list.  Args, Raises: as ``claim``."""
+        if ttl_seconds is not None and ttl_seconds <= 0:
+            raise BadValue(f"a lease of {ttl_seconds} s", hint="Give a time of at least one second.")
         store = self._write
-        if wait_s <= 0:
-            return store.claim(owner, ttl_s, id=id, count=count)
+        if wait_seconds <= 0:
+            return store.claim(owner, ttl_seconds, id=id, count=count)
         from syncd.engine.waiting import claim_in_time
 
-        return claim_in_time(store, lambda: store.claim(owner, ttl_s, id=id, count=count), wait_s)
+        return claim_in_time(store, lambda: store.claim(owner, ttl_seconds, id=id, count=count), wait_seconds)
 
-    def renew(self, id: str, owner: str, ttl_s: int | None = None, *, attempt: int | None = None) -> Card:
+    def renew(self, id: str, owner: str, ttl_seconds: int | None = None, *, attempt: int | None = None) -> Card:
         """Extend a live lease.  Raises NotOwner."""
-        return self._write.renew(id, owner, ttl_s, attempt=attempt)
+        return self._write.renew(id, owner, ttl_seconds, attempt=attempt)
 
     def release(self, id: str, owner: str, *, attempt: int | None = None) -> Card:
         """Give a lease back.  Raises NotOwner."""

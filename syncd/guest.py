@@ -34,9 +34,7 @@ class Guest(Wiring):
     """
 
     def __init__(self, host: Wiring, engine: TaskEngine, ask: Mapping[str, Handler], actor: str) -> None:
-        super().__init__(
-            host.layout, environ=host.environ, mode=host.mode, actor=actor, face="cli", config=host.config
-        )
+        super().__init__(host.layout, environ=host.environ, mode=host.mode, actor=actor, face="cli", config=host.config)
         self._ask = ask
         self._desk = through_engine(engine, actor, "cli")
         self.files = host.files
@@ -50,9 +48,7 @@ class Guest(Wiring):
         return self._ask[str(request["op"])](request)
 
 
-def handlers(
-    wiring: Wiring, daemon: Daemon, engine: TaskEngine, commands: Commands | None
-) -> Mapping[str, Handler]:
+def handlers(wiring: Wiring, daemon: Daemon, engine: TaskEngine, commands: Commands | None) -> Mapping[str, Handler]:
     """Return what the daemon answers, by operation."""
 
     def sync(_: Mapping[str, Any]) -> Any:
@@ -78,6 +74,7 @@ def handlers(
         return Printed(*commands(Guest(wiring, engine, own, actor), request))
 
     own = {"sync": sync, "status": status}
+
     def edit(request: Mapping[str, Any]) -> Any:
         id, names = str(request["id"]), [str(each) for each in request["fields"]]
         return daemon.call(lambda: daemon.cycle.expect_edit(id, names), timeout_s=CALL_TIMEOUT_S)

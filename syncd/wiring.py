@@ -388,6 +388,7 @@ class Wiring:
             options=self.files.parse_options,
             statuses={fold(word): Status(state) for word, state in config.statuses.items()},
             prefix=config.prefix,
+            priority_range=config.priority_range,
         )
 
 

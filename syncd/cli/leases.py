@@ -51,7 +51,7 @@ def claim(
     from syncd.schemas.card import card_json
 
     with workspace(context) as opened:
-        found = opened.backlog.claim(owner, ttl, id=id, count=count or 1, wait_s=wait)
+        found = opened.backlog.claim_many(owner, ttl, id=id, count=count or 1, wait_seconds=wait)
     cards = [card_json(each) for each in found]
     value = cards if count is not None else next(iter(cards), None)
     emit(context, value, lambda: card_screens.claimed(cards))
@@ -68,7 +68,7 @@ def renew(
     attempt: Attempt = None,
 ) -> None:
     """Extend a lease: the heartbeat of a worker."""
-    change_card(context, "Renewed", lambda opened: opened.backlog.renew(id, owner, ttl_s=ttl, attempt=attempt))
+    change_card(context, "Renewed", lambda opened: opened.backlog.renew(id, owner, ttl_seconds=ttl, attempt=attempt))
 
 
 @command(commands, "release", "syncd backlog release --id A4 --owner worker-1")

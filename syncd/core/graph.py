@@ -6,7 +6,7 @@ that are not there; they end every path.  May import nothing of syncd.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TypeAlias
 
 DependsOn: TypeAlias = Mapping[str, Collection[str]]
@@ -41,6 +41,17 @@ def would_close(depends_on: DependsOn, id: str, needed: Collection[str]) -> Path
     """
     closing = _path(depends_on, needed, id)
     return None if closing is None else (id, *closing)
+
+
+def circle_text(circle: Sequence[str]) -> str:
+    """Return how a circle of dependencies reads, the same from whichever of its cards it is found.
+
+    Args:
+        circle: its cards in order; the first may stand at its end again.
+    """
+    cards = list(dict.fromkeys(circle))
+    first = cards.index(min(cards))
+    return f"a circle of dependencies: {' → '.join((*cards[first:], *cards[:first], cards[first]))}"
 
 
 def unknown_dependencies(depends_on: DependsOn) -> dict[str, Path]:

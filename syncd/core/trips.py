@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Final, TypeAlias
 
 import msgspec
 
 from syncd.core.card_merge import take_back
-from syncd.core.graph import find_knots, would_close
+from syncd.core.graph import circle_text, find_knots, would_close
 from syncd.core.parts import Part, parts_of_file
 from syncd.core.plan import Change, ChangeKind, FieldName, Hold, Plan, Presence
 from syncd.core.settling import vanished
@@ -326,17 +326,6 @@ def _swings(history: list[OwnWrite]) -> int:
             break
         swings += 1
     return swings
-
-
-def circle_text(circle: Sequence[str]) -> str:
-    """Return how a circle of dependencies reads, the same from whichever of its cards it is found.
-
-    Args:
-        circle: its cards in order; the first may stand at its end again.
-    """
-    cards = list(dict.fromkeys(circle))
-    first = cards.index(min(cards))
-    return f"a circle of dependencies: {' → '.join((*cards[first:], *cards[:first], cards[first]))}"
 
 
 def _names(fields: Fields) -> tuple[str, ...]:

@@ -30,7 +30,7 @@ from syncd.engine.observe import LocalView, Observer
 from syncd.engine.pace import Pace
 from syncd.engine.placing import place
 from syncd.engine.postponement import Postponement, wanted
-from syncd.engine.problems import CardProblems, Refusals, state_problems
+from syncd.engine.problems import CardProblems, Refusals, state_problems, without_unplaceable
 from syncd.engine.remote import RemoteView
 from syncd.engine.report import CycleReport
 from syncd.engine.sighting import Sighting
@@ -53,7 +53,8 @@ class CycleSettings:
     """What the configuration says to a cycle.
 
     ``options`` gives the parse options of a path; ``statuses`` the words that the configuration adds;
-    ``prefix`` begins the ids of new cards where a file shows no habit.
+    ``prefix`` begins the ids of new cards where a file shows no habit; ``priority_range`` is the lowest and
+    the highest priority that a row may have.
     """
 
     policy: Policy
@@ -61,6 +62,7 @@ class CycleSettings:
     options: Callable[[str], ParseOptions]
     statuses: Mapping[str, Status] = field(default_factory=dict)
     prefix: str = "T-"
+    priority_range: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,12 +108,13 @@ class Cycle:
         self._digest = digest
         self._postponement = Postponement(pace, edit_lock)
         self.remote = RemoteView(store)
-        self._observer = Observer(files, state, settings.options, monotonic)
+        self._observer = Observer(files, state, settings.options, monotonic, priority_range=settings.priority_range)
         self._sighting = Sighting(files, state, self._observer, settings.policy, monotonic)
         self._names = Names(store, state, settings.prefix)
         self._refusals = Refusals()
         self._late: dict[str, LateWrite] = {}
         self._card_problems = CardProblems()
+        self._unplaceable: tuple[Problem, ...] = ()
         self._recorded: set[Conflict] = set()
         self._durable: dict[str, str | None] = {}
         self._must_recover = True
@@ -258,9 +261,7 @@ class Cycle:
             self._clear_journal()
         self._must_recover = False
         self._count_as_taken_in(late)
-        self._settle(
-            guarded, self._unwritten(guarded, write, closed, replaced), result.moved | result.refused.keys()
-        )
+        self._settle(guarded, self._unwritten(guarded, write, closed, replaced), result.moved | result.refused.keys())
         return self._report(write, guarded, waits), bool(result.moved or not is_whole or self._differs(batch, result))
 
     # --- looking and planning ---------------------------------------------------------------------
@@ -292,11 +293,10 @@ class Cycle:
         sight = self._sighting.sight(view, self.remote)
         frozen = view.frozen | unsure(sight, self._settings.thresholds).keys()
         plan = reconcile(base, view.local, remote, self._settings.policy, frozen=frozen, recent=self._sighting.recent())
+        plan, self._unplaceable = without_unplaceable(view, plan)
         guarded = guard(edits.showable(view, plan), sight, self._settings.thresholds, self._state.decisions())
         waits = unsure(sight, self._settings.thresholds, but={wait.path for wait in guarded.waits})
-        return replace(
-            guarded, plan=edits.showable(view, guarded.plan), waits=(*guarded.waits, *waits.values())
-        )
+        return replace(guarded, plan=edits.showable(view, guarded.plan), waits=(*guarded.waits, *waits.values()))
 
     # --- writing ----------------------------------------------------------------------------------
 
@@ -448,6 +448,7 @@ class Cycle:
                 *view.problems,
                 *self._card_problems.of(view, self.remote.remote),
                 *self._refusals.problems(view),
+                *self._unplaceable,
                 *write.problems,
             ),
             waits=tuple(waits),

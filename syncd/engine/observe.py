@@ -74,6 +74,7 @@ class Observer:
     Args:
         options: what the configuration says about reading a path.
         monotonic: seconds, from any start; never a wall clock.
+        priority_range: the lowest and the highest priority that a row may have.
     """
 
     def __init__(
@@ -82,8 +83,11 @@ class Observer:
         state: State,
         options: Callable[[str], ParseOptions],
         monotonic: Callable[[], float],
+        *,
+        priority_range: tuple[int, int] | None = None,
     ) -> None:
         self._files = files
+        self._priority_range = priority_range
         self._state = state
         self._options = options
         self._monotonic = monotonic
@@ -182,12 +186,27 @@ class Observer:
             elif card.id in local:
                 problems.append(_repeated(path, card, local[card.id]))
             else:
+                if not self._is_in_range(card):
+                    problems.append(_out_of_range(path, card, self._priority_range))
                 known = before.get(card.id)
                 if known is None or known[0] is not card:
-                    known = (card, local_card(card.id, path, card))
+                    known = (card, self._made(card.id, path, card))
                 made[card.id] = known
                 local[card.id] = known[1]
                 keys[card.id] = (path, card.key)
+
+    def _made(self, id: str, path: str, card: FileCard) -> LocalCard:
+        """Return reconcile's view of a card; one with a priority out of range says nothing of priority."""
+        made = local_card(id, path, card)
+        if self._is_in_range(card):
+            return made
+        return replace(made, fields={name: value for name, value in made.fields.items() if name != "priority"})
+
+    def _is_in_range(self, card: FileCard) -> bool:
+        priority = card.fields.get("priority")
+        if self._priority_range is None or not isinstance(priority, int):
+            return True
+        return self._priority_range[0] <= priority <= self._priority_range[1]
 
     def document(self, path: str, digest: str, data: bytes) -> Document:
         """Return the parsed document, from memory when the content is the one parsed last."""
@@ -248,6 +267,18 @@ def _not_configured(path: str) -> Problem:
         code="not-configured",
         message=f"{path} is no task file of this workspace any more, but cards stand in it",
         hint=f"Put {path} back under tasks: in syncd.yaml; or move its rows to another task file first.",
+    )
+
+
+def _out_of_range(path: str, card: FileCard, bounds: tuple[int, int] | None) -> Problem:
+    lowest, highest = bounds or (0, 0)
+    return Problem(
+        path=path,
+        line=card.line,
+        column=card.column,
+        code="bad-priority",
+        message=f"{card.id} has the priority {card.fields['priority']}; it may be {lowest} to {highest}",
+        hint="Correct it, or change priority_range in syncd.yaml.",
     )
 
 

@@ -6,12 +6,14 @@ May import ``syncd.core``, ``syncd.parsers``, ``syncd.schemas``, ``syncd.ports``
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import TypeAlias
 
-from syncd.core.graph import find_cycles
-from syncd.core.plan import Change, Presence, RemoteCard
+from syncd.core.graph import circle_text, find_cycles
+from syncd.core.plan import Change, ChangeKind, Plan, Presence, RemoteCard
 from syncd.engine.observe import LocalView
 from syncd.parsers.document import Problem
+from syncd.parsers.fields import ID_MAX, is_id
 from syncd.ports import BatchResult, Refusal, State
 from syncd.schemas.card import Fields
 
@@ -24,6 +26,7 @@ ENGINE_PROBLEM_CODES = {
     "cycle": "Cards depend on one another in a circle, so none of them can ever start.",
     "state-lost": "What syncd remembered of the last sync was damaged; both sides are compared anew.",
     "refused": "The store cannot hold what the row says.",
+    "unplaceable": "A card of the store has an id that no row can show.",
 }
 """Codes of the problems that the engine finds, beside those of the parsers."""
 
@@ -51,11 +54,7 @@ class CardProblems:
                 depends_on.setdefault(id, ())
         if depends_on != self._depends_on:
             self._depends_on, self._found = depends_on, list(_flaws(depends_on))
-        return [
-            problem
-            for flaw in self._found
-            if (problem := _shown(view, flaw)) is not None
-        ]
+        return [problem for flaw in self._found if (problem := _shown(view, flaw)) is not None]
 
 
 def _flaws(depends_on: Mapping[str, Sequence[str]]) -> Iterator[_Flaw]:
@@ -69,8 +68,7 @@ def _flaws(depends_on: Mapping[str, Sequence[str]]) -> Iterator[_Flaw]:
                 "Correct the id, or add that card; until then it counts as not done.",
             )
     for circle in find_cycles(depends_on):
-        way = " -> ".join((*circle, circle[0]))
-        yield circle, "cycle", f"a circle of dependencies: {way}", "Take one of these dependencies out."
+        yield circle, "cycle", circle_text(circle), "Take one of these dependencies out of the file."
 
 
 def _shown(view: LocalView, flaw: _Flaw) -> Problem | None:
@@ -82,6 +80,26 @@ def _shown(view: LocalView, flaw: _Flaw) -> Problem | None:
     if code == "cycle" and view.reads:
         return Problem(next(iter(view.reads)), 1, 1, code, message, hint)
     return None
+
+
+def without_unplaceable(view: LocalView, plan: Plan) -> tuple[Plan, tuple[Problem, ...]]:
+    """Return the plan less the new rows whose ids cannot stand in a file, and a problem for each."""
+    homeless = {each.id for each in plan.to_file if each.kind is ChangeKind.CREATE and not is_id(each.id)}
+    if not homeless or not view.reads:
+        return plan, ()
+    path = next(iter(view.reads))
+    problems = tuple(
+        Problem(
+            path,
+            1,
+            1,
+            "unplaceable",
+            f"the id {id!r} of a card in the store cannot stand in a file",
+            f"Rename it in the store: no white space, '|' or control characters, and at most {ID_MAX} characters.",
+        )
+        for id in sorted(homeless)
+    )
+    return replace(plan, to_file=tuple(each for each in plan.to_file if each.id not in homeless)), problems
 
 
 def state_problems(state: State) -> list[Problem]:

@@ -222,7 +222,7 @@ CASES = [
         accepted=lambda here: None,
         rejected=lambda here: depends(here, []),
         subjects=frozenset({"A1"}),
-        reason="the dependencies of A1 close a cycle: A1 → A2 → A1",
+        reason="a circle of dependencies: A1 → A2 → A1",
         clashes=frozenset({("A1", "dependsOn")}),
         may_pass=False,
     ),

@@ -182,6 +182,17 @@ def test_a_store_that_went_back_is_accepted_once(here: Site) -> None:
     assert here.cycle.run(full=True).held == ()
 
 
+def test_a_priority_out_of_range_is_told_and_not_taken(tmp_path: Path, postgres_dsn: str) -> None:
+    """With a priority range, a row outside of it is a problem with its place; its other fields are synced."""
+    with site(tmp_path / "shop", postgres_dsn, priority_range=[1, 10]) as here:
+        here.sync()
+        here.edit("| A2 | Write the parser | not-started | A1 | 2 |", "| A2 | Write a parser | not-started | A1 | 99 |")
+        report = here.sync()
+        assert [(each.code, each.line) for each in report.problems] == [("bad-priority", 8), ("bad-priority", 9)]
+        assert (here.column("title", "A2"), here.column("priority", "A2")) == ("Write a parser", 2)
+        assert "| A1 | 99 |" in here.text
+
+
 def test_a_refused_change_is_tried_again_after_a_full_compare(here: Site) -> None:
     """What the store refused goes through once the reason in the store is gone, without another edit."""
     here.sql(

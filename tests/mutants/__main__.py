@@ -52,7 +52,10 @@ def main(words: Sequence[str] | None = None) -> int:
     if not given.names:
         README.write_text(README.read_text("utf-8").partition(MARK)[0] + MARK + "\n" + table, "utf-8")
     survivors = [each.name for each, verdict in verdicts.items() if verdict.killer is None]
-    print(f"\n{len(verdicts) - len(survivors)} of {len(verdicts)} killed" + "".join(f"\nSURVIVED {each}" for each in survivors))
+    print(
+        f"\n{len(verdicts) - len(survivors)} of {len(verdicts)} killed"
+        + "".join(f"\nSURVIVED {each}" for each in survivors)
+    )
     return 1 if survivors else 0
 
 
@@ -79,16 +82,16 @@ def _laboratories(count: int) -> Iterator[SimpleQueue[Laboratory]]:
 def _is_sound(free: SimpleQueue[Laboratory], chosen: Sequence[Mutant]) -> bool:
     """Return whether the tests pass without any mutant: else a failure would say nothing about one."""
     laboratory = free.get()
-    verdict = laboratory.ask(tuple(dict.fromkeys((*(test for each in chosen for test in each.tests), *FAST))))
+    verdict = laboratory.ask(
+        tuple(dict.fromkeys((*(test for each in chosen for test in (*each.made_for, *each.tests)), *FAST)))
+    )
     free.put(laboratory)
     if verdict.killer is not None:
         print(f"{verdict.output}\nwithout any mutant {verdict.killer} fails", file=sys.stderr)
     return verdict.killer is None
 
 
-def _verdicts(
-    chosen: Sequence[Mutant], free: SimpleQueue[Laboratory], jobs: int
-) -> Iterator[tuple[Mutant, Verdict]]:
+def _verdicts(chosen: Sequence[Mutant], free: SimpleQueue[Laboratory], jobs: int) -> Iterator[tuple[Mutant, Verdict]]:
     def try_out(mutant: Mutant) -> Verdict:
         laboratory = free.get()
         try:

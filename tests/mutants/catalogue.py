@@ -42,14 +42,14 @@ def read(text: str) -> Iterator[Mutant]:
 
 def _entry(lines: list[str], tests: tuple[str, ...]) -> Mutant:
     head = _HEAD.fullmatch(lines[0])
-    first = [line[1:] for line in lines[1:] if line.startswith("?")]
+    made_for = tuple(line[1:] for line in lines[1:] if line.startswith("?"))
     out = [line[1:] for line in lines[1:] if line.startswith("-")]
     left = [line[1:] for line in lines[1:] if line.startswith("+")]
-    if head is None or not out or len(first) + len(out) + len(left) != len(lines) - 1:
+    if head is None or not out or len(made_for) + len(out) + len(left) != len(lines) - 1:
         raise ValueError(f"this is no entry:\n{chr(10).join(lines)}")
     name, takes_out, file, other = head.groups()
     also = () if other is None else (other,)
-    return Mutant(name, Safeguard(takes_out), file, "\n".join(out), "\n".join(left), (*first, *tests), also)
+    return Mutant(name, Safeguard(takes_out), file, "\n".join(out), "\n".join(left), tests, made_for, also)
 
 
 def _all() -> Iterator[Mutant]:

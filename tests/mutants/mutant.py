@@ -37,7 +37,8 @@ class Mutant:
         file: where it stands, relative to the repository.
         old: its text, there exactly once.
         new: what stands there instead.
-        tests: what should notice, asked first; the fast suite is asked after it.
+        tests: what should notice; the fast suite is asked after it.
+        made_for: a test that is made for it, asked before the others.
         also: further files with the same text (a migration and the schema that it makes).
     """
 
@@ -47,6 +48,7 @@ class Mutant:
     old: str
     new: str
     tests: tuple[str, ...]
+    made_for: tuple[str, ...] = ()
     also: tuple[str, ...] = ()
 
     def texts(self, root: Path) -> Mapping[Path, str]:

@@ -51,7 +51,7 @@ def fault_of(seed: int, steps: int | None = None, *, tell: bool = False) -> str 
     error: str | None = None
     try:
         world.run()
-    except Exception as found:
+    except Exception as found:  # noqa: BLE001 - whatever escapes from a world is its fault, and told
         error = f"{type(found).__name__}: {found}"
     if tell:
         print("\n".join(world.trace))

@@ -17,16 +17,17 @@ from syncd.engine.decisions import decide
 from syncd.engine.report import CycleReport
 from syncd.errors import SyncdError
 from syncd.files.atomic import OUT
-from syncd.schemas.card import Card, Status
+from syncd.schemas.card import Card
 from tests.simulation import system
 from tests.simulation.disk import Disk
 from tests.simulation.editors import Editor, Step, Values
 from tests.simulation.oracle import Oracle, Violation
 from tests.simulation.replica import Killed, Replica
 from tests.simulation.scheduler import Profile, Scheduler
+from tests.simulation.service import Service
 from tests.simulation.state import SimulatedState
-from tests.simulation.store import PROJECT, SimulatedDatabase, Transaction
-from tests.simulation.table import PHASES, has_table, starting_text
+from tests.simulation.store import SimulatedDatabase
+from tests.simulation.table import has_table, starting_text
 
 CALL_S = 0.00005
 """What one call of syncd costs."""
@@ -71,7 +72,7 @@ class World:
         self.replicas = [self._replica(name) for name in "abc"[: self.profile.replicas]]
         self.running: list[Replica] = []
         self.sessions: list[Session] = []
-        self.transactions: list[Transaction] = []
+        self.service = Service(self.database, self.rng, self.values)
         self.held: dict[str, tuple[Hold, ...]] = {}
 
     # --- life -------------------------------------------------------------------------------------
@@ -139,7 +140,7 @@ class World:
         deeds: list[tuple[float, Callable[[], None]]] = [
             (8, lambda: self._run_cycle(self.rng.choice(self.replicas))),
             (8, self._edit),
-            (3, self._write_foreign),
+            (3, self.service.act),
             (2, self._pass_time),
             (0.5, self._kill_or_cut),
         ]
@@ -262,7 +263,7 @@ class World:
             elif self.rng.random() < 0.65:
                 self._edit()
             else:
-                self._write_foreign()
+                self.service.act()
 
     def _edit(self) -> None:
         """Take one step of an editor, which may be its first."""
@@ -293,66 +294,6 @@ class World:
         else:
             self.note(f"{session.editor.name} {step}")
 
-    def _write_foreign(self) -> None:
-        deed = self.rng.choice(("now", "now", "now", "begin", "end", "claim", "finish"))
-        if deed == "begin" and len(self.transactions) < 2:
-            self.transactions.append(self.database.begin())
-        elif deed == "end" and self.transactions:
-            transaction = self.transactions.pop(self.rng.randrange(len(self.transactions)))
-            transaction.deeds += [self._statement() for _ in range(self.rng.randrange(1, 3))]
-            self.database.end("service", transaction)
-        elif deed == "claim":
-            self.database.as_writer("worker", self._claim)
-        elif deed == "finish":
-            self.database.as_writer("worker", self._finish)
-        else:
-            self.database.as_writer("service", self._statement())
-
-    def _statement(self) -> Callable[[], None]:
-        """Return one statement of a foreign writer, values drawn already."""
-        ids = sorted(id for id, card in self.database.cards.items() if card.is_live)
-        if not ids or self.rng.random() < 0.1:
-            new = self._new_card()
-            return lambda: self.database.write(PROJECT, [new])
-        id = self.rng.choice(ids)
-        deed = self.rng.choice(("title", "priority", "note", "status", "deps", "phase", "delete"))
-        columns: dict[str, Any]
-        match deed:
-            case "delete" if self.rng.random() < 0.5:
-                return lambda: self.database.tombstone(id)
-            case "title":
-                columns = {"title": self.values.text("t")}
-            case "note":
-                columns = {"extra": {**self.database.cards[id].extra, "note": self.values.text("n")}}
-            case "status":
-                status = self.rng.choice((Status.READY, Status.BLOCKED, Status.DONE))
-                columns = {"status": status, "claim_owner": None, "claim_ttl_seconds": None, "claimed_at": None}
-            case "deps":
-                columns = {"depends_on": (*self.database.cards[id].depends_on, self.values.text("X"))}
-            case "phase":
-                columns = {"phase": self.rng.choice(PHASES)}
-            case _:
-                columns = {"priority": self.values.number()}
-        return lambda: self.database.set(id, **columns)
-
-    def _new_card(self) -> Card:
-        return Card(
-            id=self.values.text("S"),
-            title=self.values.text("t"),
-            priority=self.values.number(),
-            created_at=self.database.now,
-        )
-
-    def _claim(self) -> None:
-        self.database.store().claim(self.rng.choice(("w1", "w2")), self.rng.choice((None, 1, 30)))
-
-    def _finish(self) -> None:
-        store = self.database.store()
-        mine = [card for card in self.database.cards.values() if card.claim_owner in ("w1", "w2") and card.is_live]
-        if mine:
-            card = self.rng.choice(mine)
-            self.rng.choice((lambda: store.complete(card.id), lambda: store.release(card.id, str(card.claim_owner))))()
-
     def _committed(self, who: str, before: Mapping[str, Card], after: Mapping[str, Card]) -> None:
         self.oracle.committed(who, before, after)
 
@@ -371,8 +312,7 @@ class World:
         while self.sessions:
             self._step_session(self.rng.choice(self.sessions))
             self._advance(0.01)
-        while self.transactions:
-            self.database.end("service", self.transactions.pop())
+        self.service.finish_all()
         self.scheduler.is_quiet = True
         self._settle()
 

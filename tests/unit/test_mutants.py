@@ -18,7 +18,7 @@ def test_a_mutant_fits_the_code(mutant: Mutant) -> None:
     """What a mutant takes out stands exactly once where it says, what it leaves is Python, and its tests are there."""
     assert mutant.texts(ROOT)
     assert mutant.tests
-    for each in mutant.tests:
+    for each in (*mutant.made_for, *mutant.tests):
         path, _, name = each.partition("::")
         assert (ROOT / path).exists()
         assert not name or f"def {name}(" in (ROOT / path).read_text("utf-8")

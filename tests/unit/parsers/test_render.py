@@ -156,3 +156,27 @@ def test_front_matter_settings() -> None:
     assert document.front.statuses == {"odd": "done"}
     assert document.cards[0].fields["status"] == "done"
     assert document.cards[0].fields["phase"] == "ph"
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_a_row_in_the_place_of_a_last_line_without_an_end(end: str) -> None:
+    """Taking out the last row and adding others at once leaves no blank line between them."""
+    lines = ["| id | title | status |", "|---|---|---|", "| A1 | one | done |", "| A2 | two | done |"]
+    document = parse(end.join(lines).encode())
+    added = [InsertCard("A3", {"title": "three", "status": "done"}), InsertCard("A4", {"title": "four", "status": "done"})]
+    rows = [*lines[:3], "| A3 | three | done |", "| A4 | four | done |"]
+    assert apply(document, [RemoveCard(1), *added]) == end.join(rows).encode()
+
+
+@pytest.mark.parametrize(
+    ("text", "added"),
+    [
+        ("| id | title | status |\n|---|---|---|\n| A1 | one | done |\n", "|  | two | not-started |\n"),
+        ("- [ ] A1: one\n- [x] A2: two\n", "- [ ] two\n"),
+        ("## A1: one\nstatus: done\n\n## A2: two\nstatus: done\n", ""),
+    ],
+)
+def test_a_nameless_row(text: str, added: str) -> None:
+    """A card without an id becomes a nameless row; a section without an id would be none, and is not made."""
+    document = parse(text.encode())
+    assert apply(document, [InsertCard("", {"title": "two", "status": "ready"})]).decode() == text + added
