@@ -11,6 +11,8 @@ PYTHON ?= $(shell for each in python3 python3.14 python3.13 python3.12 python3.1
 	"$$each" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo "$$each"; break; }; done)
 # ARGS=… goes to the command of a target: make test ARGS="-k merge", make demo ARGS=--help.
 ARGS ?=
+# CLAIMS=… goes to the second part of the bench: make bench CLAIMS=--million.
+CLAIMS ?=
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -81,8 +83,9 @@ mutants: $(READY) ## Take each safeguard out in turn and show which test notices
 	@$(BIN)/python -m tests.mutants $(ARGS)
 
 .PHONY: bench
-bench: $(READY) ## Measure how long an edit and an update take to arrive
+bench: $(READY) ## Measure how long changes take to arrive, and what a claim costs
 	@$(BIN)/python -m tests.bench.latency $(ARGS)
+	@$(BIN)/python -m tests.bench.claims $(CLAIMS)
 
 .PHONY: soak
 soak: $(READY) ## Edit, update and kill at once for a minute: nothing may get lost

@@ -21,6 +21,7 @@ PROBLEM_CODES: Final[Mapping[str, str]] = {
     "bad-priority": "The priority is neither a number nor a known word.",
     "duplicate-id": "The id stands a second time in the file; only the first occurrence is the card.",
     "not-utf8": "The file is not UTF-8; nothing is read from it and it is left untouched.",
+    "no-delimiter-row": "The header of a task table has no delimiter row below it; the table is not read.",
     "nul-byte": "The file holds a NUL byte; nothing is read from it and it is left untouched.",
     "self-dependency": "The card depends on itself; that dependency is not read.",
     "too-few-cells": "The row, or the delimiter row, has fewer cells than the header.",

@@ -84,6 +84,24 @@ def read_table(reading: Reading, block: Block, heading: str | None) -> None:
     reading.take("table", block.first, "has an id and a status column", len(reading.drafts) - before)
 
 
+def report_undelimited(reading: Reading, block: Block) -> None:
+    """Report a paragraph that would be a task table, had it a delimiter row."""
+    lines = reading.source.lines[block.first : block.end]
+    if len(lines) < 2 or not all("|" in line for line in lines):
+        return
+    headers = [text.strip() for text in split_row(lines[0], 0)]
+    sample = [split_row(line, len(headers)) for line in lines[1:_SAMPLE_ROWS]]
+    fields = {column.field for column in _columns(reading.lexicon, headers, sample)}
+    if {"id", "status"} <= fields:
+        reading.report(
+            block.first,
+            0,
+            "no-delimiter-row",
+            "the header row has no delimiter row (|---|) below it",
+            f"Write one: {'|---' * len(headers)}|",
+        )
+
+
 def _columns(lexicon: Lexicon, headers: Sequence[str], sample: Sequence[Sequence[str]]) -> list[Column]:
     """Give each field the column whose header names it best; the columns left over are extra."""
     ranks = [lexicon.ranks(header) for header in headers]

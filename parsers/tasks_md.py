@@ -20,7 +20,7 @@ from syncd.parsers.reading import Reading, finished
 from syncd.parsers.reparse import with_changed_rows
 from syncd.parsers.sections import Task
 from syncd.parsers.source import Source
-from syncd.parsers.tables import read_table
+from syncd.parsers.tables import read_table, report_undelimited
 
 PARSER_VERSION: Final = 1
 """Raised whenever the same bytes would give other cards, so that no file seems edited by an update."""
@@ -154,6 +154,8 @@ def _read(reading: Reading, blocks: list[Block]) -> None:
                 tasks.append((task, _above(reading.headings, current)))
         elif block.kind == "table":
             read_table(reading, block, current.text if current else None)
+        elif block.kind == "paragraph":
+            report_undelimited(reading, block)
         elif block.kind == "list":
             lists.append(Listed(block, current, block.first < ignored_end))
         elif block.kind in _NO_TASKS:

@@ -20,6 +20,7 @@ class Kind(StrEnum):
     """What a key holds, in the words of the documentation."""
 
     TEXT = "text"
+    SWITCH = "true or false"
     COUNT = "whole number, 0 or more"
     SIZE = "whole number of bytes, at least 1"
     SHARE = "number from 0 to 1"
@@ -156,6 +157,13 @@ class Config:
         default=None,
         metadata=_about(
             Kind.TEXT, "The environment variable with the database's URL; else SYNCD_DATABASE_URL, then DATABASE_URL."
+        ),
+    )
+    pooled: bool = field(
+        default=False,
+        metadata=_about(
+            Kind.SWITCH,
+            "The database's URL leads to a transaction pooler (PgBouncer); SYNCD_LISTEN_URL may name a way past it.",
         ),
     )
     tasks: tuple[TaskEntry, ...] = field(

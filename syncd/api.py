@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from syncd.core.drift import DriftEntry
     from syncd.core.plan import Hold
     from syncd.engine.report import CycleReport, StatusReport
+    from syncd.parsers.document import Problem
     from syncd.files.git_setup import GitSetup as GitSetup
     from syncd.first_contact import InitPlan
     from syncd.parsers.document import Document, ParseOptions
@@ -241,16 +242,23 @@ class Workspace:
             raise NotFound(f"no card {id} in {self.project}")
         return tuple(entry for entry in preview.drift if entry.id == id)
 
+    def unread(self) -> tuple[Problem, ...]:
+        """Return why task files could not be read when ``diff`` looked: nothing is known of their cards."""
+        return self._wiring.cycle(may_make=False).unread()
+
     # --- what needs a person ----------------------------------------------------------------------
 
     def conflicts(self, *, settled: bool = False) -> tuple[ConflictRecord, ...]:
         """Return the project's conflicts, oldest first; with ``settled`` those too."""
         return tuple(self._store(may_make=False).conflicts(settled=settled))
 
-    def resolve(self, id: str, field: str, use: str) -> Card:
+    def resolve(self, id: str, field: str | None, use: str) -> Card:
         """Settle a conflict: ``use`` is ``local``, ``remote`` or ``value:TEXT``.
 
-        Raises: NotFound without such a conflict, BadValue for another ``use``.
+        Args:
+            field: ``None`` for the only field of the card that clashed.
+
+        Raises: NotFound without such a conflict, BadValue for another ``use`` or a field that is to be named.
         Effects: the chosen value goes to the store, and from there into the file with the next cycle.
         """
         from syncd.engine.decisions import resolve
@@ -258,6 +266,18 @@ class Workspace:
         card = resolve(self._store(), self._wiring.state(), id, field, use)
         self._nudge()
         return card
+
+    def resolve_all(self, use: str) -> tuple[Card, ...]:
+        """Settle every open conflict with the files' (``local``) or the store's values; return the cards.
+
+        Raises: BadValue for another ``use``.
+        """
+        from syncd.engine.decisions import resolve_all
+
+        cards = resolve_all(self._store(), self._wiring.state(), use)
+        if cards:
+            self._nudge()
+        return cards
 
     def held(self) -> tuple[Hold, ...]:
         """Return what the guards keep back."""

@@ -7,7 +7,7 @@ them.  Every call is synchronous.  May import ``syncd.core``,
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -556,6 +556,9 @@ class State(Protocol):
 
     def newest_version(self, path: str) -> bytes | None:
         """Return the bytes of the newest version seen of a file."""
+
+    def versions(self, path: str) -> Iterator[bytes]:
+        """Yield the bytes of the kept versions of a file, newest first."""
 
     def decisions(self) -> Mapping[str, str]:
         """Return what people decided about holds: fingerprint -> ``accept`` or ``reject``."""

@@ -36,6 +36,9 @@ if TYPE_CHECKING:
 
 DAEMON_TIMEOUT_S: Final = 30.0
 URL_VARIABLES: Final = ("SYNCD_DATABASE_URL", "DATABASE_URL")
+LISTEN_VARIABLE: Final = "SYNCD_LISTEN_URL"
+"""The database past a transaction pooler, for LISTEN."""
+
 ACTOR_VARIABLE: Final = "SYNCD_ACTOR"
 
 
@@ -233,6 +236,7 @@ class Wiring:
     def _connect(self, *, may_make: bool) -> PostgresStore:
         from syncd.store.postgres import PostgresStore
 
+        is_served = self.choice.kind is StoreKind.POSTGRES
         return PostgresStore(
             self.dsn(may_make=may_make),
             project=self.config.project,
@@ -240,6 +244,8 @@ class Wiring:
             face=self.face,
             replica=self.replica,
             kind=self.choice.kind.value,
+            pooled=is_served and self.config.pooled,
+            listen_dsn=(self.environ.get(LISTEN_VARIABLE) or None) if is_served else None,
         )
 
     def migrate(self) -> None:

@@ -25,5 +25,6 @@ def change_card(context: typer.Context, word: str, change: Callable[[Workspace],
     from syncd.schemas.card import card_json
 
     with workspace(context) as opened:
-        card = card_json(change(opened))
-    emit(context, card, lambda: cards.changed(word, card))
+        changed = change(opened)
+    card = card_json(changed)
+    emit(context, card, lambda: cards.changed(word, card, is_deleted=changed.deleted_at is not None))

@@ -10,6 +10,7 @@ from syncd.cli.changes import change_card
 from syncd.cli.options import command, group, workspace
 from syncd.cli.output import emit
 from syncd.cli.values import parse_use
+from syncd.errors import UsageError
 
 commands = group("Conflicts and holds.")
 
@@ -40,21 +41,36 @@ def conflicts(
     "resolve",
     "syncd resolve A4 --field title --use local",
     'syncd resolve A4 --field title --use "value:Schema, second try"',
+    "syncd resolve --all --use remote",
 )
 def resolve(
     context: typer.Context,
-    id: Annotated[str, typer.Argument(metavar="ID", help="The card.")],
-    field: Annotated[str, typer.Option("--field", metavar="FIELD", help="The field that clashed.")],
+    *,
+    id: Annotated[str | None, typer.Argument(metavar="[ID]", help="The card.")] = None,
+    field: Annotated[
+        str | None, typer.Option("--field", metavar="FIELD", help="The field that clashed, where several did.")
+    ] = None,
     use: Annotated[
         str,
         typer.Option("--use", metavar="local|remote|value:TEXT", help="The file's value, the store's, or this one."),
     ],
+    all: Annotated[bool, typer.Option("--all", help="Every conflict; prints the list of cards.")] = False,
 ) -> None:
     """Settle a conflict.
 
     With the file's value, the store's value, or another one.
     """
+    from syncd.cli.screens import decisions as screens
+    from syncd.schemas.card import card_json
+
     choice = parse_use(use)
+    if all == (id is not None) or (all and field is not None):
+        raise UsageError("name one card, or say --all and neither a card nor a field", hint="syncd resolve --help")
+    if id is None:
+        with workspace(context) as opened:
+            cards = [card_json(each) for each in opened.resolve_all(choice)]
+        emit(context, cards, lambda: screens.resolved(len(cards)))
+        return
     change_card(context, "Settled", lambda opened: opened.resolve(id, field, choice))
 
 

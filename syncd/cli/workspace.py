@@ -134,8 +134,9 @@ def diff(
 ) -> None:
     """Show the files against the store, field by field."""
     from syncd.cli.screens import drift
-    from syncd.engine.report import drift_json
+    from syncd.engine.report import drift_json, problem_json
 
     with workspace(context) as opened:
         entries = [drift_json(each) for each in opened.diff(id)]
-    emit(context, entries, lambda: drift.diff(entries))
+        unread = [problem_json(each) for each in opened.unread()]
+    emit(context, entries, lambda: drift.diff(entries, unread))

@@ -282,10 +282,16 @@ def _merge_owner(merge: CardMerge) -> None:
 
 
 def _follow_status(merge: CardMerge) -> None:
-    """Let the owner's cell follow a state that goes to the file: a holder comes, or the author's text comes back."""
+    """Let the owner's cell follow a state that goes to the file: a holder comes, or the author's text comes back.
+
+    On finished work the name stays, unless the author had written another one before the claim.
+    """
     local = merge.local.fields
     was_claimed, is_claimed = (status == Status.CLAIMED for status in (local.get(STATUS), merge.to_file[STATUS]))
     if was_claimed == is_claimed or not (CLAIM_OWNER in local or OWNER_TEXT in local):
+        return
+    if merge.to_file[STATUS] == Status.DONE and is_empty(OWNER_TEXT, merge.remote.fields.get(OWNER_TEXT)):
+        # Who did the work may be the author's own word; nothing that the author wrote would take its place.
         return
     if is_claimed:
         merge.to_file.pop(OWNER_TEXT, None)
@@ -308,9 +314,19 @@ def _merge_claim(merge: CardMerge) -> None:
         merge.to_store |= {STATUS: Status.CLAIMED.value, name: here}
         merge.is_claim = True
         return
-    if asks:
+    if asks or _has_asked_nameless(merge):
         merge.record(name, Winner.REMOTE)
     merge.to_file[name] = there
+
+
+def _has_asked_nameless(merge: CardMerge) -> bool:
+    """Return whether the row came to say ``in-progress`` without a name, and another's lease stands against that."""
+    return (
+        merge.knows(STATUS)
+        and merge.has_changed_here(STATUS)
+        and is_empty(CLAIM_OWNER, merge.local.fields.get(CLAIM_OWNER))
+        and merge.remote.has_live_lease
+    )
 
 
 def _is_left_by_claim(merge: CardMerge) -> bool:

@@ -15,7 +15,7 @@ from syncd.core.plan import Change, ChangeKind, Hold, Plan, RemoteCard
 from syncd.core.reversal import offered, undone
 from syncd.core.settling import settle
 from syncd.core.sight import ACCEPT, REJECT, Guarded, Sight, Thresholds
-from syncd.core.trips import GUARDS, STORE_REWOUND, Trip, cycles
+from syncd.core.trips import GUARDS, STORE_REWOUND, Trip, cycles, undecided
 
 
 def guard(plan: Plan, sight: Sight, thresholds: Thresholds, decisions: Mapping[str, str]) -> Guarded:
@@ -44,7 +44,7 @@ def guard(plan: Plan, sight: Sight, thresholds: Thresholds, decisions: Mapping[s
     result = _in_order(join(desk.open, desk.decided), plan, sight.remote)
     return Guarded(
         plan=result,
-        holds=tuple(desk.holds),
+        holds=(*desk.holds, *undecided(result, sight)),
         waits=waits,
         rejected=tuple(desk.rejected),
         accepted=tuple(desk.accepted),

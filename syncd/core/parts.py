@@ -65,6 +65,15 @@ def split(plan: Plan, parts: Iterable[Part]) -> tuple[Plan, Plan]:
     return taken, rest
 
 
+def without_writes(plan: Plan, writes: Iterable[Change]) -> Plan:
+    """Return the plan less some of its file changes, and less the conflicts that those would decide."""
+    parts = [
+        Part(each.id, frozenset(each.fields) if each.kind is ChangeKind.UPDATE else None, to_store=False)
+        for each in writes
+    ]
+    return split(plan, parts)[1]
+
+
 def _united(one: Part, other: Part) -> Part:
     """Return both parts of one card as one."""
     is_whole = one.fields is None or other.fields is None

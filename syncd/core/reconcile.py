@@ -56,7 +56,7 @@ def reconcile(
         frozen: files whose content is unknown or unsettled: their cards get no change on either
             side, and from a row's absence nothing is inferred.
         recent: what syncd's own last write, under 10 s ago, replaced.  A file that goes back to exactly
-            that is an old buffer that an editor saved.  ``(id, "*")`` stands for a row that it inserted.
+            that is an old buffer that an editor saved.
 
     Returns:
         The plan.  Store changes are in the order of ``local``, then of ``remote``; so are the others.
@@ -189,7 +189,7 @@ class _Planner:
         elif base.path is None:
             if base.version != remote.version:
                 self.agreed.append(base.id)
-        elif is_changed_there(base, remote) or (base.id, CARD_FIELD) in self.recent:
+        elif is_changed_there(base, remote):
             self._put_into_file(remote, base.path)
             self._record_existence(base, local=None, remote=_title(remote.fields), winner=Winner.REMOTE)
         elif self.policy.on_removed == "restore":

@@ -12,12 +12,12 @@ from dataclasses import replace
 from syncd.core import lease
 from syncd.core.card_merge import take_back
 from syncd.core.parts import join
-from syncd.core.plan import Change, ChangeKind, Conflict, Hold, LocalCard, Plan, RemoteCard, Winner
+from syncd.core.plan import CARD_FIELD, Change, ChangeKind, Conflict, Hold, LocalCard, Plan, RemoteCard, Winner
 from syncd.core.reconcile import offer, render
 from syncd.core.settling import vanished
 from syncd.core.sight import Sight
 from syncd.core.trips import CYCLE, EMPTIED, STORE_REWOUND
-from syncd.core.values import CLAIM_OWNER, DEPENDS_ON, STATUS, is_empty, stored
+from syncd.core.values import CLAIM_OWNER, DEPENDS_ON, STATUS, stored
 from syncd.schemas.card import OWNER_TEXT, STATUS_WORD, Status, Value
 
 
@@ -84,12 +84,8 @@ def _undo(change: Change, sight: Sight, *, is_cycle: bool) -> Plan:
     if is_cycle:
         return _without_dependencies(change, local)
     row = Change(ChangeKind.REMOVE, local.id, path=local.path, before=dict(local.fields))
-    lost = tuple(
-        Conflict(local.id, name, None, value, None, Winner.REMOTE)
-        for name, value in local.fields.items()
-        if not is_empty(name, value)
-    )
-    return Plan(to_file=(row,), conflicts=lost)
+    lost = Conflict(local.id, CARD_FIELD, None, local.fields.get("title"), None, Winner.REMOTE)
+    return Plan(to_file=(row,), conflicts=(lost,))
 
 
 def _take_back(local: LocalCard, remote: RemoteCard, sight: Sight, names: Collection[str]) -> Plan:

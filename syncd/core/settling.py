@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 
-from syncd.core.parts import Part, join, parts_of_file, split
+from syncd.core.parts import Part, join, parts_of_file, split, without_writes
 from syncd.core.plan import Change, ChangeKind, FieldName, Plan, Presence, Wait
 from syncd.core.reconcile import render
 from syncd.core.sight import FileSight, Sight, Thresholds
@@ -122,14 +122,5 @@ def _is_beginning(now: Value, was: Value) -> bool:
 
 
 def _unwritten(plan: Plan, path: str) -> Plan:
-    """Return the plan less its writes to a file, and less the conflicts that those would decide."""
-    writes = [
-        Part(
-            change.id,
-            frozenset(change.fields) if change.kind is ChangeKind.UPDATE else None,
-            to_store=False,
-        )
-        for change in plan.to_file
-        if change.path == path
-    ]
-    return split(plan, writes)[1]
+    """Return the plan less its writes to a file."""
+    return without_writes(plan, [change for change in plan.to_file if change.path == path])

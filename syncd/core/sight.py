@@ -28,6 +28,7 @@ class FileSight:
 
     Args:
         exists: False when it is gone.
+        is_readable: False when nothing could be read from it: from its cards' absence nothing is concluded.
         changed_ms_ago: since its bytes last changed; ``None``: long ago.
         missing_ms: since it was first seen missing; ``None`` when it exists or was just missed.
         marker_line: the first line that git's merge left its markers on.
@@ -35,18 +36,22 @@ class FileSight:
             for bytes never seen.
         head_moved: git's HEAD moved to another tree together with the change.
         bad_id_line: the first row whose id cannot be read: a card that vanished may stand there.
+        unread: cards that vanished while their text still stands, with its line: the table or list around it
+            is none any more.
         is_truncation: the bytes look like the beginning of a write: a strict prefix of what was there
             before, or a last line without its end or with too few cells.
     """
 
     path: str
     exists: bool = True
+    is_readable: bool = True
     changed_ms_ago: int | None = None
     missing_ms: int | None = None
     marker_line: int | None = None
     version_rank: int | None = None
     head_moved: bool = False
     bad_id_line: int | None = None
+    unread: Mapping[str, int] = field(default_factory=dict)
     is_truncation: bool = False
 
 
@@ -74,6 +79,8 @@ class Sight:
         parser_changed: another version of the parser read these files last time; stays True while a hold on
             that stands.
         own_writes: syncd's own writes of the last 10 cycles, oldest first.
+        short_lived: rows that went within 10 s of syncd's putting them into the file, with that time in seconds:
+            an editor that had read the file before may have saved its old buffer.
         standing: the fingerprints of the holds that stood after the last cycle.  What is held stays
             held until a decision or an edit, even when less than before now trips the guard.
     """
@@ -86,6 +93,7 @@ class Sight:
     store_rewound: str | None = None
     parser_changed: bool = False
     own_writes: tuple[OwnWrite, ...] = ()
+    short_lived: Mapping[str, float] = field(default_factory=dict)
     standing: frozenset[str] = frozenset()
 
 

@@ -60,7 +60,7 @@ def merge3(base: str, a: str, b: str) -> Merge:
 
 def chunks(base: Lines, a: Lines, b: Lines) -> Iterator[tuple[Lines, Lines, Lines]]:
     """Yield corresponding runs of three texts: changed ones and, between them, single stable lines."""
-    in_a, in_b = _matches(base, a), _matches(base, b)
+    in_a, in_b = matches(base, a), matches(base, b)
     at = at_a = at_b = 0
     for line in range(len(base)):
         if line not in in_a or line not in in_b:
@@ -73,7 +73,7 @@ def chunks(base: Lines, a: Lines, b: Lines) -> Iterator[tuple[Lines, Lines, Line
         yield base[at:], a[at_a:], b[at_b:]
 
 
-def _matches(base: Lines, other: Lines) -> dict[int, int]:
+def matches(base: Lines, other: Lines) -> dict[int, int]:
     """Return which line of the base is which line of the other text, in rising order of both."""
     head = 0
     while head < min(len(base), len(other)) and base[head] == other[head]:

@@ -17,15 +17,17 @@ import msgspec
 from syncd.core.card_merge import take_back
 from syncd.core.graph import circle_text, find_knots, would_close
 from syncd.core.parts import Part, parts_of_file
-from syncd.core.plan import Change, ChangeKind, FieldName, Hold, Plan, Presence
+from syncd.core.plan import Change, ChangeKind, FieldName, Hold, Plan, Presence, Winner
 from syncd.core.settling import vanished
 from syncd.core.sight import STORE, FileSight, OwnWrite, Side, Sight, Thresholds
 from syncd.core.values import CLAIM_OWNER, DEPENDS_ON, STATUS, is_same
 from syncd.schemas.card import STATUS_WORD, Fields
 
+MARKERS: Final = "markers"
 STORE_REWOUND: Final = "store-rewound"
 EMPTIED: Final = "emptied"
 CYCLE: Final = "cycle"
+ASK: Final = "ask"
 
 _EDITS: Final = (ChangeKind.UPDATE, ChangeKind.CLAIM)
 _REMOVALS: Final = (ChangeKind.REMOVE, ChangeKind.ARCHIVE)
@@ -100,7 +102,7 @@ def markers(plan: Plan, sight: Sight, _: Thresholds) -> Iterator[Trip]:
             continue
         rows = {id: card.fields for id, card in sight.local.items() if card.path == file.path}
         reason = f"{file.path} has a merge marker in line {file.marker_line}"
-        hold = make_hold("markers", file.path, reason, rows, path=file.path)
+        hold = make_hold(MARKERS, file.path, reason, rows, path=file.path)
         yield Trip(hold, tuple(parts_of_file(plan, file.path)), path=file.path)
 
 
@@ -108,7 +110,7 @@ def emptied(plan: Plan, sight: Sight, _: Thresholds) -> Iterator[Trip]:
     """Trip on a file that had cards and has none."""
     missing = vanished(sight)
     for file in sight.files.values():
-        gone = missing.get(file.path, []) if file.exists else []
+        gone = missing.get(file.path, []) if file.exists and file.is_readable else []
         if not gone or any(card.path == file.path for card in sight.local.values()):
             continue
         reason = f"{file.path} had {len(gone)} cards and has none"
@@ -196,14 +198,25 @@ def deletions(plan: Plan, sight: Sight, thresholds: Thresholds) -> Iterator[Trip
             where = "rows are gone" if source == "files" else "the store dropped them"
             reason = f"{what} ({where}); {int(cap)} may go without asking"
             file = sight.files.get(path)
-            is_unread = source == "files" and file is not None and file.bad_id_line is not None
-            if is_unread and file is not None:
-                reason = f"line {file.bad_id_line} of {path} has no id that can be read: it may be one of the rows gone"
             for change in going:
+                doubt = _doubt(change.id, going, sight, file) if source == "files" and file is not None else None
                 content = [source, sight.base[change.id].fields]
-                hold = make_hold("deletions", change.id, reason, content, path=path)
-                if len(going) > cap or is_unread or hold.fingerprint in sight.standing:
+                hold = make_hold("deletions", change.id, doubt or reason, content, path=path)
+                if len(going) > cap or doubt or hold.fingerprint in sight.standing:
                     yield Trip(hold, (Part(change.id),))
+
+
+def _doubt(id: str, going: list[Change], sight: Sight, file: FileSight) -> str | None:
+    """Return why a row that vanished was perhaps not taken out: it still stands there, or is too new to be known."""
+    if id in file.unread:
+        return f"{id} still stands in {file.path}, line {file.unread[id]}, where it is no card"
+    if file.bad_id_line is not None:
+        return f"line {file.bad_id_line} of {file.path} has no id that can be read: it may be one of the rows gone"
+    if id in sight.short_lived:
+        lives = [sight.short_lived[each.id] for each in going if each.id in sight.short_lived]
+        rows = "row" if len(lives) == 1 else "rows"
+        return f"{len(lives)} {rows} of {file.path} went {int(min(lives))} s after syncd wrote them: an old editor buffer?"
+    return None
 
 
 def removed(plan: Plan, sight: Sight, _: Thresholds) -> Iterator[Trip]:
@@ -267,6 +280,19 @@ def cycles(plan: Plan, sight: Sight, _: Thresholds) -> Iterator[Trip]:
         )
         fields = frozenset({DEPENDS_ON}) if change.kind in _EDITS else None
         yield Trip(hold, (Part(id, fields),), may_pass=False)
+
+
+def undecided(plan: Plan, sight: Sight) -> Iterator[Hold]:
+    """Yield a hold for each field that both sides changed where the policy says to ask: only resolving ends it."""
+    for conflict in plan.conflicts:
+        if conflict.winner is not Winner.NONE:
+            continue
+        id, name = conflict.id, conflict.field
+        here = sight.local.get(id)
+        reason = f"{name} of {id} differs on both sides, and its policy is ask"
+        content = [name, conflict.local, conflict.remote]
+        hold = make_hold(ASK, id, reason, content, path=here.path if here else None, fields=(name,))
+        yield replace(hold, release=f"syncd resolve {id} --field {name} --use local|remote")
 
 
 GUARDS: tuple[Guard, ...] = (

@@ -22,7 +22,7 @@ from syncd.core.reconcile import reconcile
 from syncd.core.settling import unsure
 from syncd.core.sight import STORE, Guarded, Thresholds
 from syncd.engine import draft as drafting
-from syncd.engine import edits, late_writes, recovery
+from syncd.engine import asking, edits, late_writes, recovery
 from syncd.engine.base import SETTING, Outcome, move_base, outcome_of, shown
 from syncd.engine.draft import Draft, closed_by
 from syncd.engine.naming import Names
@@ -31,10 +31,11 @@ from syncd.engine.pace import Pace
 from syncd.engine.placing import place
 from syncd.engine.postponement import Postponement, wanted
 from syncd.engine.problems import CardProblems, Refusals, state_problems, without_unplaceable
+from syncd.engine.reinstatement import Past
 from syncd.engine.remote import RemoteView
 from syncd.engine.report import CycleReport
 from syncd.engine.sighting import Sighting
-from syncd.engine.undo import Undone, undo
+from syncd.engine.undo import Leases, Undone, undo
 from syncd.errors import Busy
 from syncd.log import event
 from syncd.parsers.document import ParseOptions, Problem
@@ -164,7 +165,7 @@ class Cycle:
         view = view.with_ids(self._names.guess(view, self.remote.cards))
         guarded = self._plan(view)
         closed = view.frozen | closed_by(guarded)
-        write = drafting.draft(view, guarded, {}, closed=closed, options=self._settings.options)
+        write = drafting.draft(view, guarded, {}, closed=closed, options=self._settings.options, past=self._past())
         write.problems.extend(self.obstacles)
         found = drift(self._state.base(), view.local, self.remote.remote, guarded.planned, guarded.holds)
         waits = (*guarded.waits, *wanted(self._postponement.waits(view), guarded, view))
@@ -180,22 +181,31 @@ class Cycle:
         self.remote.suppose(base)
         view = self._observer.look()
         guarded = self._plan(view)
-        write = drafting.draft(view, guarded, {}, closed=view.frozen, options=self._settings.options)
+        options, past = self._settings.options, self._past()
+        write = drafting.draft(view, guarded, {}, closed=view.frozen, options=options, past=past)
         found = drift(base, view.local, self.remote.remote, guarded.planned, guarded.holds)
         return Preview(self._report(write, guarded, guarded.waits), found)
 
     def undo(self, path: str) -> Undone:
         """Put a file back as it was before the last write to it; the next run takes that in as an edit.
 
-        Raises: as ``undo.undo``; Busy while a script holds the lock for editing task files.
+        Raises: as ``undo.undo``; Busy while a script holds the lock for editing task files; the errors of a store.
         """
+        self._last = self._seen = None
+        self._load()
+        leases = Leases(self.remote.remote, self._settings.options(path))
         with self._lock(), self._postponement.writing() as may_write:
             if not may_write:
                 raise Busy(f"somebody holds the lock for editing {path}", hint="Try again later.")
-            done = undo(self._files, self._state, self._digest, path)
+            done = undo(self._files, self._state, self._digest, path, leases)
         self._observer.forget()
         self._sighting.forget_writes()
         return done
+
+    def unread(self) -> tuple[Problem, ...]:
+        """Return why files could not be read at the last look: what differs in them is not known."""
+        last = self._observer.last
+        return tuple(each for each in last.problems if each.path in last.frozen)
 
     def expect_edit(self, id: str, names: Iterable[str]) -> None:
         """Take the next edit of these fields for what it is, although it may bring back what was written over."""
@@ -231,7 +241,7 @@ class Cycle:
         view = view.with_ids(ids)
         guarded = self._plan(view)
         closed = view.frozen | closed_by(guarded) | postponed.keys()
-        write = drafting.draft(view, guarded, ids, closed=closed, options=self._settings.options)
+        write = drafting.draft(view, guarded, ids, closed=closed, options=self._settings.options, past=self._past())
         waits = (*guarded.waits, *wanted(postponed, guarded, view))
 
         if write.bytes or guarded.plan.to_store or guarded.plan.agreed or guarded.plan.forgotten:
@@ -260,7 +270,9 @@ class Cycle:
         if is_whole:
             self._clear_journal()
         self._must_recover = False
-        self._count_as_taken_in(late)
+        self._count_as_taken_in(
+            each for each, clashes in late.items() if result.moved.isdisjoint(clash.id for clash in clashes)
+        )
         self._settle(guarded, self._unwritten(guarded, write, closed, replaced), result.moved | result.refused.keys())
         return self._report(write, guarded, waits), bool(result.moved or not is_whole or self._differs(batch, result))
 
@@ -297,6 +309,9 @@ class Cycle:
         guarded = guard(edits.showable(view, plan), sight, self._settings.thresholds, self._state.decisions())
         waits = unsure(sight, self._settings.thresholds, but={wait.path for wait in guarded.waits})
         return replace(guarded, plan=edits.showable(view, guarded.plan), waits=(*guarded.waits, *waits.values()))
+
+    def _past(self) -> Past:
+        return Past(self._state.versions, self._state.base(), self.remote.remote)
 
     # --- writing ----------------------------------------------------------------------------------
 
@@ -348,6 +363,7 @@ class Cycle:
         closed = closed_by(guarded) | unwritten
         is_waiting = bool(guarded.waits or unwritten)
         self._sighting.remember(self._observer.last, guarded.holds, closed, is_waiting=is_waiting)
+        asking.settle_past(self._store, self._state, guarded.plan.conflicts, self._settings.policy.replica)
         if self._state.was_lost is not None:
             event("state.lost", kept=self._state.was_lost)
             self._state.acknowledge_loss()
@@ -390,7 +406,7 @@ class Cycle:
             return BatchResult({}, frozenset(), {})
         result = self._store.commit(batch)
         self.remote.take(result.cards.values(), self._settings.statuses)
-        self._recorded.update(batch.conflicts)
+        self._recorded.update(each for each in batch.conflicts if each.id not in result.moved)
         self._refusals.note(batch.changes, result)
         self._sighting.sent([each for each in batch.changes if each.id in result.cards])
         if failed := frozenset(result.moved | result.refused.keys()):

@@ -5,13 +5,18 @@ May import ``syncd.core``, ``syncd.schemas``, ``syncd.ports``, ``syncd.errors``.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import replace
+from uuid import uuid4
 
-from syncd.core.plan import CARD_FIELD, Hold, Winner
-from syncd.errors import BadValue, NotFound
-from syncd.ports import ConflictRecord, State, Store
-from syncd.schemas.card import Card, Value
+from syncd.core.plan import CARD_FIELD, Conflict, FieldName, Hold, Winner
+from syncd.core.trips import ASK
+from syncd.core.values import CLAIM_OWNER, STATUS
+from syncd.engine.restore import restore
+from syncd.errors import BadValue, NotFound, Refused
+from syncd.ports import ConflictRecord, NewCard, State, Store
+from syncd.schemas.card import Card, Status, Value
 
 VALUE = "value:"
 
@@ -19,30 +24,38 @@ VALUE = "value:"
 def decide(held: Sequence[Hold], state: State, ids: Sequence[str], decision: str) -> tuple[Hold, ...]:
     """Keep a decision (``accept`` or ``reject``) about these holds, by card or file; none named is all.
 
-    Raises: NotFound when an id is not held.
+    Raises: NotFound when an id is not held, Refused when all that is held of it must be resolved.
     Effects: remembered until the next cycle carries it out.
     """
-    chosen = tuple(hold for hold in held if not ids or hold.id in ids or hold.path in ids)
+    asked = {hold.id: hold for hold in held if hold.guard == ASK}
+    open_ones = [hold for hold in held if hold.guard != ASK]
+    chosen = tuple(hold for hold in open_ones if not ids or hold.id in ids or hold.path in ids)
     known = {hold.id for hold in chosen} | {hold.path for hold in chosen}
-    if missing := [id for id in ids if id not in known]:
+    missing = [id for id in ids if id not in known]
+    if only_asked := [asked[id] for id in missing if id in asked]:
+        raise Refused(only_asked[0].reason, hint=only_asked[0].release)
+    if missing:
         raise NotFound(f"nothing is held for {', '.join(missing)}", hint="syncd held")
     state.decide({hold.fingerprint: decision for hold in chosen})
     return chosen
 
 
-def resolve(store: Store, state: State, id: str, field: str, use: str) -> Card:
+def resolve(store: Store, state: State, id: str, field: str | None, use: str) -> Card:
     """Settle the open conflicts of a card's field.
 
     Args:
+        field: ``None`` for the only one that the card has conflicts in.
         use: ``local``, ``remote`` or ``value:TEXT``.
 
-    Raises: NotFound without such a conflict, BadValue for another ``use``.
+    Raises: NotFound without such a conflict, BadValue for another ``use`` or a field that is to be named.
     Effects: the value goes to the store; where the file still shows the value that clashed, the base
     takes it over, so that the chosen one flows into the file instead of clashing again.
     """
     if use not in ("local", "remote") and not use.startswith(VALUE):
         raise BadValue(f"--use {use}", hint="Say local, remote, or value:TEXT.")
-    open_ones = [each for each in store.conflicts() if each.conflict.id == id and each.conflict.field == field]
+    of_card = [each for each in store.conflicts() if each.conflict.id == id]
+    field = _only_field(id, of_card) if field is None else field
+    open_ones = [each for each in of_card if each.conflict.field == field]
     if not open_ones:
         raise NotFound(f"no open conflict about {field} of {id}", hint="syncd conflicts")
     latest = open_ones[-1]
@@ -52,25 +65,85 @@ def resolve(store: Store, state: State, id: str, field: str, use: str) -> Card:
     return card
 
 
+def resolve_all(store: Store, state: State, use: str) -> tuple[Card, ...]:
+    """Settle every open conflict in the same way, ``local`` or ``remote``; return the cards, each once.
+
+    Raises: BadValue for another ``use``.
+    """
+    if use not in ("local", "remote"):
+        raise BadValue(f"all conflicts cannot be settled with {use}", hint="Say local or remote.")
+    open_ones = dict.fromkeys((each.conflict.id, each.conflict.field) for each in store.conflicts())
+    cards = {id: resolve(store, state, id, field, use) for id, field in open_ones}
+    return tuple(cards.values())
+
+
+def _only_field(id: str, records: Sequence[ConflictRecord]) -> FieldName:
+    """Return the field that all conflicts of a card are about."""
+    fields = sorted({each.conflict.field for each in records})
+    if not fields:
+        raise NotFound(f"no open conflict about {id}", hint="syncd conflicts")
+    if len(fields) > 1:
+        raise BadValue(f"{id} has conflicts in {', '.join(fields)}", hint="Name one of them with --field.")
+    return fields[0]
+
+
 def _settle_card(store: Store, record: ConflictRecord, use: str) -> Card:
-    """Settle deletion against edit: the edit lives already, so only the other choice needs a write."""
+    """Settle whether a card lives, where one side has it and the other has not: only the loser's way needs a write."""
     conflict = record.conflict
     if use.startswith(VALUE):
         raise BadValue("a deletion has no value", hint="Say local or remote.")
+    if _was_left_gone(conflict):
+        return _settle_gone(store, record, use)
     if use != conflict.winner.value and conflict.winner is not Winner.NONE:
         return store.remove(conflict.id, force=True)
     return store.get(conflict.id)
 
 
+def _was_left_gone(conflict: Conflict) -> bool:
+    """Return whether the file wanted a card back that the store had dropped, and that was not let through."""
+    return conflict.winner is Winner.REMOTE and conflict.remote is None
+
+
+def _settle_gone(store: Store, record: ConflictRecord, use: str) -> Card:
+    """Settle a card that was left gone: ``local`` brings it back as it was last, ``remote`` leaves it gone."""
+    id, title = record.conflict.id, str(record.conflict.local)
+    try:
+        return store.get(id)
+    except NotFound:
+        if use == "remote":
+            return Card(id=id, title=title, deleted_at=record.at)
+    if store.history(id, limit=1).entries:
+        return restore(store, id, None, commit_id=uuid4().hex)
+    return store.create(NewCard(id, title))
+
+
 def _settle_field(store: Store, state: State, record: ConflictRecord, use: str) -> Card:
     conflict = record.conflict
+    if conflict.field == CLAIM_OWNER and use == "remote":
+        return store.get(conflict.id)
     value: Value = {"local": conflict.local, "remote": conflict.remote}.get(use)
     if use.startswith(VALUE):
         value = _read(use.removeprefix(VALUE), conflict.remote if conflict.local is None else conflict.local)
+    if conflict.field == CLAIM_OWNER or (conflict.field == STATUS and value == Status.CLAIMED and use != "remote"):
+        raise _must_be_claimed(store, conflict, value)
     base = state.base().get(conflict.id)
     if base is not None and conflict.winner is Winner.NONE:
         state.advance([replace(base, fields={**base.fields, conflict.field: conflict.local})], (), state.cursor())
     return store.update(conflict.id, {conflict.field: value})
+
+
+def _must_be_claimed(store: Store, conflict: Conflict, value: Value) -> BadValue:
+    """Return the error for a choice that would be a claim: only a claim makes a lease."""
+    id = conflict.id
+    owner = shlex.quote(str(value)) if conflict.field == CLAIM_OWNER and value else "NAME"
+    holder = store.get(id).claim_owner
+    steps = [
+        *([f"syncd backlog release --id {id} --owner {shlex.quote(holder)}"] if holder is not None else []),
+        f"syncd backlog claim --id {id} --owner {owner}",
+        f"syncd resolve {id} --field {conflict.field} --use remote",
+    ]
+    said = f"{id} is leased by {holder}" if holder is not None else f"nobody holds {id}"
+    return BadValue(f"only a claim changes who holds a card; {said}", hint=" && ".join(steps))
 
 
 def _read(text: str, like: Value) -> Value:

@@ -11,15 +11,16 @@ May import ``syncd.core``, ``syncd.parsers``, ``syncd.schemas``.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Set
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, replace
 
 from syncd.core.plan import Conflict, Winner
-from syncd.core.values import is_empty
+from syncd.core.values import PHASE, is_empty
 from syncd.engine.file_merge import FileMerge, Hunk, Piece, merge_files
 from syncd.parsers.document import AssignId, Document, Edit, InsertCard, ParseOptions, SetField
 from syncd.parsers.render import apply, can_show
 from syncd.parsers.tasks_md import parse
+from syncd.schemas.card import STATUS_WORD
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,9 @@ def fold(expected: bytes, displaced: bytes, current: bytes, *, path: str, option
     merged = parse(_standing(merge), path=path, options=options)
     conflicts = [replace(each, winner=_winner(each)) for each in merge.conflicts]
     edits, more = _lost(was, meant, merged, {(each.id, each.field) for each in conflicts})
-    return Folded(apply(merged, edits), (*conflicts, *more), all(each.is_row for each in merge.hunks))
+    data = apply(merged, edits)
+    more += _unshown(parse(data, path=path, options=options), edits)
+    return Folded(data, (*conflicts, *more), all(each.is_row for each in merge.hunks))
 
 
 def _with_ids(document: Document, was: Document, now: Document) -> bytes:
@@ -108,3 +111,14 @@ def _lost(
             elif not is_empty(name, value):
                 conflicts.append(Conflict(card.id, name, old, value, there, Winner.REMOTE))
     return edits, conflicts
+
+
+def _unshown(merged: Document, edits: Sequence[Edit]) -> list[Conflict]:
+    """Return what added rows have no place for in the table that they came to."""
+    added = [(each, merged.card_by_id(each.id)) for each in edits if isinstance(each, InsertCard) and each.id]
+    return [
+        Conflict(edit.id, name, None, value, None, Winner.REMOTE)
+        for edit, card in added
+        for name, value in edit.fields.items()
+        if name not in (STATUS_WORD, PHASE) and not is_empty(name, value) and (card is None or name not in card.fields)
+    ]

@@ -8,15 +8,19 @@ May import ``syncd.core``, ``syncd.parsers``, ``syncd.schemas``, ``syncd.ports``
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from syncd.core.plan import Change, ChangeKind, Plan
+from syncd.core.parts import without_writes
+from syncd.core.plan import Change, ChangeKind, Plan, Presence
 from syncd.core.sight import Guarded
+from syncd.core.trips import MARKERS
 from syncd.engine import edits as edit
+from syncd.engine import reinstatement
 from syncd.engine.observe import LocalView
+from syncd.engine.reinstatement import Past
 from syncd.errors import InputOutputError
-from syncd.parsers.document import ParseOptions, Problem
+from syncd.parsers.document import Edit, InsertCard, ParseOptions, Problem
 from syncd.ports import StagedFile, TaskFiles
 from syncd.schemas.card import Fields
 
@@ -28,6 +32,7 @@ RowId = tuple[str, int]
 class Draft:
     """What one pass writes.
 
+    ``put_back`` are files that come back as a whole, each with the cards that it is to show.
     ``plan`` is what is really going to happen; ``written`` the fields that each file gets and the store
     holds; ``bytes`` the new content by path, ``staged`` the files beside them.
     """
@@ -38,6 +43,8 @@ class Draft:
     bytes: dict[str, bytes] = field(default_factory=dict)
     written: dict[str, Mapping[str, Fields]] = field(default_factory=dict)
     staged: dict[str, StagedFile] = field(default_factory=dict)
+    past: Past = field(default_factory=Past)
+    put_back: Mapping[str, frozenset[str]] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
 
 
@@ -54,18 +61,25 @@ def draft(
     *,
     closed: frozenset[str],
     options: Callable[[str], ParseOptions],
+    past: Past,
 ) -> Draft:
     """Return the pass's write, not yet staged; ``closed`` files are not written."""
-    to_file, homeless = [], []
+    damaged = {each.id for each in guarded.rejected if each.guard == MARKERS and each.id not in closed}
+    # With no good version known there is nothing to put back, and the damaged text is not to be written into.
+    closed |= {path for path in damaged if reinstatement.newest_version(past, path, options(path)) is None}
+    to_file, homeless, postponed = [], [], []
     for change in guarded.plan.to_file:
         if change.kind is ChangeKind.CREATE:
             change = replace(change, path=edit.place(view, change, closed))
         if change.path is None:
             homeless.append(change)
-        elif change.path not in closed and (change.fields or change.kind is ChangeKind.REMOVE):
+        elif change.path in closed:
+            postponed.append(change)
+        elif change.fields or change.kind is ChangeKind.REMOVE:
             to_file.append(change)
-    result = Draft(view, replace(guarded.plan, to_file=tuple(to_file)), ids)
-    for path in closed:
+    result = Draft(view, replace(without_writes(guarded.plan, postponed), to_file=tuple(to_file)), ids, past=past)
+    result.put_back = {path: _cards_of(view, past, path) for path in damaged - closed}
+    for path in (*closed, *result.put_back):
         _leave_nameless(result, path)
     result.problems.extend(_homeless(view, homeless, closed))
     _write_bytes(result, options)
@@ -107,12 +121,34 @@ def restage(
 
 def _write_bytes(write: Draft, options: Callable[[str], ParseOptions]) -> None:
     edits = edit.file_edits(write.view, write.plan.to_file, write.ids)
-    for path, wanted in edits.edits.items():
+    for path in dict.fromkeys((*edits.edits, *write.put_back)):
+        wanted = edits.edits.get(path, ())
         document = write.view.documents.get(path)
-        data = edit.new_bytes(document, path, options(path), wanted)
+        data = _new_bytes(write, path, options(path), wanted)
         if document is None or data != document.source:
             write.bytes[path] = data
             write.written[path] = edits.shown.get(path, {})
+
+
+def _new_bytes(write: Draft, path: str, options: ParseOptions, wanted: Sequence[Edit]) -> bytes:
+    """Return what a file is to hold: its edited text, or its last good version where it was lost or damaged."""
+    document = write.view.documents.get(path)
+    if path in write.put_back:
+        ids = write.put_back[path]
+        version = reinstatement.newest_version(write.past, path, options)
+    else:
+        ids = frozenset(each.id for each in wanted if isinstance(each, InsertCard))
+        version = reinstatement.lost_file(write.past, document, path, options, ids)
+    if version is not None:
+        return reinstatement.put_back(write.past, version, ids)
+    return reinstatement.edited(write.past, document, path, options, wanted)
+
+
+def _cards_of(view: LocalView, past: Past, path: str) -> frozenset[str]:
+    """Return the live cards that stand in a file, or stood in it and stand in no other."""
+    places = {id: card.path for id, card in past.base.items()} | {id: card.path for id, card in view.local.items()}
+    live = (id for id, card in past.remote.items() if card.presence is Presence.LIVE)
+    return frozenset(id for id in live if places.get(id) == path)
 
 
 def _drop(write: Draft, path: str) -> None:
@@ -120,7 +156,7 @@ def _drop(write: Draft, path: str) -> None:
     del write.bytes[path]
     write.written.pop(path, None)
     _leave_nameless(write, path)
-    write.plan = replace(write.plan, to_file=tuple(each for each in write.plan.to_file if each.path != path))
+    write.plan = without_writes(write.plan, [each for each in write.plan.to_file if each.path == path])
 
 
 def _leave_nameless(write: Draft, path: str) -> None:
@@ -128,7 +164,11 @@ def _leave_nameless(write: Draft, path: str) -> None:
     unnamed = {id for row, id in write.ids.items() if row[0] == path}
     if unnamed:
         write.ids = {row: id for row, id in write.ids.items() if row[0] != path}
-        write.plan = replace(write.plan, to_store=tuple(each for each in write.plan.to_store if each.id not in unnamed))
+        write.plan = replace(
+            write.plan,
+            to_store=tuple(each for each in write.plan.to_store if each.id not in unnamed),
+            conflicts=tuple(each for each in write.plan.conflicts if each.id not in unnamed),
+        )
 
 
 def _homeless(view: LocalView, changes: list[Change], closed: frozenset[str]) -> list[Problem]:

@@ -7,7 +7,12 @@ May import ``syncd.ports``.
 
 from __future__ import annotations
 
+from typing import Final
+
 from syncd.ports import StagedFile, State, TaskFiles
+
+MADE: Final = "file.made:"
+"""With a path behind it, the fact that the last write of syncd made that file, with the digest of what it wrote."""
 
 
 def place(files: TaskFiles, state: State, staged: StagedFile, data: bytes, before: bytes | None) -> bool:
@@ -30,8 +35,16 @@ def place(files: TaskFiles, state: State, staged: StagedFile, data: bytes, befor
     outcome = files.replace(staged.path, staged.staged, staged.expected)
     if outcome.matched:
         state.remember_version(staged.path, staged.new, data)
+        _note_made(state, staged)
     elif outcome.displaced is None:
         files.discard(staged.staged)
     elif not files.swap_back(staged.path, outcome.displaced, staged.new):
         files.report_late(staged.path, outcome.displaced, staged.expected or "")
     return outcome.matched
+
+
+def _note_made(state: State, staged: StagedFile) -> None:
+    """Remember whether this write made a file that was not there: nothing was displaced that could be put back."""
+    made = staged.new if staged.expected is None else None
+    if state.meta(MADE + staged.path) != made:
+        state.set_meta(MADE + staged.path, made)

@@ -11,11 +11,12 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
-from syncd.core.plan import CARD_FIELD, Change, ChangeKind, Hold, Policy
+from syncd.core.plan import BaseCard, Change, ChangeKind, Hold, Policy
 from syncd.core.sight import FileSight, OwnWrite, Sight
 from syncd.engine.observe import HELD_FILES, LocalView, Observer
 from syncd.engine.remote import RemoteView
 from syncd.parsers.document import Document
+from syncd.parsers.remains import lines_naming
 from syncd.parsers.tasks_md import PARSER_VERSION
 from syncd.ports import Cursor, FileRead, State, TaskFiles
 from syncd.schemas.card import Value
@@ -52,19 +53,25 @@ class Sighting:
         self._monotonic = monotonic
         self._own: deque[OwnWrite] = deque(maxlen=OWN_WRITES_MAX)
         self._replaced: dict[tuple[str, str], tuple[Value, float]] = {}
+        self._inserted: dict[str, float] = {}
 
     def sight(self, view: LocalView, remote: RemoteView) -> Sight:
         """Return everything that the guards see of this pass."""
         if self._observer.saw_editor or remote.saw_foreign_writer:
             self._own.clear()
             remote.saw_foreign_writer = False
+        gone = self._gone(view)
         return Sight(
             base=self._state.base(),
             local=view.local,
             remote=remote.remote,
-            files={path: self._file(path, read, view.documents.get(path)) for path, read in view.reads.items()},
+            files={
+                path: self._file(path, read, view.documents.get(path), gone.get(path, ()))
+                for path, read in view.reads.items()
+            },
             policy=self._policy,
             store_rewound=self.rewound(remote.cursor),
+            short_lived=self.short_lived(view, self._state.base()),
             parser_changed=self._state.meta(_PARSER) not in (None, str(PARSER_VERSION)),
             own_writes=tuple(self._own),
             standing=frozenset(json.loads(self._state.meta(_STANDING) or "[]")),
@@ -75,6 +82,18 @@ class Sighting:
         now = self._monotonic()
         self._replaced = {key: each for key, each in self._replaced.items() if now - each[1] < RECENT_S}
         return {key: value for key, (value, _) in self._replaced.items()}
+
+    def short_lived(self, view: LocalView, base: Mapping[str, BaseCard]) -> Mapping[str, float]:
+        """Return the rows that syncd had put into a file a moment before they went, each with its life in seconds."""
+        now = self._monotonic()
+        lives: dict[str, float] = {}
+        for id, at in self._inserted.items():
+            path = base[id].path if id in base and id not in view.local else None
+            changed_ms = self._observer.age_ms(path) if path is not None else None
+            if changed_ms is not None and (life := now - at - changed_ms / 1000) < RECENT_S:
+                lives[id] = life
+        self._inserted = {id: at for id, at in self._inserted.items() if id in lives or now - at < RECENT_S}
+        return lives
 
     def rewound(self, cursor: Cursor | None) -> str | None:
         """Return why the store seems to have gone back in time, ``None`` when it has not."""
@@ -92,7 +111,7 @@ class Sighting:
         now = self._monotonic()
         for change in changes:
             if change.kind is ChangeKind.CREATE:
-                self._replaced[change.id, CARD_FIELD] = (None, now)
+                self._inserted[change.id] = now
             before = view.local.get(change.id)
             for name, value in change.fields.items():
                 if before is not None and name in before.fields:
@@ -103,6 +122,7 @@ class Sighting:
         """Forget syncd's own writes: somebody took one back on purpose, which is no old buffer and no ping-pong."""
         self._own.clear()
         self._replaced.clear()
+        self._inserted.clear()
 
     def expect(self, id: str, names: Iterable[str]) -> None:
         """Forget what syncd replaced in these fields: somebody who has seen it is about to edit them."""
@@ -124,7 +144,8 @@ class Sighting:
         Effects: writes the state only for what is new.
         """
         for path, read in view.reads.items():
-            is_news = read.data is not None and read.digest is not None and path not in closed
+            is_open = path not in closed and path not in view.frozen
+            is_news = read.data is not None and read.digest is not None and is_open
             if is_news and read.data is not None and self._state.version_rank(path, read.digest or "") != 0:
                 self._state.remember_version(path, read.digest or "", read.data)
         stand = {each for hold in holds for each in (hold.fingerprint, *hold.parts)}
@@ -142,10 +163,20 @@ class Sighting:
             if known != value and not is_first_of_nothing:
                 self._state.set_meta(key, value)
 
-    def _file(self, path: str, read: FileRead, document: Document | None) -> FileSight:
+    def _gone(self, view: LocalView) -> Mapping[str, Sequence[str]]:
+        """Return, by file, the cards that stood in it and stand in no file now."""
+        gone: dict[str, list[str]] = {}
+        for id, card in self._state.base().items():
+            if id not in view.local and card.path is not None:
+                gone.setdefault(card.path, []).append(id)
+        return gone
+
+    def _file(self, path: str, read: FileRead, document: Document | None, gone: Sequence[str]) -> FileSight:
         age_ms = self._observer.age_ms(path)
+        if read.error is not None or (document is not None and not document.readable):
+            return FileSight(path, is_readable=False)
         if read.data is None:
-            return FileSight(path, exists=read.error is not None, missing_ms=age_ms)
+            return FileSight(path, exists=False, missing_ms=age_ms)
         rank = self._state.version_rank(path, read.digest or "")
         is_news = rank != 0
         return FileSight(
@@ -154,6 +185,7 @@ class Sighting:
             marker_line=document.has_markers if document is not None else None,
             version_rank=rank,
             bad_id_line=_bad_id_line(document),
+            unread=lines_naming(document, gone) if document is not None and gone else {},
             head_moved=is_news and self._has_checked_out(),
             is_truncation=is_news and document is not None and self._is_truncation(path, read.data, document),
         )
@@ -166,11 +198,9 @@ class Sighting:
     def _is_truncation(self, path: str, data: bytes, document: Document) -> bool:
         """Return whether new bytes look like the beginning of a write that goes on."""
         before = self._state.newest_version(path)
-        if not data.strip() and before is None:
-            # An editor may just have emptied a file that was never looked at before.
-            return True
         if before is not None and len(data) < len(before) and before.startswith(data):
             return True
+        # An editor may be in the middle of its save when a file is looked at for the first time.
         if (before is None or before.endswith(b"\n")) and not data.endswith(b"\n"):
             return True
         last = data.count(b"\n") + (not data.endswith(b"\n"))

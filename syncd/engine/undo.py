@@ -1,17 +1,22 @@
 """Putting a task file back as it was before syncd's last write to it.
 
-May import ``syncd.ports``, ``syncd.errors``.
+May import ``syncd.core``, ``syncd.parsers``, ``syncd.schemas``, ``syncd.ports``, ``syncd.errors``.
 """
 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from syncd.engine.placing import place
+from syncd.core.plan import RemoteCard
+from syncd.core.values import CLAIM_OWNER, STATUS
+from syncd.engine.placing import MADE, place
 from syncd.errors import NotFound, Refused, UsageError
+from syncd.parsers.document import ParseOptions
+from syncd.parsers.tasks_md import parse
 from syncd.ports import StagedFile, State, TaskFiles
+from syncd.schemas.card import Status
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +26,28 @@ class Undone:
     path: str
     digest: str
     kept: str
+
+
+@dataclass(frozen=True, slots=True)
+class Leases:
+    """What the store says of a file's cards, and how the file is read."""
+
+    remote: Mapping[str, RemoteCard]
+    options: ParseOptions
+
+    def keep(self, path: str, before: bytes, now: bytes) -> None:
+        """Raise Refused when putting a file back would end a lease that the file shows."""
+        was, shown = (parse(data, path=path, options=self.options) for data in (before, now))
+        for card in shown.cards:
+            there = self.remote.get(card.id) if card.id is not None else None
+            if card.id is None or there is None or not there.has_live_lease:
+                continue
+            then = was.card_by_id(card.id)
+            ends = then is None or then.fields.get(STATUS) != Status.CLAIMED
+            if ends and card.fields.get(STATUS) == Status.CLAIMED:
+                holder = str(there.fields.get(CLAIM_OWNER))
+                release = f"syncd backlog release --id {card.id} --owner {shlex.quote(holder)}"
+                raise Refused(f"{card.id} is leased by {holder}: undoing would end that", hint=f"{release}, first.")
 
 
 def choose_file(files: TaskFiles, path: str | None) -> str:
@@ -41,10 +68,10 @@ def choose_file(files: TaskFiles, path: str | None) -> str:
     return written[0]
 
 
-def undo(files: TaskFiles, state: State, digest: Callable[[bytes], str], path: str) -> Undone:
+def undo(files: TaskFiles, state: State, digest: Callable[[bytes], str], path: str, leases: Leases) -> Undone:
     """Put a file back as it was before the last write of syncd, as a version that was never seen before.
 
-    Raises: NotFound when syncd has not written it; Refused when it was edited since.
+    Raises: NotFound when syncd has not written it; Refused when it was edited since, or shows a lease that would end.
     Effects: replaces the file; what it was until now is kept, and a second undo brings it back.
     """
     last = files.last_displaced(path)
@@ -54,9 +81,12 @@ def undo(files: TaskFiles, state: State, digest: Callable[[bytes], str], path: s
     now = files.read(path)
     if before is None or now.data is None or now.digest is None:
         raise Refused(f"{path} cannot be put back: {now.error or 'it is gone'}", hint=_by_hand(path, last.absolute))
+    if now.digest == state.meta(MADE + path):
+        raise NotFound(f"syncd made {path} anew when it was gone: there is nothing from before to put back")
     is_written = state.version_rank(path, now.digest) == 0 and state.version_rank(path, last.digest) == 1
     if not is_written or digest(before) != last.digest:
         raise _edited(path, last.absolute)
+    leases.keep(path, before, now.data)
     staged = StagedFile(path, files.stage(path, before), now.digest, last.digest)
     # That makes it the newest version, an edit; as an older one it would be held as time travel.
     if not place(files, state, staged, before, now.data):

@@ -254,6 +254,13 @@ def _count(node: Node, least: int = 0) -> int:
     return value
 
 
+def _switch(node: Node) -> bool:
+    value = plain(node)
+    if not isinstance(value, bool):
+        raise _Wrong(node, "this is neither true nor false")
+    return value
+
+
 def _number(node: Node, most: float = float("inf")) -> float:
     value = plain(node)
     if isinstance(value, bool) or not isinstance(value, int | float):
@@ -343,6 +350,7 @@ def _field(node: Node, name: str) -> str:
 
 _READERS: Final[Mapping[Kind, Callable[[Node], Any]]] = {
     Kind.TEXT: _text,
+    Kind.SWITCH: _switch,
     Kind.COUNT: _count,
     Kind.SIZE: lambda node: _count(node, 1),
     Kind.SHARE: lambda node: _number(node, 1),

@@ -12,7 +12,7 @@ import secrets
 import sqlite3
 import threading
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Final, TypeAlias
 
@@ -251,6 +251,15 @@ class StateFile:
                 "select bytes from file_version where path = ? order by seen desc limit 1", (path,)
             ).fetchone()
         return None if row is None else zlib.decompress(row[0])
+
+    def versions(self, path: str) -> Iterator[bytes]:
+        """Yield the bytes of the kept versions of a file, newest first."""
+        with self._database.reading() as connection:
+            digests = connection.execute("select digest from file_version where path = ? order by seen desc", (path,))
+            known = [digest for (digest,) in digests]
+        for digest in known:
+            if (data := self.version_bytes(path, digest)) is not None:
+                yield data
 
     # --- decisions, facts ------------------------------------------------------------------------
 

@@ -8,10 +8,12 @@ replaced, when it lies inside the workspace.  May import ``syncd.ports``, ``sync
 from __future__ import annotations
 
 import os
+import shlex
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Final
 
 from syncd.errors import InputOutputError
 from syncd.files import atomic
@@ -24,6 +26,8 @@ from syncd.files.reading import Reader
 from syncd.parsers.document import ParseOptions
 from syncd.ports import Displaced, FileRead, LateWrite, Replaced
 from syncd.schemas.config import Config, TaskEntry
+
+_WRITABLE: Final = 0o222
 
 
 class WorkspaceFiles:
@@ -133,9 +137,10 @@ class WorkspaceFiles:
         It has the mode, owner and extended attributes of the file that it is to replace.
 
         Raises:
-            InputOutputError: full disk, no permission, a path outside; nothing stays behind.
+            InputOutputError: full disk, no permission, a read-only file, a path outside; nothing stays behind.
         """
         target = inside(self._root, path)
+        _refuse_read_only(path, target)
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
             staged = self._folder.staged_name(target)
@@ -364,3 +369,13 @@ class WorkspaceFiles:
                 with suppress(InputOutputError):
                     self._displaced.adopt(path, inside(self._root, path), self._clock())
         return self._displaced
+
+
+def _refuse_read_only(path: str, target: Path) -> None:
+    """Raise when nobody may write a file: a replacement by rename would not ask its mode."""
+    try:
+        mode = target.stat().st_mode
+    except OSError:
+        return
+    if not mode & _WRITABLE:
+        raise InputOutputError(f"{path} is read-only", hint=f"chmod u+w {shlex.quote(path)}")

@@ -1,5 +1,7 @@
 """Batches of the cycle: conflicts first, then changes by compare-and-swap, in one transaction.
 
+A conflict about a row that moved is not recorded: what the sides say of it is planned anew.
+
 Rows are locked in id order and read, ``changes`` says what each shall be, and one set-based statement
 writes them: two or three round trips, however many cards.  A value that the database itself refuses
 (a constraint or trigger that others made) sends the batch through again card by card, so that it holds
@@ -67,8 +69,6 @@ def _commit(link: Link, project: str, batch: Batch, replica: str, *, card_by_car
     ids = sorted({change.id for change in batch.changes if _is_name(change.id)})
     with together(link):
         is_new = execute(link, "new_commit", project=project, id=batch.commit_id, replica=replica)
-        if batch.conflicts:
-            execute(link, "record_conflicts", project=project, replica=replica, **_conflict_columns(batch.conflicts))
         if any(change.fields.get("dependsOn") for change in batch.changes):
             execute(link, "lock_edges", project=project)
         clock = execute(link, "now")
@@ -79,6 +79,8 @@ def _commit(link: Link, project: str, batch: Batch, replica: str, *, card_by_car
     now: datetime = clock.fetchall()[0][0]
     after, moved, refused = planned(batch.changes, before, project, now)
     _refuse_cycles(link, project, before, after, refused)
+    if clashes := [each for each in batch.conflicts if each.id not in moved]:
+        execute(link, "record_conflicts", project=project, replica=replica, **_conflict_columns(clashes))
     if card_by_card:
         written = _write_each(link, project, before, after, refused)
         rows = execute(link, "cards", project=project, ids=ids)

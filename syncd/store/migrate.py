@@ -168,7 +168,8 @@ def _pending(ran: dict[int, str], place: str) -> tuple[Migration, ...]:
 @contextlib.contextmanager
 def connected(dsn: str) -> Iterator[Link]:
     """Connect for work on the schema.  Raises the errors of a store, but asks for no schema."""
-    with contextlib.closing(connect(with_keepalives(dsn))) as link:
+    # Nothing is prepared here: it may be a pooler that answers.
+    with contextlib.closing(connect(with_keepalives(dsn), pooled=True)) as link:
         try:
             yield link
         except errors.InvalidSchemaName as error:

@@ -37,6 +37,7 @@ FAST: Final = (
     "tests/integration/test_plain_sql.py",
     "tests/integration/test_guards.py",
     "tests/integration/test_git.py",
+    "tests/integration/test_safety.py",
     "tests/simulation",
 )
 """What is asked about a mutant that its own tests let live."""

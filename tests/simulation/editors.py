@@ -131,8 +131,9 @@ class Editor:
         there = self.disk.bytes_of(self.path) or b""
         handle = self.disk.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         number = self.audience.save_begins(self.name, self.root, read, there, saved)
+        self.disk.inode_of(handle).is_whole = False
         yield "truncates"
-        yield from self._chunks(handle, saved, in_place=True)
+        yield from self._chunks(handle, saved)
         self._end(number, handle)
 
     def _swap(self, read: bytes, saved: bytes) -> Step:
@@ -166,8 +167,9 @@ class Editor:
         number = self.audience.save_begins(self.name, self.root, read, there, saved)
         self.disk.truncate(handle, 0)
         self.disk.seek(handle, 0)
+        self.disk.inode_of(handle).is_whole = False
         yield "truncates the file that it holds"
-        yield from self._chunks(handle, saved, in_place=True)
+        yield from self._chunks(handle, saved)
         self.audience.save_ends(number, is_seen=self._has_name(self.disk.inode_of(handle)))
 
     def _back_up(self, read: bytes, saved: bytes) -> Step:
@@ -179,15 +181,15 @@ class Editor:
         yield "renames the file away"
         self.audience.overwrites(read, self.disk.bytes_of(self.path) or b"", saved)
         handle = self.disk.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        self.disk.inode_of(handle).is_whole = False
         yield "makes it anew"
         yield from self._chunks(handle, saved)
         self._end(number, handle)
         if backup in self.disk.names:
             self.disk.unlink(backup)
 
-    def _chunks(self, handle: int, data: bytes, *, in_place: bool = False) -> Step:
+    def _chunks(self, handle: int, data: bytes) -> Step:
         inode = self.disk.inode_of(handle)
-        inode.is_whole = not in_place
         size = max(1, len(data) // self.rng.choice((1, 1, 2, 3)) + 1)
         # Half of a file that was never seen before, cut between two rows, is whole for all that anybody can tell.
         size += data[size - 1 : size] == b"\n"

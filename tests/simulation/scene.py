@@ -138,6 +138,12 @@ class Scene:
         """Have something happen before the next call of a kind; ``where`` is part of what it is about."""
         self._script.append((deed, where, do))
 
+    def at_taking_in(self, do: Deed) -> None:
+        """Have something happen between a late write's way into the file and the note that it is there."""
+        self.at(
+            "exchange", lambda: self.at("rename", lambda: self.at("rename", do, where="displaced")), where="TASKS.md"
+        )
+
     def kill(self) -> None:
         """End the process where it stands (in ``at``)."""
         raise Killed

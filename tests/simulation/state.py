@@ -6,7 +6,7 @@ last durable one, and of those after it, which cost no fsync, as many as it like
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from random import Random
 from types import MappingProxyType
@@ -138,7 +138,10 @@ class SimulatedState:
         return next((data for at, known, data in self._record.versions if (at, known) == (path, digest)), None)
 
     def newest_version(self, path: str) -> bytes | None:
-        return next((data for at, _, data in reversed(self._record.versions) if at == path), None)
+        return next(self.versions(path), None)
+
+    def versions(self, path: str) -> Iterator[bytes]:
+        return (data for at, _, data in reversed(self._record.versions) if at == path)
 
     def decisions(self) -> Mapping[str, str]:
         return dict(self._record.decisions)

@@ -8,9 +8,11 @@ from collections.abc import Callable
 
 import pytest
 
-from syncd.errors import StoreUnreachable
+from syncd.errors import InputOutputError, StoreUnreachable
+from syncd.schemas.card import Card
 from tests.simulation.replica import Killed
 from tests.simulation.scene import Scene, scene
+from tests.simulation.store import PROJECT
 from tests.simulation.table import read_rows, set_cell
 from tests.simulation.world import World
 
@@ -126,10 +128,11 @@ def test_a_late_write_does_not_disturb_a_save_under_way() -> None:
         handle = displace(here)
         standing = here.data
         here.write(handle, set_cell(read, "A1", "title", "better"))
-        here.save(standing[:-20])
-        here.sync(seconds=0.06)
-        here.sync(seconds=0.06)
-        assert here.data == standing[:-20]
+        for missing in range(20, 10, -1):
+            half = standing[:-missing]
+            here.save(half)
+            here.sync(seconds=0.2)
+            assert here.data == half
         here.save(standing)
         here.rest()
         assert here.cell("A1", "title") == "better"
@@ -166,17 +169,55 @@ def test_a_late_write_into_what_was_put_in_place_for_a_moment() -> None:
         assert (here.cell("A1", "title"), here.cell("A2", "title")) == ("better", "saved")
 
 
+@pytest.mark.parametrize("is_fsynced", [True, False])
+def test_a_late_write_is_taken_in_once_whatever_the_power_does(is_fsynced: bool) -> None:
+    """After a power cut, what was taken in is no late write again, and what was lost then is none either."""
+    with scene("A1") as here:
+        read = here.data
+        handle = displace(here)
+        here.write(handle, set_cell(read, "A1", "title", "better"))
+        if is_fsynced:
+            here.disk.fsync(handle)
+        here.look_late()
+        assert here.cell("A1", "title") == "better"
+        here.edit("A1", "title", "best")
+        here.sync()
+        here.cut_power()
+        here.rest()
+        assert (here.cell("A1", "title"), here.stored("A1").title, here.conflicts()) == ("best", "best", [])
+
+
 def test_a_nameless_row_in_a_late_write_is_one_card() -> None:
-    """Told again after a power cut, a late write does not make a second card of its new row (I9)."""
+    """Killed before it is noted as taken in, a late write does not make a second card of its new row (I9)."""
     with scene("A1") as here:
         read = here.data
         handle = displace(here)
         here.write(handle, here.add(read, id="", title="new", status="not-started"))
-        here.disk.fsync(handle)
-        here.look_late()
-        here.cut_power()
+        here.at_taking_in(here.kill)
+        with pytest.raises(Killed):
+            here.look_late()
         here.rest()
         assert [card.title for card in here.database.cards.values()].count("new") == 1
+
+
+def test_a_clash_of_a_late_write_that_is_recorded_already() -> None:
+    """When noting a late write fails after its clash was recorded, it is noted later, and then there is rest (I3)."""
+    with scene("A1") as here:
+        read = here.data
+        handle = displace(here)
+        here.set("A1", title="theirs")
+        here.sync()
+        here.write(handle, set_cell(read, "A1", "title", "mine"))
+        here.sync(seconds=0.6)
+        here.sync(seconds=0.6)
+        here.at("rename", failing(errno.EIO), where="displaced")
+        with pytest.raises(InputOutputError):
+            here.sync()
+        here.rest()
+        here.calls.clear()
+        here.sync()
+        assert "remember_version" not in here.calls
+        assert len(here.conflicts()) == 1
 
 
 def test_a_nameless_row_beside_one_that_got_its_id_meanwhile() -> None:
@@ -194,10 +235,13 @@ def test_a_nameless_row_beside_one_that_got_its_id_meanwhile() -> None:
 def test_an_empty_file_on_first_contact_may_be_half_of_a_save() -> None:
     """Cards of the store are not written into a file that an editor has just truncated (case 1)."""
     with scene() as here:
-        here.database.as_writer("service", lambda: here.database.store().claim("w1", None))
+        card = Card(id="S1", title="from the service", created_at=here.database.now)
+        here.database.as_writer("service", lambda: here.database.write(PROJECT, [card]))
         here.save(b"")
         here.sync()
         assert here.data == b""
+        here.rest()
+        assert here.cell("S1", "title") == "from the service"
 
 
 @pytest.mark.parametrize(("deed", "where"), [("fstat", ""), ("stat", "TASKS.md"), ("read", "")])

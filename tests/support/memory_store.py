@@ -219,9 +219,10 @@ class MemoryStore:
         named = {change.id for change in batch.changes}
         if batch.commit_id in rows.commits:
             return BatchResult({id: rows.cards[id] for id in named & rows.cards.keys()}, frozenset(), {})
-        for conflict in batch.conflicts:
-            self._record(conflict)
         after, moved, refused = planned(batch.changes, rows.cards, self.project, self.database.now)
+        for conflict in batch.conflicts:
+            if conflict.id not in moved:
+                self._record(conflict)
         edges = {id: card.depends_on for id, card in rows.cards.items()}
         for id in closing_cycles(edges, rows.cards, after):
             del after[id]

@@ -62,9 +62,10 @@ def card(found: Json) -> Screen:
     return screen
 
 
-def changed(word: str, found: Json) -> Screen:
+def changed(word: str, found: Json, *, is_deleted: bool = False) -> Screen:
     """Return one line about a card that a command changed."""
-    return [line(f"{word} ", Span(found["id"], "bold"), f"  {found['title']}  ", _dim(_status_text(found)))]
+    state = "deleted" if is_deleted else _status_text(found)
+    return [line(f"{word} ", Span(found["id"], "bold"), f"  {found['title']}  ", _dim(state))]
 
 
 def created(number: int) -> Screen:

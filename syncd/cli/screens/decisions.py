@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import shlex
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from syncd.cli.screen import Element, Screen, Span, Table, command, line
-from syncd.cli.screens.words import count, value_text
+from syncd.cli.screen import BLANK, Element, Line, Screen, Span, Table, command, line
+from syncd.cli.screens.words import brief, count, more, value_text
 
 Json = dict[str, Any]
 
@@ -17,6 +18,12 @@ _KEPT: Final = {
     "none": "both sides stay as they are",
 }
 CARD_FIELD: Final = "*"
+
+BRIEF_MAX: Final = 3
+"""Entries that stand for many of their kind."""
+
+_HELD: Final = {"deletions": "deletion", "removed": "removal", "time-travel": "step back"}
+"""What one hold of a guard is called, where there are many; others are just holds."""
 
 
 def conflicts(entries: Sequence[Json], *, text: Callable[[Any], str] = value_text, is_planned: bool = False) -> Screen:
@@ -45,26 +52,94 @@ def conflicts(entries: Sequence[Json], *, text: Callable[[Any], str] = value_tex
 def resolve_command(conflict: Json) -> str:
     """Return the command that settles a conflict, ready for a shell."""
     words = f"{shlex.quote(conflict['id'])} --field {shlex.quote(conflict['field'])}"
-    return f"syncd resolve {words} --use local|remote|value:TEXT"
+    other = "" if conflict["field"] == CARD_FIELD else "|value:TEXT"
+    return f"syncd resolve {words} --use local|remote{other}"
 
 
-def held(entries: Sequence[Json]) -> Screen:
-    """Return holds: what is kept back, why, and how to release or undo it."""
+def resolved(number: int) -> Screen:
+    """Return how many cards had conflicts that are settled now."""
+    return [line(f"Settled the conflicts of {count(number, 'card')}." if number else "No conflicts.")]
+
+
+def by_rule(entries: Sequence[Json]) -> Screen:
+    """Return conflicts that need no hand, because a rule says which value stands: their number and the first few."""
+    if not entries:
+        return []
+    heading = f"{count(len(entries), 'conflict')}, settled by rule: syncd conflicts"
+    rows = []
+    for each in entries[:BRIEF_MAX]:
+        value = each[each["winner"]]
+        name = "deleted or edited" if each["field"] == CARD_FIELD else each["field"]
+        rows.append(
+            (Span(each["id"], "bold"), Span(name), Span(_KEPT[each["winner"]], "dim"), Span(brief(value)))
+        )
+    return [BLANK, line(heading), Table(tuple(rows), indent=2)]
+
+
+def held(entries: Sequence[Json], *, most: int | None = None) -> Screen:
+    """Return holds: what is kept back, why, and how to release or undo it; many of one kind together.
+
+    Args:
+        most: how many groups are shown at most.
+    """
     if not entries:
         return [line("Nothing is held.")]
+    groups = hold_groups(entries)
     screen: list[Element] = []
+    for group in groups[:most]:
+        screen.append(_hold_heading(group))
+        first = group[0]
+        reject = f"syncd reject {shlex.quote(first['id'])}"
+        if len(group) > 1:
+            chosen = f" {shlex.quote(first['path'])}" if len(groups) > 1 else ""
+            screen.append(line(_first_ids(group), indent=6))
+            screen.append(command(f"syncd accept{chosen}", indent=6))
+            screen.append(command(f"syncd reject{chosen}", indent=6))
+            screen.append(line("one alone: ", Span(first["release"], "cyan"), indent=6))
+        elif first["release"] == reject:
+            screen.append(line("take one of the dependencies out of the file, or ", Span(reject, "cyan"), indent=6))
+        else:
+            screen.append(command(first["release"], indent=6))
+            screen.append(command(reject, indent=6))
+    return [*screen, *more(sum(map(len, groups[most:])) if most is not None else 0, "syncd held")]
+
+
+def hold_groups(entries: Sequence[Json]) -> list[list[Json]]:
+    """Return holds together that one guard has on cards of one file, where 'accept FILE' speaks of just them."""
+    guards_of: dict[str | None, set[str]] = defaultdict(set)
     for each in entries:
-        screen.append(
-            line(Span(each["id"], "bold"), Span(f"  {each['guard']}", "yellow"), f"  {each['reason']}", indent=2)
-        )
-        screen.append(command(each["release"], indent=6))
-        screen.append(command(f"syncd reject {shlex.quote(each['id'])}", indent=6))
-    return screen
+        guards_of[each["path"]].add(each["guard"])
+    groups: dict[Any, list[Json]] = {}
+    for at, each in enumerate(entries):
+        path = each["path"]
+        is_alone = path is None or len(guards_of[path]) > 1 or not each["release"].startswith("syncd accept")
+        groups.setdefault(at if is_alone else path, []).append(each)
+    return list(groups.values())
+
+
+def _hold_heading(group: Sequence[Json]) -> Line:
+    first = group[0]
+    if len(group) == 1:
+        return line(Span(first["id"], "bold"), Span(f"  {first['guard']}", "yellow"), f"  {first['reason']}", indent=2)
+    reasons = {each["reason"] for each in group}
+    why = f"  {first['reason']}" if len(reasons) == 1 else ""
+    what = count(len(group), _HELD.get(first["guard"], "hold"))
+    return line(Span(f"{what} in {first['path']}", "bold"), Span(f"  {first['guard']}", "yellow"), why, indent=2)
+
+
+def _first_ids(group: Sequence[Json]) -> str:
+    """Return the ids of a group, the first few by name."""
+    shown = ", ".join(each["id"] for each in group[:BRIEF_MAX])
+    return shown + (f", … and {len(group) - BRIEF_MAX:,} more" if len(group) > BRIEF_MAX else "")
 
 
 def decided(word: str, entries: Sequence[Json]) -> Screen:
     """Return what was accepted or rejected."""
     if not entries:
         return [line("Nothing is held.")]
-    rows = tuple((Span(each["id"], "bold"), Span(each["guard"]), Span(each["reason"])) for each in entries)
-    return [line(f"{word} {count(len(entries), 'hold')}."), Table(rows, indent=2)]
+    screen: list[Element] = [line(f"{word} {count(len(entries), 'hold')}.")]
+    for group in hold_groups(entries):
+        screen.append(_hold_heading(group))
+        if len(group) > 1:
+            screen.append(line(_first_ids(group), indent=6))
+    return screen

@@ -27,25 +27,33 @@ _COLOURS: Final[dict[str, Style]] = {"+": "green", "new": "green", "-": "red", "
 def status(report: Json, now: datetime) -> Screen:
     """Return the drift report: in sync or not and why, what needs a hand, and a quiet line of counts."""
     clashes = partial(decisions.conflicts, text=brief)
+    undecided, ruled = _parted(_open(report["conflicts"]))
     return [
         _headline(report, now),
         *_store_away(report["store"]),
         *_daemon_failing(report["daemon"]),
-        *_waiting(report),
-        *_section("Conflicts", clashes, _open(report["conflicts"]), "syncd conflicts"),
-        *_section("Held", decisions.held, report["held"], "syncd held"),
+        *_held(report["held"]),
         *_section("Problems", problems, report["problems"], "syncd status --json"),
+        *_waiting(report),
+        *_section("Conflicts", clashes, undecided, "syncd conflicts"),
+        *decisions.by_rule(ruled),
         *_mission(report["mission"]),
         BLANK,
         _counts(report, now),
     ]
 
 
-def diff(entries: Sequence[Json]) -> Screen:
-    """Return the drift card by card, field by field; ``-`` is what goes, ``+`` is what comes."""
+def diff(entries: Sequence[Json], unread: Sequence[Json] = ()) -> Screen:
+    """Return the drift card by card, field by field; ``-`` is what goes, ``+`` is what comes.
+
+    Args:
+        unread: the problems of files that cannot be read, whose differences nobody knows.
+    """
+    screen: list[Element] = [line(Span("Cannot be read", "bold")), *problems(unread)] if unread else []
     if not entries:
-        return [line("No differences.")]
-    screen: list[Element] = []
+        return screen or [line("No differences.")]
+    if screen:
+        screen.append(BLANK)
     for _, group in groupby(entries, key=lambda each: each["id"]):
         fields = list(group)
         first = fields[0]
@@ -71,7 +79,7 @@ def cycle(report: Json, *, is_dry: bool) -> Screen:
         screen += more(len(changes) - len(shown), "syncd sync --json shows all of a cycle")
     clashes = partial(decisions.conflicts, text=brief, is_planned=is_dry)
     screen += _section("Conflicts", clashes, report["conflicts"], "syncd conflicts")
-    screen += _section("Held", decisions.held, report["held"], "syncd held")
+    screen += _held(report["held"])
     screen += _section("Problems", problems, report["problems"], "syncd status")
     return screen
 
@@ -117,6 +125,16 @@ def _wait(number: int) -> str:
 
 def _open(conflicts: Sequence[Json]) -> list[Json]:
     return [each for each in conflicts if not each.get("settled")]
+
+
+def _parted(conflicts: Sequence[Json]) -> tuple[list[Json], list[Json]]:
+    """Return the conflicts in which neither side stands, and those that a rule has settled for now."""
+    undecided = [each for each in conflicts if each["winner"] == "none"]
+    return undecided, [each for each in conflicts if each["winner"] != "none"]
+
+
+def _held(entries: Sequence[Json]) -> list[Element]:
+    return [*title("Held"), *decisions.held(entries, most=SHOWN_MAX)] if entries else []
 
 
 def _store_away(store: Json) -> list[Element]:
@@ -219,7 +237,8 @@ def _lines_of(was: Any, becomes: Any) -> Iterator[tuple[str, str]]:
 
 
 def _change_row(way: str, change: Json) -> tuple[Span, ...]:
-    fields = [f"{name} {brief(value)}" for name, value in change["fields"].items() if value not in (None, [])]
+    is_edit = change["kind"] in ("update", "claim")
+    fields = [f"{name} {brief(value)}" for name, value in change["fields"].items() if is_edit or value not in (None, [])]
     what = ", ".join(fields) if change["kind"] in ("update", "claim") else brief(change["fields"].get("title", ""))
     return Span(change["id"], "bold"), Span(change["kind"]), Span(way, "dim"), Span(what)
 

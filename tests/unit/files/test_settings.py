@@ -235,7 +235,8 @@ def test_every_key_can_be_set(tmp_path: Path, name: str) -> None:
         "guards.changed_share": 0.1,
     }
     default = KEYS[name].default
-    value = values.get(name, 41 if isinstance(default, int | float) else "word")
+    usual = True if isinstance(default, bool) else 41 if isinstance(default, int | float) else "word"
+    value = values.get(name, usual)
     config = edit_config(tmp_path / "syncd.yaml", name, value)
     group, _, inner = name.rpartition(".")
     shape: Any = getattr(config, group) if group else config

@@ -163,7 +163,7 @@ def test_a_row_in_the_place_of_a_last_line_without_an_end(end: str) -> None:
     """Taking out the last row and adding others at once leaves no blank line between them."""
     lines = ["| id | title | status |", "|---|---|---|", "| A1 | one | done |", "| A2 | two | done |"]
     document = parse(end.join(lines).encode())
-    added = [InsertCard("A3", {"title": "three", "status": "done"}), InsertCard("A4", {"title": "four", "status": "done"})]
+    added = [InsertCard(id, {"title": title, "status": "done"}) for id, title in (("A3", "three"), ("A4", "four"))]
     rows = [*lines[:3], "| A3 | three | done |", "| A4 | four | done |"]
     assert apply(document, [RemoveCard(1), *added]) == end.join(rows).encode()
 
