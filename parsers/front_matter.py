@@ -173,7 +173,7 @@ def _read_key(reading: Reading, name: str, entry: Entry, token: str, fields: dic
                 0,
                 "unknown-status",
                 f"{entry.text!r} is no status that is known",
-                "Write not-started, in-progress, blocked or done, or give the word a state under 'statuses:'.",
+                "Write not-started, in-progress, blocked or done, or give the word a state under 'statuses:' in syncd.yaml.",
             )
     elif name == "priority":
         priority = 0 if entry.value is None else read_priority(entry.text)

@@ -182,5 +182,5 @@ def _read_status(reading: Reading, bullet: Bullet, text: str, fields: dict[str, 
             bullet.value_at,
             "unknown-status",
             f"{text!r} is no status that is known",
-            "Write not-started, in-progress, blocked or done, or give the word a state under 'statuses:'.",
+            "Write not-started, in-progress, blocked or done, or give the word a state under 'statuses:' in syncd.yaml.",
         )

@@ -318,7 +318,7 @@ class RowReader:
                 cell_spans(self.lines[line], self.table.width)[self.status][0] + 1,
                 "unknown-status",
                 f"{raw!r} is no status that is known",
-                "Write not-started, in-progress, blocked or done, or give the word a state under 'statuses:'.",
+                "Write not-started, in-progress, blocked or done, or give the word a state under 'statuses:' in syncd.yaml.",
             )
 
     def _report_priority(self, line: int, index: int, raw: str) -> None:

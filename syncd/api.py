@@ -26,15 +26,13 @@ from syncd.wiring import Wiring
 
 if TYPE_CHECKING:
     from syncd.core.drift import DriftEntry
-    from syncd.core.plan import Hold
+    from syncd.core.plan import Hold, Wait
     from syncd.engine.report import CycleReport, StatusReport
-    from syncd.parsers.document import Problem
     from syncd.files.git_setup import GitSetup as GitSetup
     from syncd.first_contact import InitPlan
-    from syncd.parsers.document import Document, ParseOptions
+    from syncd.parsers.document import Document, ParseOptions, Problem
     from syncd.ports import Adoption, ConflictRecord, Pruned, Store
     from syncd.schemas.card import Card, Fields
-
 
 Commands = Callable[["Workspace", Mapping[str, Any]], tuple[int, bytes, bytes]]
 """Runs a command line on a workspace that a daemon lends: exit code, stdout, stderr."""
@@ -203,11 +201,14 @@ class Workspace:
 
     # --- sync -------------------------------------------------------------------------------------
 
-    def sync(self, *, dry_run: bool = False) -> CycleReport:
+    def sync(
+        self, *, dry_run: bool = False, on_wait: Callable[[Wait], None] = lambda wait: None
+    ) -> CycleReport:
         """Bring files and store together now; beside a daemon, ask it to.
 
         Args:
             dry_run: plan only, write nothing.
+            on_wait: told of each file that is waited for.
 
         Raises: StoreUnreachable, Busy, ConfigError.
         """
@@ -217,9 +218,9 @@ class Workspace:
             from syncd.engine.report import CycleReport
 
             return CycleReport.from_wire(answer)
-        from syncd.engine.cycle import settled
+        from syncd.engine.patience import settled
 
-        return settled(self._wiring.cycle().run)
+        return settled(self._wiring.cycle().run, on_wait=on_wait)
 
     def status(self) -> StatusReport:
         """Return the drift report; reads only, and never waits long for a store that is away."""
@@ -337,7 +338,7 @@ class Workspace:
         return settings_of(self._wiring)
 
     def config_get(self, key: str) -> Any:
-        """Return one setting as plain data.  Raises NotFound for an unknown key."""
+        """Return one setting as plain data.  Raises BadValue for an unknown key."""
         from syncd.files.settings import get_setting
 
         return get_setting(self._wiring.config, key)
@@ -345,7 +346,7 @@ class Workspace:
     def config_set(self, key: str, value: str) -> None:
         """Change one setting in ``syncd.yaml``, every other byte kept; ``value`` is YAML.
 
-        Raises: ConfigError for an unknown key, BadValue for what it cannot hold.
+        Raises: BadValue for an unknown key and for what it cannot hold.
         """
         from syncd.files.settings import parse_value
         from syncd.files.settings_edit import edit_config
@@ -403,8 +404,10 @@ class Workspace:
 
     def _decide(self, ids: Sequence[str], decision: str) -> tuple[Hold, ...]:
         from syncd.engine.decisions import decide
+        from syncd.engine.patience import settled_holds
 
-        chosen = decide(self.held(), self._wiring.state(), ids, decision)
+        cycle = self._wiring.cycle(may_make=False)
+        chosen = decide(settled_holds(lambda: cycle.preview().report), self._wiring.state(), ids, decision)
         if chosen:
             self.sync()
         return chosen

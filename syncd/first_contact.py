@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 from syncd.errors import BadValue, NotFound, Refused, SchemaVersionError, SyncdError
 from syncd.files.layout import Layout
 from syncd.files.settings import get_setting, read_config
-from syncd.parsers.document import Problem
+from syncd.parsers.document import Document, Problem
 from syncd.parsers.render import starter
 from syncd.parsers.tasks_md import parse
 from syncd.schemas.config import KEYS, Config, StoreKind, StoreRecord, TaskEntry
@@ -180,7 +180,7 @@ def _project(layout: Layout, config: Config, users: _Users, wanted: str | None, 
 def _first_sync(wiring: Wiring) -> tuple[CycleReport | None, int, str | None]:
     """Return what the first sync would do, and how many cards the store has, as far as that can be told."""
     try:
-        cycle = wiring.cycle(may_make=False)
+        cycle = wiring.cycle(may_make=False, awaits_writers=False)
         report = cycle.preview().report
         return report, len(cycle.live_ids()), None
     except SchemaVersionError as error:
@@ -204,7 +204,7 @@ def _look(wiring: Wiring, path: str) -> InitFile:
     if nameless := sum(card.id is None for card in document.cards):
         notes.append(f"{nameless} without an id; each gets one.")
     if not document.cards:
-        notes.append("Nothing in it looks like a task; it is left as it is.")
+        notes.append(f"{why_empty(document)}; it is left as it is.")
     return InitFile(
         path,
         True,
@@ -213,6 +213,15 @@ def _look(wiring: Wiring, path: str) -> InitFile:
         document.problems,
         tuple(notes),
     )
+
+
+def why_empty(document: Document) -> str:
+    """Return in one line why no card was read in a document."""
+    reasons = list(dict.fromkeys(each.reason for each in document.blocks if not each.cards))
+    if not reasons:
+        return "nothing in it looks like a task"
+    rest = f" (and {len(reasons) - 1} more: syncd parse --explain)" if len(reasons) > 1 else ""
+    return f"no cards: {reasons[0]}{rest}"
 
 
 def _inside(path: str, option: str) -> str:

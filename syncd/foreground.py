@@ -71,7 +71,7 @@ def _reread(wiring: Wiring) -> Config:
 
 
 def _run_once(wiring: Wiring) -> int:
-    from syncd.engine.cycle import settled
+    from syncd.engine.patience import settled
 
     report = settled(wiring.cycle().run)
     event("cycle.done", to_store=len(report.to_store), to_file=len(report.to_file), held=len(report.held))

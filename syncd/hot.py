@@ -18,7 +18,7 @@ HOT_BACKLOG = frozenset(
     | {"retry", "show", "stats", "unblock", "unlink", "update", "why"}
 )
 LONG_WAY = frozenset({"--help", "-h", "--wait", "--follow", "--stdin", "--watch", "--all", "--debug", "--mode"})
-"""Options that need the caller's own process, time or streams."""
+"""Options that need the caller's own process, time, streams or store."""
 
 TERMINAL = ("TERM", "COLORTERM", "NO_COLOR", "FORCE_COLOR")
 TIMEOUT_S = 30.0

@@ -287,13 +287,21 @@ class Wiring:
 
     # --- engine -----------------------------------------------------------------------------------
 
-    def cycle(self, *, is_paced: bool = False, may_make: bool = True, store: SyncStore | None = None) -> Cycle:
+    def cycle(
+        self,
+        *,
+        is_paced: bool = False,
+        may_make: bool = True,
+        store: SyncStore | None = None,
+        awaits_writers: bool = True,
+    ) -> Cycle:
         """Return a cycle over this workspace.
 
         Args:
             is_paced: for a daemon, which writes files politely.
             may_make: False for a look: nothing is made, started anew, or written.
             store: another store than the workspace's own.
+            awaits_writers: False for a look that takes each file as it stands, as if nobody were writing it.
         """
         from syncd.engine.cycle import Cycle
         from syncd.engine.pace import Pace
@@ -305,7 +313,7 @@ class Wiring:
             self.files,
             store or self.store(may_make=may_make),
             state,
-            self._cycle_settings(),
+            self._cycle_settings(awaits_writers=awaits_writers),
             lock=lambda: cycle_lock(self.layout),
             monotonic=time.monotonic,
             new_commit_id=self.new_commit_id,
@@ -372,7 +380,7 @@ class Wiring:
         data = self.files.read(path).data if path is not None else None
         return read_mission(data) if data is not None else None
 
-    def _cycle_settings(self) -> CycleSettings:
+    def _cycle_settings(self, *, awaits_writers: bool) -> CycleSettings:
         from syncd.core.plan import Policy
         from syncd.core.sight import Thresholds
         from syncd.engine.cycle import CycleSettings
@@ -386,8 +394,8 @@ class Wiring:
                 deletions_max=guards.deletions_max,
                 deletions_share=guards.deletions_share,
                 grace_s=guards.grace_s,
-                settle_ms=guards.settle_ms,
-                settle_deletions_ms=guards.settle_deletions_ms,
+                settle_ms=guards.settle_ms if awaits_writers else 0,
+                settle_deletions_ms=guards.settle_deletions_ms if awaits_writers else 0,
                 changed_share=guards.changed_share,
                 changed_min=guards.changed_min,
             ),

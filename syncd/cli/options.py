@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 MODES: Final = ("auto", "postgres", "embedded", "flatfile")
+SUMMARY_MAX: Final = 200
+"""Characters of a command's summary in the help of its group."""
+
 LOG_FORMATS: Final = ("text", "json")
 
 
@@ -116,6 +119,10 @@ def _global_options(*, are_shown: bool) -> list[TyperOption]:
 class Command(TyperCommand):
     """A command that takes the global options."""
 
+    def get_short_help_str(self, limit: int = SUMMARY_MAX) -> str:
+        """Return the summary whole: it wraps instead of being cut."""
+        return super().get_short_help_str(max(limit, SUMMARY_MAX))
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.params.extend(_global_options(are_shown=False))
@@ -125,6 +132,10 @@ class Group(TyperGroup):
     """A group of commands that takes the global options, and shows its help when it is given no word at all."""
 
     are_options_shown = False
+
+    def get_short_help_str(self, limit: int = SUMMARY_MAX) -> str:
+        """Return the summary whole, as for a command."""
+        return super().get_short_help_str(max(limit, SUMMARY_MAX))
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -29,10 +29,12 @@ def parse(
     from syncd import api
     from syncd.cli.screens import files
     from syncd.cli.shapes import parse_json
+    from syncd.first_contact import why_empty
 
     document = api.parse_file(file)
     found = parse_json(document, is_explained=explain)
-    emit(context, found, lambda: files.parsed(str(file), found))
+    why = "" if found["cards"] else why_empty(document)
+    emit(context, found, lambda: files.parsed(str(file), found, why=why))
     if check and found["problems"]:
         raise typer.Exit(1)
 

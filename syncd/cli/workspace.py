@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from syncd.cli.options import command, globals_of, group, workspace
 from syncd.cli.output import emit, show
+from syncd.cli.screen import visible
 from syncd.errors import UsageError
+
+if TYPE_CHECKING:
+    from syncd.core.plan import Wait
 
 commands = group("The workspace.")
 
@@ -101,8 +106,20 @@ def sync(
     from syncd.cli.screens import drift
 
     with workspace(context) as opened:
-        report = opened.sync(dry_run=dry_run).to_json()
+        report = opened.sync(dry_run=dry_run, on_wait=_wait_teller()).to_json()
     emit(context, report, lambda: drift.cycle(report, is_dry=dry_run))
+
+
+def _wait_teller() -> Callable[[Wait], None]:
+    """Return what says on a terminal, once for each file, what a command waits for."""
+    told: set[str] = set()
+
+    def tell(wait: Wait) -> None:
+        if sys.stderr.isatty() and wait.path not in told:
+            told.add(wait.path)
+            print(f"waiting: {visible(wait.reason)}", file=sys.stderr, flush=True)
+
+    return tell
 
 
 @command(commands, "status", "syncd status", "syncd status --exit-code || syncd diff")

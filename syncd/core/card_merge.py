@@ -284,14 +284,14 @@ def _merge_owner(merge: CardMerge) -> None:
 def _follow_status(merge: CardMerge) -> None:
     """Let the owner's cell follow a state that goes to the file: a holder comes, or the author's text comes back.
 
-    On finished work the name stays, unless the author had written another one before the claim.
+    On finished work the name stays that the author wrote there; a holder's went over what the cell had before,
+    which the base knows.
     """
     local = merge.local.fields
     was_claimed, is_claimed = (status == Status.CLAIMED for status in (local.get(STATUS), merge.to_file[STATUS]))
     if was_claimed == is_claimed or not (CLAIM_OWNER in local or OWNER_TEXT in local):
         return
-    if merge.to_file[STATUS] == Status.DONE and is_empty(OWNER_TEXT, merge.remote.fields.get(OWNER_TEXT)):
-        # Who did the work may be the author's own word; nothing that the author wrote would take its place.
+    if merge.to_file[STATUS] == Status.DONE and not merge.knows(OWNER_TEXT):
         return
     if is_claimed:
         merge.to_file.pop(OWNER_TEXT, None)

@@ -200,6 +200,7 @@ def advance(
     *,
     path: str | None = None,
     unshown: frozenset[FieldName] = frozenset(),
+    is_own_claim: bool = False,
 ) -> BaseCard:
     """Return the base after a cycle, from what is now in the file and in the store.
 
@@ -211,6 +212,7 @@ def advance(
     Args:
         unshown: fields whose stored value the card's place cannot show (a phase without a heading);
             they stay in the store, and are settled.
+        is_own_claim: the row asked for the claim: the name in it is its author's, over no other text.
 
     Holds: I6 (each base value was on both sides at once).
     """
@@ -231,6 +233,8 @@ def advance(
             fields[name] = held[name]
             heading = base.heading
     _keep_owner(fields, held, local, remote)
+    if is_own_claim:
+        fields.pop(OWNER_TEXT, None)
     return BaseCard(id=local.id, fields=fields, version=remote.version, path=path or local.path, heading=heading)
 
 

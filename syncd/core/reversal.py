@@ -84,7 +84,7 @@ def _undo(change: Change, sight: Sight, *, is_cycle: bool) -> Plan:
     if is_cycle:
         return _without_dependencies(change, local)
     row = Change(ChangeKind.REMOVE, local.id, path=local.path, before=dict(local.fields))
-    lost = Conflict(local.id, CARD_FIELD, None, local.fields.get("title"), None, Winner.REMOTE)
+    lost = Conflict(local.id, CARD_FIELD, None, local.fields.get("title") or local.id, None, Winner.REMOTE)
     return Plan(to_file=(row,), conflicts=(lost,))
 
 

@@ -214,8 +214,9 @@ def _doubt(id: str, going: list[Change], sight: Sight, file: FileSight) -> str |
         return f"line {file.bad_id_line} of {file.path} has no id that can be read: it may be one of the rows gone"
     if id in sight.short_lived:
         lives = [sight.short_lived[each.id] for each in going if each.id in sight.short_lived]
-        rows = "row" if len(lives) == 1 else "rows"
-        return f"{len(lives)} {rows} of {file.path} went {int(min(lives))} s after syncd wrote them: an old editor buffer?"
+        rows, what = ("row", "it") if len(lives) == 1 else ("rows", "them")
+        ago = f"{int(min(lives))} s after syncd wrote {what}"
+        return f"{len(lives)} {rows} of {file.path} went {ago}: an old editor buffer?"
     return None
 
 

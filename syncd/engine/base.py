@@ -25,12 +25,14 @@ SETTING: Final = frozenset({ChangeKind.CREATE, ChangeKind.UPDATE, ChangeKind.CLA
 class Outcome:
     """What a write really did: the cards whose base may move, those that are gone, and what was on both sides.
 
-    ``sent`` holds the values that the files showed when the store took them, by card.
+    ``sent`` holds the values that the files showed when the store took them, by card; ``claimed`` the cards
+    whose rows asked for the claim and got it.
     """
 
     touched: Set[str]
     forgotten: Set[str]
     sent: Mapping[str, Fields] = field(default_factory=dict)
+    claimed: Set[str] = frozenset()
 
 
 def shown(view: LocalView, changes: Iterable[Change]) -> Mapping[str, Fields]:
@@ -64,7 +66,8 @@ def outcome_of(view: LocalView, plan: Plan, batch: Batch, result: BatchResult, r
         if change.path in replaced:
             (forgotten if change.kind is ChangeKind.REMOVE else touched).add(change.id)
     touched |= {change.id for change in done}
-    return Outcome(touched - failed - forgotten, forgotten, shown(view, done))
+    claimed = {change.id for change in done if change.kind is ChangeKind.CLAIM}
+    return Outcome(touched - failed - forgotten, forgotten, shown(view, done), claimed)
 
 
 def move_base(
@@ -96,7 +99,13 @@ def move_base(
         known = base.get(id)
         if sent := outcome.sent.get(id):
             known = replace(known, fields={**known.fields, **sent}) if known else BaseCard(id, sent, there.version)
-        card = advance(known, view.local[id], there, unshown=edits.unshown(view, id, there))
+        card = advance(
+            known,
+            view.local[id],
+            there,
+            unshown=edits.unshown(view, id, there),
+            is_own_claim=id in outcome.claimed,
+        )
         if card != base.get(id):
             agreed.append(card)
     gone = [id for id in outcome.forgotten if id in base]

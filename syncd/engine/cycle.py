@@ -10,7 +10,6 @@ May import ``syncd.core``, ``syncd.parsers``, ``syncd.schemas``, ``syncd.ports``
 from __future__ import annotations
 
 import itertools
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
@@ -21,8 +20,8 @@ from syncd.core.plan import Conflict, Policy, Presence, Wait
 from syncd.core.reconcile import reconcile
 from syncd.core.settling import unsure
 from syncd.core.sight import STORE, Guarded, Thresholds
-from syncd.engine import draft as drafting
 from syncd.engine import asking, edits, late_writes, recovery
+from syncd.engine import draft as drafting
 from syncd.engine.base import SETTING, Outcome, move_base, outcome_of, shown
 from syncd.engine.draft import Draft, closed_by
 from syncd.engine.naming import Names
@@ -44,9 +43,6 @@ from syncd.schemas.card import STATUS_WORD, Status
 
 PASSES_MAX = 6
 """Passes of one cycle: a version that moved, or an edit that came in between, is planned again at once."""
-
-SETTLE_S_MAX = 5.0
-"""How long a single run waits for a file that is being written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -462,20 +458,10 @@ class Cycle:
             problems=(
                 *state_problems(self._state),
                 *view.problems,
-                *self._card_problems.of(view, self.remote.remote),
+                *self._card_problems.of(view, self.remote.remote, guarded.holds),
                 *self._refusals.problems(view),
                 *self._unplaceable,
                 *write.problems,
             ),
             waits=tuple(waits),
         )
-
-
-def settled(run: Callable[[], CycleReport]) -> CycleReport:
-    """Run cycles until no file is unsettled, or it has been waited for long enough."""
-    deadline = time.monotonic() + SETTLE_S_MAX
-    report = run()
-    while report.waits and time.monotonic() < deadline:
-        time.sleep(min(wait.retry_ms for wait in report.waits) / 1000)
-        report = report.then(run())
-    return report

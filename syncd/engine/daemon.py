@@ -8,11 +8,12 @@ May import ``syncd.core``, ``syncd.ports``, ``syncd.errors``, ``syncd.log``.
 from __future__ import annotations
 
 import gc
+import os
 import random
 import select
 import signal
 import socket
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
@@ -21,7 +22,8 @@ from datetime import UTC, datetime
 from types import FrameType
 from typing import Any, Final, Protocol
 
-from syncd.engine.cycle import Cycle, settled
+from syncd.engine.cycle import Cycle
+from syncd.engine.patience import settled
 from syncd.engine.report import CycleReport, DaemonStatus
 from syncd.errors import Bug, SyncdError
 from syncd.log import event
@@ -120,17 +122,22 @@ class Daemon:
         self._greet = greet
         self._monotonic = monotonic
         self._pid = pid
+        self._had_terminal = _has_terminal()
         self._waker = Waker()
         self._calls: deque[tuple[Callable[[], Any], Future[Any]]] = deque()
         self._is_stopping = False
         self._must_reload = False
         self._retry_s = 0.0
         self._listener: Listener | None = None
+        self._held: set[tuple[str, str]] = set()
+        self._problems: set[tuple[str, str, str]] = set()
         self._full_due_at = 0.0
         self.pulse = Pulse(since=datetime.now(UTC))
 
     def run(self) -> bool:
         """Sync until SIGTERM or SIGINT, or SIGHUP; return True when the configuration is to be read again.
+
+        A SIGHUP because the terminal was closed in which this was started stops it as SIGTERM does.
 
         Effects: handlers of these signals are set while it runs, and restored.
         """
@@ -229,9 +236,23 @@ class Daemon:
                 to_file=[each.id for each in report.to_file],
                 conflicts=[each.id for each in report.conflicts],
             )
+        self._tell_news(report)
         if took_ms > SLOW_CYCLE_MS and not full:
             event("cycle.slow", ms=took_ms)
         return report
+
+    def _tell_news(self, report: CycleReport) -> None:
+        """Log which holds and problems came and went since the last cycle; titles stay out of the log."""
+        held = {(each.guard, each.id) for each in report.held}
+        problems = {(each.code, each.path, each.message) for each in report.problems}
+        for name, changed in (("hold.began", held - self._held), ("hold.ended", self._held - held)):
+            for guard in sorted({guard for guard, _ in changed}):
+                event(name, guard=guard, ids=sorted(id for each, id in changed if each == guard))
+        changes = (("problem.began", problems - self._problems), ("problem.ended", self._problems - problems))
+        for name, gone_or_new in changes:
+            for (code, path), number in sorted(Counter((code, path) for code, path, _ in gone_or_new).items()):
+                event(name, code=code, path=path, count=number)
+        self._held, self._problems = held, problems
 
     def _expire(self) -> float | None:
         """Put expired leases back to ready; return the seconds until the next one ends."""
@@ -266,8 +287,17 @@ class Daemon:
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
         self._is_stopping = True
-        self._must_reload = number == signal.SIGHUP
+        self._must_reload = number == signal.SIGHUP and not (self._had_terminal and not _has_terminal())
         self._waker.wake()
+
+
+def _has_terminal() -> bool:
+    """Return whether this process has a terminal that controls it: one that was closed cannot be opened any more."""
+    try:
+        os.close(os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY | os.O_CLOEXEC))
+    except OSError:
+        return False
+    return True
 
 
 def _settle_memory() -> None:

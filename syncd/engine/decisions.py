@@ -108,10 +108,11 @@ def _settle_gone(store: Store, record: ConflictRecord, use: str) -> Card:
     """Settle a card that was left gone: ``local`` brings it back as it was last, ``remote`` leaves it gone."""
     id, title = record.conflict.id, str(record.conflict.local)
     try:
-        return store.get(id)
+        card = store.get(id)
     except NotFound:
-        if use == "remote":
-            return Card(id=id, title=title, deleted_at=record.at)
+        card = Card(id=id, title=title, deleted_at=record.at)
+    if use == "remote" or card.is_live:
+        return card
     if store.history(id, limit=1).entries:
         return restore(store, id, None, commit_id=uuid4().hex)
     return store.create(NewCard(id, title))
@@ -119,17 +120,17 @@ def _settle_gone(store: Store, record: ConflictRecord, use: str) -> Card:
 
 def _settle_field(store: Store, state: State, record: ConflictRecord, use: str) -> Card:
     conflict = record.conflict
-    if conflict.field == CLAIM_OWNER and use == "remote":
-        return store.get(conflict.id)
     value: Value = {"local": conflict.local, "remote": conflict.remote}.get(use)
     if use.startswith(VALUE):
         value = _read(use.removeprefix(VALUE), conflict.remote if conflict.local is None else conflict.local)
-    if conflict.field == CLAIM_OWNER or (conflict.field == STATUS and value == Status.CLAIMED and use != "remote"):
+    is_claim = conflict.field == CLAIM_OWNER or (conflict.field == STATUS and value == Status.CLAIMED)
+    if is_claim and use != "remote":
         raise _must_be_claimed(store, conflict, value)
     base = state.base().get(conflict.id)
     if base is not None and conflict.winner is Winner.NONE:
         state.advance([replace(base, fields={**base.fields, conflict.field: conflict.local})], (), state.cursor())
-    return store.update(conflict.id, {conflict.field: value})
+    # The lease is what it is in the store: keeping it needs no write there.
+    return store.get(conflict.id) if is_claim else store.update(conflict.id, {conflict.field: value})
 
 
 def _must_be_claimed(store: Store, conflict: Conflict, value: Value) -> BadValue:

@@ -17,10 +17,10 @@ from dataclasses import dataclass, replace
 from syncd.core.plan import Conflict, Winner
 from syncd.core.values import PHASE, is_empty
 from syncd.engine.file_merge import FileMerge, Hunk, Piece, merge_files
-from syncd.parsers.document import AssignId, Document, Edit, InsertCard, ParseOptions, SetField
+from syncd.parsers.document import AssignId, Document, Edit, FileCard, InsertCard, ParseOptions, SetField
 from syncd.parsers.render import apply, can_show
 from syncd.parsers.tasks_md import parse
-from syncd.schemas.card import STATUS_WORD
+from syncd.schemas.card import STATUS_WORD, Value
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,17 +52,21 @@ def fold(expected: bytes, displaced: bytes, current: bytes, *, path: str, option
 
 
 def _with_ids(document: Document, was: Document, now: Document) -> bytes:
-    """Return a version with the ids that its nameless rows were given since: they are those rows."""
-    given = {card.text: card.id for card in now.cards if card.id is not None and was.card_by_id(card.id) is None}
-    counts = Counter(card.text for version in (document, now) for card in version.cards)
+    """Return a version with the ids that its nameless rows were given since: they are those rows, by their titles."""
+    given = {_title(card): card.id for card in now.cards if card.id is not None and was.card_by_id(card.id) is None}
+    counts = Counter(_title(card) for version in (document, now) for card in version.cards)
     return apply(
         document,
         [
             AssignId(card.key, id)
             for card in document.cards
-            if card.id is None and counts[card.text] == 2 and (id := given.get(card.text)) is not None
+            if card.id is None and counts[_title(card)] == 2 and (id := given.get(_title(card))) is not None
         ],
     )
+
+
+def _title(card: FileCard) -> Value:
+    return card.fields.get("title")
 
 
 def _standing(merge: FileMerge) -> bytes:

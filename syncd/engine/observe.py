@@ -254,7 +254,7 @@ def _unreadable(path: str, error: str) -> Problem:
         line=1,
         column=1,
         code="unreadable",
-        message=f"{path} cannot be read: {error}",
+        message=error,
         hint="Make the file readable again; nothing is synced from it or to it until then.",
     )
 

@@ -10,7 +10,8 @@ from dataclasses import replace
 from typing import TypeAlias
 
 from syncd.core.graph import circle_text, find_cycles
-from syncd.core.plan import Change, ChangeKind, Plan, Presence, RemoteCard
+from syncd.core.plan import Change, ChangeKind, Hold, Plan, Presence, RemoteCard
+from syncd.core.trips import CYCLE
 from syncd.engine.observe import LocalView
 from syncd.parsers.document import Problem
 from syncd.parsers.fields import ID_MAX, is_id
@@ -42,8 +43,9 @@ class CardProblems:
         self._depends_on: dict[str, Sequence[str]] = {}
         self._found: list[_Flaw] = []
 
-    def of(self, view: LocalView, remote: Mapping[str, RemoteCard]) -> list[Problem]:
-        """Return the problems, each at the first row concerned."""
+    def of(self, view: LocalView, remote: Mapping[str, RemoteCard], held: Sequence[Hold]) -> list[Problem]:
+        """Return the problems, each at the first row concerned; a circle that is held names the way out."""
+        ways = {hold.id: hold.release for hold in held if hold.guard == CYCLE}
         depends_on: dict[str, Sequence[str]] = {
             id: _ids(card.fields) for id, card in remote.items() if card.presence is not Presence.DELETED
         }
@@ -54,7 +56,7 @@ class CardProblems:
                 depends_on.setdefault(id, ())
         if depends_on != self._depends_on:
             self._depends_on, self._found = depends_on, list(_flaws(depends_on))
-        return [problem for flaw in self._found if (problem := _shown(view, flaw)) is not None]
+        return [problem for flaw in self._found if (problem := _shown(view, _with_way_out(flaw, ways))) is not None]
 
 
 def _flaws(depends_on: Mapping[str, Sequence[str]]) -> Iterator[_Flaw]:
@@ -68,7 +70,14 @@ def _flaws(depends_on: Mapping[str, Sequence[str]]) -> Iterator[_Flaw]:
                 "Correct the id, or add that card; until then it counts as not done.",
             )
     for circle in find_cycles(depends_on):
-        yield circle, "cycle", circle_text(circle), "Take one of these dependencies out of the file."
+        yield circle, "cycle", circle_text(circle), "Take one of the dependencies out of the file."
+
+
+def _with_way_out(flaw: _Flaw, ways: Mapping[str, str]) -> _Flaw:
+    """Return the flaw, its hint with the command that ends the hold on one of its cards."""
+    ids, code, message, hint = flaw
+    way = next((ways[id] for id in ids if id in ways), None) if code == "cycle" else None
+    return flaw if way is None else (ids, code, message, f"{hint.rstrip('.')}, or {way}")
 
 
 def _shown(view: LocalView, flaw: _Flaw) -> Problem | None:

@@ -68,9 +68,7 @@ def put_back(past: Past, version: Document, ids: Collection[str]) -> bytes:
     return apply(version, edits)
 
 
-def edited(
-    past: Past, document: Document | None, path: str, options: ParseOptions, edits: Sequence[Edit]
-) -> bytes:
+def edited(past: Past, document: Document | None, path: str, options: ParseOptions, edits: Sequence[Edit]) -> bytes:
     """Return a file's bytes with the edits made; a row that stood in it before comes back as it was."""
     inserts = {each.id: each for each in edits if isinstance(each, InsertCard)}
     left = {id for id in inserts if _may_have_stood(past, id)}
@@ -189,6 +187,8 @@ def _is_faithful(before: Document, now: Document, again: Document, wanted: Colle
     back = {id: fields for id, fields in map(said, again.cards) if id in wanted}
     was = {id: fields for id, fields in map(said, before.cards) if id in wanted}
     others = [said(card) for card in again.cards if card.id not in wanted]
-    return back == was and others == [said(card) for card in now.cards] and len(again.problems) <= (
-        len(now.problems) + len(before.problems)
+    return (
+        back == was
+        and others == [said(card) for card in now.cards]
+        and len(again.problems) <= (len(now.problems) + len(before.problems))
     )

@@ -74,15 +74,15 @@ def undo(files: TaskFiles, state: State, digest: Callable[[bytes], str], path: s
     Raises: NotFound when syncd has not written it; Refused when it was edited since, or shows a lease that would end.
     Effects: replaces the file; what it was until now is kept, and a second undo brings it back.
     """
+    now = files.read(path)
+    if now.digest is not None and now.digest == state.meta(MADE + path):
+        raise NotFound(f"syncd made {path} anew when it was gone: there is nothing from before to put back")
     last = files.last_displaced(path)
     if last is None:
         raise NotFound(f"syncd has not written to {path} yet: there is nothing to undo")
     before = files.bytes_of(last.absolute)
-    now = files.read(path)
     if before is None or now.data is None or now.digest is None:
         raise Refused(f"{path} cannot be put back: {now.error or 'it is gone'}", hint=_by_hand(path, last.absolute))
-    if now.digest == state.meta(MADE + path):
-        raise NotFound(f"syncd made {path} anew when it was gone: there is nothing from before to put back")
     is_written = state.version_rank(path, now.digest) == 0 and state.version_rank(path, last.digest) == 1
     if not is_written or digest(before) != last.digest:
         raise _edited(path, last.absolute)

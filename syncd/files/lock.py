@@ -54,11 +54,17 @@ class WorkspaceLock:
         path: the lock file; made when absent, never removed.
         what: what the lock stands for, as messages begin.
         deadline_s: how long to wait for it.
+        said: what is said when ``{who}`` has it, in place of the usual words.
+        hint: what to do then.
     """
 
-    def __init__(self, path: Path, what: str, deadline_s: float) -> None:
+    def __init__(
+        self, path: Path, what: str, deadline_s: float, *, said: str | None = None, hint: str = "Try again later."
+    ) -> None:
         self._path = path
         self._what = what
+        self._said = said or f"{what} is held by {{who}}."
+        self._hint = hint
         self._lock = FileLock(
             path,
             timeout=deadline_s,
@@ -84,7 +90,7 @@ class WorkspaceLock:
             self._lock.acquire()
         except Timeout as error:
             who = holder(self._path) or "another process"
-            raise Busy(f"{self._what} is held by {who}.", hint="Try again later.") from error
+            raise Busy(self._said.format(who=who), hint=self._hint) from error
         except OSError as error:
             raise failure(error, f"Cannot lock {self._path}") from error
 
@@ -102,7 +108,13 @@ class WorkspaceLock:
 
 def daemon_lock(layout: Layout) -> WorkspaceLock:
     """Return the lock of a daemon's life; a second daemon is told at once."""
-    return WorkspaceLock(layout.daemon_lock, "The daemon's place in this workspace", _PROBE_S)
+    return WorkspaceLock(
+        layout.daemon_lock,
+        "The daemon's place in this workspace",
+        _PROBE_S,
+        said="syncd run already runs here ({who})",
+        hint="syncd status",
+    )
 
 
 def cycle_lock(layout: Layout, deadline_s: float = 10.0) -> WorkspaceLock:

@@ -17,7 +17,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
-from syncd.errors import BadValue, ConfigError, NotFound
+from syncd.errors import BadValue, ConfigError
 from syncd.files.atomic import failure
 from syncd.files.paths import fault
 from syncd.schemas.config import (
@@ -81,10 +81,10 @@ def get_setting(config: Config, name: str) -> Any:
     """Return one setting as plain data (text, numbers, lists, mappings).
 
     Raises:
-        NotFound: no such key.
+        BadValue: no such key.
     """
     if name not in KEYS:
-        raise NotFound(f"There is no setting `{name}`{nearest(name, KEYS)}.", hint="syncd config get")
+        raise BadValue(f"There is no setting `{name}`{nearest(name, KEYS)}.", hint="syncd config get")
     value: Any = config
     for part in name.split("."):
         value = getattr(value, part)
@@ -209,7 +209,7 @@ def _value(key: Key, node: Node) -> Any:
     try:
         return _READERS[key.kind](node)
     except _Wrong as wrong:
-        raise _Wrong(wrong.node, f"`{key.name}`: {wrong.reason}; it holds {key.kind}.") from wrong
+        raise _Wrong(wrong.node, f"`{key.name}` takes {key.kind}, and {wrong.reason}.") from wrong
 
 
 def _mapping(node: Node) -> dict[str, tuple[Node, Node]]:

@@ -28,11 +28,12 @@ def edit_config(path: Path, name: str, value: Any) -> Config:
 
     Raises:
         BadValue: the key cannot hold that; the file is as it was.
-        ConfigError: no such key, or the file is written in a way that only a person can change.
+        BadValue: no such key.
+        ConfigError: the file is written in a way that only a person can change.
         InputOutputError: the file cannot be read or written.
     """
     if name not in KEYS:
-        raise ConfigError(f"There is no setting `{name}`{nearest(name, KEYS)}.", hint="syncd config get")
+        raise BadValue(f"There is no setting `{name}`{nearest(name, KEYS)}.", hint="syncd config get")
     try:
         data = path.read_bytes()
     except FileNotFoundError:

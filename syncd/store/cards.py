@@ -89,7 +89,8 @@ def remove(session: Session, id: str, *, force: bool) -> Card:
         dependents = [row[0] for row in execute(link, "dependents", project=session.project, id=id)]
         if dependents:
             named = ", ".join(dependents[:5]) + (f" and {len(dependents) - 5} more" if len(dependents) > 5 else "")
-            raise Refused(f"{named} depend on {id}", hint=f"syncd backlog remove --id {id} --force")
+            verb = "depends" if len(dependents) == 1 else "depend"
+            raise Refused(f"{named} {verb} on {id}", hint=f"syncd backlog remove --id {id} --force")
 
     return _edit(session, id, edit, adds_edges=not force, allow=None if force else allow)
 

@@ -14,6 +14,7 @@ from syncd.ports import CardFilter, NewCard, Store
 from syncd.schemas.card import Card, Status
 from tests.contract.conftest import World
 from tests.contract.test_store import make
+from tests.support.feeds import settled_trail
 
 TOLERANCE_S = 5.0
 """More than a test takes between two statements, less than what it tells apart."""
@@ -293,7 +294,7 @@ def test_the_life_of_a_card_in_events(world: World) -> None:
     store.complete("A")
     store.remove("A")
     known = {"claimed", "ready", "blocked", "done", None}
-    events = [event_of(entry) for entry in store.trail(limit=100).entries]
+    events = [event_of(entry) for entry in settled_trail(store, limit=100).entries]
     types = [event.type for event in events if event.type is not EventType.UPDATED or "title" in event.data]
     assert types == [
         EventType.QUEUED,
@@ -327,7 +328,7 @@ def test_the_trail_is_read_page_by_page(world: World) -> None:
     seen: list[int] = []
     has_more = True
     while has_more:
-        page = store.trail(seen[-1] if seen else None, limit=3)
+        page = settled_trail(store, seen[-1] if seen else None, limit=3)
         seen += [entry.seq for entry in page.entries]
         has_more = page.has_more
     assert len(seen) == len(set(seen)) == 7

@@ -681,20 +681,31 @@ def clash(local: object = "mine") -> Conflict:
 
 
 def test_a_conflict_is_kept_once_until_settled(world: World) -> None:
-    """The same clash adds no second record, not even after it is settled; other values do."""
+    """The same clash adds no second record while it is open; after it was settled, it is a new one."""
     store = world.store
     store.commit(batch(conflicts=(clash(), clash())))
     store.commit(batch(commit_id="c2", conflicts=(clash(),)))
     (record,) = store.conflicts()
     assert (record.conflict, record.replica, record.settled) == (clash(), "r1", None)
     store.settle(record, "local")
-    store.commit(batch(commit_id="c3", conflicts=(clash(),)))
     assert list(store.conflicts()) == []
     (settled,) = store.conflicts(settled=True)
     assert settled.settled == "local"
     assert settled.settled_at is not None
-    store.commit(batch(commit_id="c4", conflicts=(clash("another"),)))
-    assert [each.conflict.local for each in store.conflicts()] == ["another"]
+    store.commit(batch(commit_id="c3", conflicts=(clash(),)))
+    store.commit(batch(commit_id="c4", conflicts=(clash("another"), clash())))
+    assert [each.conflict.local for each in store.conflicts()] == ["mine", "another"]
+
+
+def test_a_conflict_about_a_row_that_moved_is_not_recorded(world: World) -> None:
+    """What clashes with a row that moved is planned anew; the conflicts of other cards are recorded."""
+    make(world.store, "A")
+    make(world.store, "B")
+    other = Conflict("B", "title", "was", "mine", "theirs", Winner.LOCAL)
+    moved = change(ChangeKind.UPDATE, "A", 7, title="mine")
+    result = world.store.commit(batch(moved, conflicts=(clash(), other)))
+    assert result.moved == {"A"}
+    assert [each.conflict for each in world.store.conflicts()] == [other]
 
 
 def test_conflicts_are_the_projects_not_the_replicas(world: World) -> None:

@@ -126,6 +126,7 @@ def test_versions_are_ranked_by_when_they_were_seen(state: StateFile) -> None:
     assert state.version_bytes("TASKS.md", "two") == b"two"
     assert state.version_bytes("TASKS.md", "four") is None
     assert (state.newest_version("TASKS.md"), state.newest_version("absent.md")) == (b"one", None)
+    assert list(state.versions("TASKS.md")) == [b"one", b"three", b"two"]
 
 
 def test_only_the_last_versions_are_kept(state: StateFile) -> None:

@@ -265,7 +265,7 @@ class Editor:
         at = rows[key].line
         match deed:
             case "order":
-                other = rows[self.rng.choice([each for each in rows if not each.startswith("?")])].line
+                other = rows[self.rng.choice([each for each in rows if not each.startswith("?")] or [key])].line
                 if rows[key].phase == next(row.phase for row in rows.values() if row.line == other):
                     lines[at], lines[other] = lines[other], lines[at]
             case "pad":
@@ -296,6 +296,8 @@ class Editor:
         end = "\r\n" if b"\r\n" in data else "\n"
         places = [(at + 2, columns) for at, columns, _ in tables(data)]
         places += [(each.line + 1, tuple(each.cells)) for each in read_rows(data).values()]
+        if not places:
+            return data
         at, columns = self.rng.choice(places)
         lines.insert(at, (row if isinstance(row, str) else row_text(row, columns)) + end)
         return joined(lines)

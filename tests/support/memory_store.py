@@ -236,8 +236,8 @@ class MemoryStore:
         return BatchResult(cards, frozenset(moved), refused)
 
     def _record(self, conflict: Conflict) -> None:
-        known = [each.conflict for each in self._rows.conflicts]
-        if not any(_clash(each) == _clash(conflict) for each in known):
+        known = self._rows.conflicts
+        if not any(each.settled is None and _clash(each.conflict) == _clash(conflict) for each in known):
             record = ConflictRecord(len(known) + 1, conflict, self.replica, self.database.now)
             self._rows.conflicts.append(record)
 

@@ -11,7 +11,8 @@ from typing import Any
 
 import psycopg
 
-from syncd.engine.cycle import Cycle, settled
+from syncd.engine.cycle import Cycle
+from syncd.engine.patience import settled
 from syncd.engine.report import CycleReport
 from syncd.files.layout import Layout
 from syncd.files.workspace import create

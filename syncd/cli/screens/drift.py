@@ -65,8 +65,12 @@ def diff(entries: Sequence[Json], unread: Sequence[Json] = ()) -> Screen:
     return screen[:-1]
 
 
-def cycle(report: Json, *, is_dry: bool) -> Screen:
-    """Return what a cycle did, or what it would do."""
+def cycle(report: Json, *, is_dry: bool, most: int | None = None) -> Screen:
+    """Return what a cycle did, or what it would do.
+
+    Args:
+        most: how many changes are shown; else all of a plan, and the first of what was done.
+    """
     sides = (("to the store", report["toStore"]), ("to the files", report["toFile"]))
     parts = [f"{count(len(made), 'change')} {side}" for side, made in sides if made]
     done = ("Would make " if is_dry else "Made ") + joined(parts) if parts else "Nothing to do"
@@ -74,9 +78,10 @@ def cycle(report: Json, *, is_dry: bool) -> Screen:
     changes = [("file → store", each) for each in report["toStore"]]
     changes += [("store → file", each) for each in report["toFile"]]
     if changes:
-        shown = changes if is_dry else changes[: 2 * SHOWN_MAX]
+        shown = changes[: most or (len(changes) if is_dry else 2 * SHOWN_MAX)]
         screen.append(Table(tuple(_change_row(way, each) for way, each in shown), indent=2))
-        screen += more(len(changes) - len(shown), "syncd sync --json shows all of a cycle")
+        where = "syncd sync --dry-run" if most else "syncd sync --json shows all of a cycle"
+        screen += more(len(changes) - len(shown), where)
     clashes = partial(decisions.conflicts, text=brief, is_planned=is_dry)
     screen += _section("Conflicts", clashes, report["conflicts"], "syncd conflicts")
     screen += _held(report["held"])
@@ -101,7 +106,8 @@ def _headline(report: Json, now: datetime) -> Line:
     store = report["store"]
     if not store["reachable"]:
         since = age(store.get("since"), now)
-        why.append(f"the store has not answered for {since}" if since else "the store does not answer")
+        away = f"the store has not answered for {since}" if since else "the store does not answer"
+        why.append(away if report["mode"] == "offline" else "the store cannot be used")
     if ways["to-store"]:
         why.append(f"{count(ways['to-store'], 'edit')} {_wait(ways['to-store'])} for the store")
     if ways["to-file"]:
@@ -238,8 +244,8 @@ def _lines_of(was: Any, becomes: Any) -> Iterator[tuple[str, str]]:
 
 def _change_row(way: str, change: Json) -> tuple[Span, ...]:
     is_edit = change["kind"] in ("update", "claim")
-    fields = [f"{name} {brief(value)}" for name, value in change["fields"].items() if is_edit or value not in (None, [])]
-    what = ", ".join(fields) if change["kind"] in ("update", "claim") else brief(change["fields"].get("title", ""))
+    fields = [f"{name} {brief(value)}" for name, value in change["fields"].items()]
+    what = ", ".join(fields) if is_edit else brief(change["fields"].get("title", ""))
     return Span(change["id"], "bold"), Span(change["kind"]), Span(way, "dim"), Span(what)
 
 

@@ -14,11 +14,17 @@ Json = dict[str, Any]
 _PLACE = frozenset({"id", "line", "column", "dialect", "weak", "extra", "title"})
 
 
-def parsed(path: str, found: Json) -> Screen:
-    """Return the cards of a file with their lines, its problems, and when explained the why of both."""
+def parsed(path: str, found: Json, *, why: str = "") -> Screen:
+    """Return the cards of a file with their lines, its problems, and when explained the why of both.
+
+    Args:
+        why: why there are no cards.
+    """
     is_explained = "blocks" in found
     total = f"{path}: {count(len(found['cards']), 'card')}, {count(len(found['problems']), 'problem')}"
     screen: list[Element] = [line(Span(total, "bold"))]
+    if why:
+        screen.append(line(why, indent=2))
     if is_explained:
         for card in found["cards"]:
             screen += _explained(card)

@@ -29,7 +29,7 @@ def init_plan(plan: InitPlan) -> Screen:
         shown = {problem for file in plan.files for problem in file.problems}
         report = plan.plan.to_json()
         report["problems"] = [problem_json(each) for each in plan.plan.problems if each not in shown]
-        screen += [*title("The first sync"), *cycle(report, is_dry=True)]
+        screen += [*title("The first sync"), *cycle(report, is_dry=True, most=2 * SHOWN_MAX)]
     return screen
 
 

@@ -160,7 +160,11 @@ def test_status_tells_what_needs_a_hand_with_its_command() -> None:
             entry("A3", None, None, None, "to-file", line=None),
             entry("A9", None, None, None, "held", line=None),
         ],
-        conflicts=[CONFLICT, CONFLICT | {"seq": 2, "settled": "local"}],
+        conflicts=[
+            CONFLICT,
+            CONFLICT | {"seq": 2, "settled": "local"},
+            CONFLICT | {"seq": 3, "id": "A5", "winner": "none"},
+        ],
         held=[HOLD],
         problems=[PROBLEM],
         mission={
@@ -175,20 +179,7 @@ def test_status_tells_what_needs_a_hand_with_its_command() -> None:
     reads(
         drift.status(found, NOW),
         """
-        Not in sync: 1 edit waits for the store, 2 changes wait for the files, 1 conflict, 1 held, 1 problem
-
-        Waiting
-          A1  status  file → store  TASKS.md:7  ready → done
-          A2  title   store → file  TASKS.md:8  Parser → The parser
-          A3  card    store → file  TASKS.md    new
-              syncd sync
-
-        Conflicts
-          A4  title  the file's value stands  2026-11-22 06:05Z
-              base   Schema
-              file   Schema, file
-              store  Schema, store
-              syncd resolve A4 --field title --use local|remote|value:TEXT
+        Not in sync: 1 edit waits for the store, 2 changes wait for the files, 2 conflicts, 1 held, 1 problem
 
         Held
           A9  deletions  5 of 12 cards would go
@@ -198,6 +189,22 @@ def test_status_tells_what_needs_a_hand_with_its_command() -> None:
         Problems
           TASKS.md:12:3  A1 stands a second time
               Give this row another id.
+
+        Waiting
+          A1  status  file → store  TASKS.md:7  ready → done
+          A2  title   store → file  TASKS.md:8  Parser → The parser
+          A3  card    store → file  TASKS.md    new
+              syncd sync
+
+        Conflicts
+          A5  title  both sides stay as they are  2026-11-22 06:05Z
+              base   Schema
+              file   Schema, file
+              store  Schema, store
+              syncd resolve A5 --field title --use local|remote|value:TEXT
+
+        1 conflict, settled by rule: syncd conflicts
+          A4  title  the file's value stands  Schema, file
 
         Mission
           M1 says done, but 2 of 4 cards are done
@@ -367,7 +374,7 @@ def test_conflicts_show_values_whole() -> None:
     text = plain(decisions.conflicts([found]))
     assert long in text
     assert "a;b  deleted on one side, edited on the other  the store's value stands" in text
-    assert "syncd resolve 'a;b' --field '*' --use local|remote|value:TEXT" in text
+    assert "syncd resolve 'a;b' --field '*' --use local|remote\n" in text
 
 
 def test_decisions_without_anything_to_decide() -> None:
@@ -566,3 +573,60 @@ def test_the_database_tells_its_schema(version: int | None, said: str) -> None:
     text = plain(setup.database(found))
     assert f"schema  {said}\n" in text
     assert ("syncd db migrate" in text) is (version != 3)
+
+
+def test_holds_of_one_guard_and_file_stand_together() -> None:
+    """Eleven deletions are one entry that names a few, with the commands for all and for one."""
+    reason = "11 of the 15 cards of TASKS.md went at once"
+    many = [HOLD | {"id": f"G-{n:02}", "reason": reason, "release": f"syncd accept G-{n:02}"} for n in range(1, 12)]
+    text = plain(decisions.held(many))
+    assert text.count("\n") == 5
+    assert "G-01, G-02, G-03, … and 8 more" in text
+    assert "syncd accept\n" in text
+    assert "one alone: syncd accept G-01" in text
+    assert plain(decisions.decided("Accepted", many)).count("\n") == 3
+
+
+def test_holds_of_several_files_are_decided_file_by_file() -> None:
+    """Where other things are held too, the command for a group names its file and nothing else."""
+    other = HOLD | {"id": "B1", "path": "OTHER.md", "release": "syncd accept B1"}
+    text = plain(decisions.held([HOLD, HOLD | {"id": "A8", "release": "syncd accept A8"}, other]))
+    assert "syncd accept TASKS.md" in text
+    assert "syncd accept B1" in text
+
+
+def test_a_circle_has_two_ways_out() -> None:
+    """A hold that can only be rejected names the other way out instead of the same command twice."""
+    hold = HOLD | {"guard": "cycle", "release": "syncd reject A9"}
+    text = plain(decisions.held([hold]))
+    assert text.count("syncd reject A9") == 1
+    assert "take one of the dependencies out of the file, or" in text
+
+
+def test_a_wrong_configuration_is_no_store_that_is_away() -> None:
+    """Only a store that is away is said not to answer."""
+    away = {"kind": "postgres", "reachable": False, "since": None, "serverVersion": None, "error": "wrong password"}
+    text = plain(drift.status(report(inSync=False, mode="poll", store=away), NOW))
+    assert text.startswith("Not in sync: the store cannot be used\n")
+
+
+def test_an_emptied_list_is_shown_in_a_change() -> None:
+    """A field that becomes empty stands in the line of its change."""
+    change = {"kind": "update", "id": "T-2", "path": None, "fields": {"dependsOn": []}, "before": {}}
+    found = {"toStore": [], "toFile": [change], "conflicts": [], "held": [], "problems": []}
+    assert "store → file  dependsOn —" in plain(drift.cycle(found, is_dry=False))
+
+
+def test_the_preview_of_a_first_sync_is_cut() -> None:
+    """Of ten thousand changes a preview shows ten."""
+    change = {"kind": "create", "path": None, "fields": {"title": "One"}, "before": {}}
+    changes = [change | {"id": f"T-{number}"} for number in range(10_000)]
+    found = {"toStore": changes, "toFile": [], "conflicts": [], "held": [], "problems": []}
+    text = plain(drift.cycle(found, is_dry=True, most=10))
+    assert text.count("create") == 10
+    assert "and 9990 more" in text
+
+
+def test_a_removed_card_is_said_to_be_deleted() -> None:
+    """The line about a card that is gone does not show the state that it had."""
+    reads(cards.changed("Removed", CARD, is_deleted=True), "Removed A4  Schema  deleted\n")

@@ -68,10 +68,10 @@ def test_an_entry_shows_all_three_values_and_its_place() -> None:
 
 
 def test_a_clash_is_a_conflict_whoever_wins() -> None:
-    """A field that both sides changed differently is a conflict, decided or not."""
+    """A field that both sides changed differently is a conflict, or held where the policy is to ask."""
     assert one(fields(title="H"), fields(title="T")) == [("title", Direction.CONFLICT)]
     ask = Policy(winners={"title": "ask"})
-    assert one(fields(title="H"), fields(title="T"), policy=ask) == [("title", Direction.CONFLICT)]
+    assert one(fields(title="H"), fields(title="T"), policy=ask) == [("title", Direction.HELD)]
 
 
 def test_what_a_guard_keeps_back_is_held() -> None:

@@ -208,3 +208,19 @@ def test_the_beginning_of_a_write_waits_as_a_whole() -> None:
     assert guarded.plan == Plan()
     assert not guarded.holds
     assert [wait.retry_ms for wait in guarded.waits] == [290]
+
+
+def test_rows_that_go_right_after_syncd_wrote_them_are_held() -> None:
+    """An editor's old buffer does not have them; other rows that go in the same save are deletions as ever."""
+    desk = Desk(10)
+    desk.drop("A1", "A2", "A3")
+    guarded = desk.look(short_lived={"A1": 4.2, "A2": 7.9})
+    reason = "2 rows of TASKS.md went 4 s after syncd wrote them: an old editor buffer?"
+    assert [(hold.id, hold.guard, hold.reason) for hold in guarded.holds] == [
+        ("A1", "deletions", reason),
+        ("A2", "deletions", reason),
+    ]
+    assert [change.id for change in guarded.plan.to_store] == ["A3"]
+    assert not guarded.plan.to_file and not guarded.plan.conflicts
+    accepted = desk.look(decide(guarded, "accept"), short_lived={"A1": 4.2, "A2": 7.9})
+    assert [change.id for change in accepted.plan.to_store] == ["A1", "A2", "A3"]

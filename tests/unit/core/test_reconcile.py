@@ -110,14 +110,40 @@ def test_a_claim_over_an_expired_lease_is_granted() -> None:
 
 
 def test_a_row_that_names_nobody_gets_the_holder() -> None:
-    """Both say claimed and the row names nobody: it shows the holder, and that is no conflict."""
+    """Both say claimed, as before, and the row names nobody: it shows the holder, and that is no conflict."""
+    result = plan(
+        base(status="claimed", claimOwner=None),
+        local(status="claimed", claimOwner=None),
+        remote(2, lease=True, status="claimed", claimOwner="alice"),
+    )
+    assert only(result.to_file).fields == {"claimOwner": "alice"}
+    assert not result.conflicts
+
+
+def test_a_nameless_claim_that_lost_is_a_conflict() -> None:
+    """A row that came to say in-progress without a name, while another got the lease, shows who holds it and why."""
     result = plan(
         base(claimOwner=None),
         local(status="claimed", claimOwner=None),
         remote(2, lease=True, status="claimed", claimOwner="alice"),
     )
     assert only(result.to_file).fields == {"claimOwner": "alice"}
-    assert not result.conflicts
+    assert [(each.field, each.local, each.remote) for each in result.conflicts] == [("claimOwner", None, "alice")]
+
+
+def test_finished_work_keeps_the_name_that_its_author_wrote() -> None:
+    """Where the base knows of no text under the claim, done takes the status alone to the row."""
+    claimed = {"status": "claimed", "claimOwner": "ann"}
+    result = plan(base(**claimed), local(**claimed), remote(2, status="done", claimOwner=None))
+    assert only(result.to_file).fields == {"status": "done"}
+
+
+def test_finished_work_gives_the_cell_back_that_a_holder_took() -> None:
+    """Where the base knows what stood there before a claim in the store, done brings that back."""
+    claimed = {"status": "claimed", "claimOwner": "ann"}
+    known = base(**claimed, **{"extra.owner": None})
+    result = plan(known, local(**claimed), remote(2, status="done", claimOwner=None))
+    assert only(result.to_file).fields == {"status": "done", "extra.owner": None}
 
 
 def test_the_claim_of_a_row_that_named_nobody_leaves_its_cell_empty() -> None:
@@ -390,10 +416,3 @@ def test_an_old_buffer_saved_over_a_newer_file_loses() -> None:
     assert only(result.to_file).fields == {"title": "New"}
     assert only(result.to_store).fields == {"priority": 4}
     assert result.conflicts == (Conflict("A1", "title", "New", "Old", "New", Winner.REMOTE),)
-
-
-def test_an_old_buffer_without_a_new_row_deletes_nothing() -> None:
-    """A row that syncd just inserted and that vanishes at once is put back."""
-    result = plan(base(), None, remote(), recent={("A1", CARD_FIELD): None})
-    assert only(result.to_file).kind is ChangeKind.CREATE
-    assert not result.to_store

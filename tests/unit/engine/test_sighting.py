@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from syncd.core.plan import CARD_FIELD, Change, ChangeKind, Hold, Policy
+from syncd.core.plan import BaseCard, Change, ChangeKind, Hold, Policy
 from syncd.core.sight import FileSight, Sight
 from syncd.engine.observe import LocalView, Observer
 from syncd.engine.remote import RemoteView
@@ -222,11 +222,26 @@ def test_own_writes_are_known_until_somebody_else_writes(look: Look) -> None:
 
 
 def test_what_syncd_replaced_is_known_for_a_while(look: Look) -> None:
-    """For some seconds syncd knows what its write replaced, and which rows it made: an editor may have them open."""
+    """For some seconds syncd knows what its write replaced: an editor may have it open."""
     look.sight()
-    look.sighting.wrote([update(title="New"), Change(ChangeKind.CREATE, "B1", {"title": "x"}, path=PATH)], look.view)
-    assert look.sighting.recent() == {("A1", "title"): "One", ("B1", CARD_FIELD): None}
+    look.sighting.wrote([update(title="New")], look.view)
+    assert look.sighting.recent() == {("A1", "title"): "One"}
     look.now_s += RECENT_S - 0.1
     assert look.sighting.recent()
     look.now_s += 0.1
     assert look.sighting.recent() == {}
+
+
+def test_rows_that_go_right_after_syncd_made_them_are_known(look: Look) -> None:
+    """A row that syncd made has its life told when it goes; one that lived long enough is no news."""
+    look.sight()
+    look.sighting.wrote([Change(ChangeKind.CREATE, "A2", {"title": "Two"}, path=PATH)], look.view)
+    base = {"A2": BaseCard("A2", {"title": "Two"}, 1, PATH)}
+    assert look.sighting.short_lived(look.view, base) == {}
+    look.now_s += 4
+    look.write(TABLE.replace("| A2 | Two | todo |\n", ""))
+    look.sight()
+    look.now_s += 2
+    assert look.sighting.short_lived(look.view, base) == {"A2": pytest.approx(4)}
+    look.sighting.forget_writes()
+    assert look.sighting.short_lived(look.view, base) == {}

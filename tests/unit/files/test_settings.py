@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from syncd.errors import BadValue, ConfigError, NotFound
+from syncd.errors import BadValue, ConfigError
 from syncd.files.layout import Layout
 from syncd.files.settings import get_setting, parse_config, parse_value, read_config
 from syncd.files.settings_edit import edit_config
@@ -186,7 +186,7 @@ def test_any_text_survives_an_edit(tmp_path_factory: pytest.TempPathFactory, pro
         ("mode", "fast", BadValue),
         ("bytes_max", -1, BadValue),
         ("tasks", ["../x"], BadValue),
-        ("colour", "red", ConfigError),
+        ("colour", "red", BadValue),
     ],
 )
 def test_a_refused_edit_leaves_the_file(tmp_path: Path, name: str, value: Any, error: type[Exception]) -> None:
@@ -253,7 +253,7 @@ def test_a_setting_is_told_as_it_would_be_written() -> None:
     assert get_setting(config, "store") == {"kind": "postgres", "address": "postgresql://db.example/shop"}
     assert get_setting(config, "guards.deletions_max") == 7
     assert (get_setting(config, "mode"), get_setting(Config(), "on_removed")) == ("postgres", None)
-    with pytest.raises(NotFound):
+    with pytest.raises(BadValue):
         get_setting(config, "colour")
 
 

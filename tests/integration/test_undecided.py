@@ -1,0 +1,118 @@
+"""What a person has to decide or to do first: fields whose policy is to ask, claims, leases that an undo would end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from syncd.engine.decisions import decide, resolve
+from syncd.errors import BadValue, Refused
+from tests.support.workspace import TABLE, Site, site
+
+
+@pytest.fixture
+def here(tmp_path: Path, postgres_dsn: str) -> Iterator[Site]:
+    with site(tmp_path / "shop", postgres_dsn) as made:
+        made.sync()
+        yield made
+
+
+@pytest.fixture
+def asking(tmp_path: Path, postgres_dsn: str) -> Iterator[Site]:
+    with site(tmp_path / "shop", postgres_dsn, policy={"title": "ask"}) as made:
+        made.sync()
+        made.edit("Write the parser", "Write my parser")
+        made.sql("update backlog set title = 'Write their parser' where id = 'A2'")
+        yield made
+
+
+def open_ones(here: Site) -> list[tuple[object, object]]:
+    return [(each.conflict.local, each.conflict.remote) for each in here.wiring.store().conflicts()]
+
+
+def test_a_field_to_ask_about_is_held(asking: Site) -> None:
+    """A field that differs under ask is a hold that names the command to resolve it, and stays on both sides."""
+    (hold,) = asking.sync().held
+    assert (hold.id, hold.guard, hold.fields) == ("A2", "ask", ("title",))
+    assert hold.release == "syncd resolve A2 --field title --use local|remote"
+    assert "Write my parser" in asking.text
+    assert asking.card("A2").title == "Write their parser"
+    with pytest.raises(Refused) as refused:
+        decide([hold], asking.wiring.state(), ["A2"], "accept")
+    assert refused.value.hint == hold.release
+
+
+def test_one_conflict_is_open_for_a_field_to_ask_about(asking: Site) -> None:
+    """When the values move on the older record is superseded, and when the sides agree the last one is."""
+    asking.sync()
+    asking.sync()
+    assert open_ones(asking) == [("Write my parser", "Write their parser")]
+    asking.sql("update backlog set title = 'Write that parser' where id = 'A2'")
+    asking.sync()
+    assert open_ones(asking) == [("Write my parser", "Write that parser")]
+    asking.restart()
+    asking.edit("Write my parser", "Write that parser")
+    assert asking.sync().held == ()
+    assert open_ones(asking) == []
+    settled = asking.wiring.store().conflicts(settled=True)
+    assert {each.settled for each in settled} == {"superseded"}
+
+
+@pytest.mark.parametrize("use", ["local", "remote"])
+def test_resolving_ends_the_hold(asking: Site, use: str) -> None:
+    """The chosen value is on both sides afterwards, and nothing is held."""
+    asking.sync()
+    resolve(asking.wiring.store(), asking.wiring.state(), "A2", "title", use)
+    asking.cycle.run(full=True)
+    assert asking.sync().held == ()
+    chosen = {"local": "Write my parser", "remote": "Write their parser"}[use]
+    assert chosen in asking.text
+    assert asking.card("A2").title == chosen
+    assert open_ones(asking) == []
+
+
+@pytest.mark.parametrize("field", ["status", "claimOwner"])
+def test_a_claim_is_no_value_to_choose(here: Site, field: str) -> None:
+    """Choosing the file's claim says which commands make one, and leaves the conflict open."""
+    here.sql("update backlog set status = 'claimed', claim_owner = 'w1', claimed_at = now() where id = 'A2'")
+    here.edit("Write the parser | not-started | A1 | 2 | |", "Write the parser | in-progress | A1 | 2 | ann |")
+    here.sync()
+    assert "| in-progress | A1 | 2 | w1 |" in here.text
+    if field == "status":
+        here.sql("update backlog_conflict set field = 'status', local = '\"claimed\"', remote = '\"claimed\"'")
+    with pytest.raises(BadValue) as refused:
+        resolve(here.wiring.store(), here.wiring.state(), "A2", field, "local")
+    assert "A2 is leased by w1" in refused.value.message
+    assert "syncd backlog claim --id A2 --owner " in (refused.value.hint or "")
+    assert len(open_ones(here)) == 1
+    resolve(here.wiring.store(), here.wiring.state(), "A2", field, "remote")
+    assert open_ones(here) == []
+
+
+def test_undo_does_not_end_a_lease(here: Site) -> None:
+    """A file whose last write showed a worker's claim is put back only once the lease is given back."""
+    here.wiring.store().claim("w1", 600, id="A2")
+    here.sync()
+    assert "| in-progress | A1 | 2 | w1 |" in here.text
+    shown = here.text
+    with pytest.raises(Refused) as refused:
+        here.cycle.undo("TASKS.md")
+    assert refused.value.message == "A2 is leased by w1: undoing would end that"
+    assert (here.text, here.card("A2").claim_owner) == (shown, "w1")
+    here.wiring.store().release("A2", "w1")
+    here.cycle.undo("TASKS.md")
+    assert here.text == TABLE
+
+
+def test_finished_work_keeps_the_authors_name(here: Site) -> None:
+    """The owner that an author wrote into a row stays there when the card is completed in the store."""
+    here.edit("Write the parser | not-started | A1 | 2 | |", "Write the parser | in-progress | A1 | 2 | ann |")
+    here.sync()
+    assert here.card("A2").claim_owner == "ann"
+    here.wiring.store().complete("A2")
+    here.sync()
+    assert "Write the parser | done | A1 | 2 | ann |" in here.text
+    report = here.sync()
+    assert (report.to_store, report.to_file, report.conflicts) == ((), (), ())
