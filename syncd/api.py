@@ -201,9 +201,7 @@ class Workspace:
 
     # --- sync -------------------------------------------------------------------------------------
 
-    def sync(
-        self, *, dry_run: bool = False, on_wait: Callable[[Wait], None] = lambda wait: None
-    ) -> CycleReport:
+    def sync(self, *, dry_run: bool = False, on_wait: Callable[[Wait], None] = lambda wait: None) -> CycleReport:
         """Bring files and store together now; beside a daemon, ask it to.
 
         Args:

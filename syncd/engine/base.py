@@ -15,7 +15,7 @@ from syncd.engine import edits
 from syncd.engine.observe import LocalView
 from syncd.engine.remote import RemoteView
 from syncd.ports import Batch, BatchResult, State
-from syncd.schemas.card import Fields
+from syncd.schemas.card import STATUS_WORD, Fields
 
 SETTING: Final = frozenset({ChangeKind.CREATE, ChangeKind.UPDATE, ChangeKind.CLAIM, ChangeKind.RESTORE})
 """The changes for the store that set fields."""
@@ -114,3 +114,14 @@ def move_base(
     is_new_history |= place is not None and (known_place is None or known_place.epoch != place.epoch)
     if agreed or gone or is_new_history:
         state.advance(agreed, gone, place)
+
+
+def differs(batch: Batch, result: BatchResult, remote: RemoteView) -> bool:
+    """Return whether the store made something else of what it was sent."""
+    return any(
+        remote.remote[change.id].fields.get(name) != (value or None)
+        for change in batch.changes
+        if change.id in result.cards and change.id in remote.remote and change.kind in SETTING
+        for name, value in change.fields.items()
+        if name not in (STATUS_WORD, "priority", "dependsOn")
+    )

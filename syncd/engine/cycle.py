@@ -20,10 +20,12 @@ from syncd.core.plan import Conflict, Policy, Presence, Wait
 from syncd.core.reconcile import reconcile
 from syncd.core.settling import unsure
 from syncd.core.sight import STORE, Guarded, Thresholds
-from syncd.engine import asking, edits, late_writes, recovery
+from syncd.engine import asking, edits, recovery
 from syncd.engine import draft as drafting
-from syncd.engine.base import SETTING, Outcome, move_base, outcome_of, shown
+from syncd.engine.base import Outcome, differs, move_base, outcome_of, shown
 from syncd.engine.draft import Draft, closed_by
+from syncd.engine.durable import Durable
+from syncd.engine.late_writes import LateWrites
 from syncd.engine.naming import Names
 from syncd.engine.observe import LocalView, Observer
 from syncd.engine.pace import Pace
@@ -39,7 +41,7 @@ from syncd.errors import Busy
 from syncd.log import event
 from syncd.parsers.document import ParseOptions, Problem
 from syncd.ports import Batch, BatchResult, EditLock, Journal, LateWrite, StagedFile, State, SyncStore, TaskFiles
-from syncd.schemas.card import STATUS_WORD, Status
+from syncd.schemas.card import Status
 
 PASSES_MAX = 6
 """Passes of one cycle: a version that moved, or an edit that came in between, is planned again at once."""
@@ -109,11 +111,11 @@ class Cycle:
         self._sighting = Sighting(files, state, self._observer, settings.policy, monotonic)
         self._names = Names(store, state, settings.prefix)
         self._refusals = Refusals()
-        self._late: dict[str, LateWrite] = {}
+        self._late = LateWrites(files, state, settings.options, digest)
+        self._durable = Durable(files)
         self._card_problems = CardProblems()
         self._unplaceable: tuple[Problem, ...] = ()
         self._recorded: set[Conflict] = set()
-        self._durable: dict[str, str | None] = {}
         self._must_recover = True
         self._must_read_all = True
         self._last: CycleReport | None = None
@@ -224,7 +226,7 @@ class Cycle:
         if self._must_recover:
             self._names.learn(recovery.recover(self._files, self._store, self._state))
             self._must_recover = False
-        late = self._take_in_late_writes()
+        late = self._late.take_in()
 
         # 1. Read the files.
         view = self._observer.look()
@@ -241,7 +243,7 @@ class Cycle:
         waits = (*guarded.waits, *wanted(postponed, guarded, view))
 
         if write.bytes or guarded.plan.to_store or guarded.plan.agreed or guarded.plan.forgotten:
-            self._secure(view)
+            self._durable.secure(view)
         # 4. Stage the new bytes and journal what is going to happen.
         drafting.stage(write, self._files, self._digest)
         self.obstacles = tuple(each for each in write.problems if each.code == "cannot-write")
@@ -250,7 +252,7 @@ class Cycle:
             self._advance(write, guarded, Outcome(set(guarded.plan.agreed), set(guarded.plan.forgotten)), set())
             if (journal := self._state.journal()) is not None and journal.commit_id:
                 self._clear_journal()
-            self._count_as_taken_in(late)
+            self._late.count_in(late)
             self._settle(guarded, self._unwritten(guarded, write, closed, set()), frozenset())
             return self._report(write, guarded, waits), False
         self._must_recover = True
@@ -266,11 +268,13 @@ class Cycle:
         if is_whole:
             self._clear_journal()
         self._must_recover = False
-        self._count_as_taken_in(
+        self._late.count_in(
             each for each, clashes in late.items() if result.moved.isdisjoint(clash.id for clash in clashes)
         )
         self._settle(guarded, self._unwritten(guarded, write, closed, replaced), result.moved | result.refused.keys())
-        return self._report(write, guarded, waits), bool(result.moved or not is_whole or self._differs(batch, result))
+        return self._report(write, guarded, waits), bool(
+            result.moved or not is_whole or differs(batch, result, self.remote)
+        )
 
     # --- looking and planning ---------------------------------------------------------------------
 
@@ -279,16 +283,7 @@ class Cycle:
         if last.waits or self.obstacles or self._must_recover or self._must_read_all:
             return False
         has_news = self.remote.load(full=False, statuses=self._settings.statuses)
-        return not (has_news or self._observer.has_moved() or self._has_late_writes())
-
-    def _has_late_writes(self) -> bool:
-        """Look at the displaced files that are due; return whether somebody wrote into one."""
-        if (look_s := self._files.next_look_s()) is not None and look_s <= 0:
-            self._note_late_writes()
-        return bool(self._late)
-
-    def _note_late_writes(self) -> None:
-        self._late.update((late.absolute, late) for late in self._files.late_writes())
+        return not (has_news or self._observer.has_moved() or self._late.are_there())
 
     def _load(self) -> None:
         if self._must_read_all:
@@ -310,39 +305,6 @@ class Cycle:
         return Past(self._state.versions, self._state.base(), self.remote.remote)
 
     # --- writing ----------------------------------------------------------------------------------
-
-    def _secure(self, view: LocalView) -> None:
-        """Make what the files say durable before the base takes it over, or before it is displaced.
-
-        Else a power cut that takes back a save would look like an edit against what was agreed, or like a
-        late write.
-        Effects: one fsync for each content of a file.
-        """
-        for path, read in view.reads.items():
-            if path not in view.frozen and self._durable.get(path, "") != read.digest:
-                self._files.make_durable(path)
-                self._durable[path] = read.digest
-
-    def _take_in_late_writes(self) -> dict[LateWrite, Sequence[Conflict]]:
-        """Bring what was written into displaced files into the files that stand; return what clashed, to be recorded.
-
-        One that clashed counts as taken in only when the conflict is recorded; until then it comes again.
-        """
-        clashes: dict[LateWrite, Sequence[Conflict]] = {}
-        self._note_late_writes()
-        for late in list(self._late.values()):
-            found = late_writes.take_in(late, self._files, self._state, self._settings.options, self._digest)
-            if found:
-                clashes[late] = found
-            elif found is not None:
-                self._count_as_taken_in([late])
-        return clashes
-
-    def _count_as_taken_in(self, late: Iterable[LateWrite]) -> None:
-        """Note late writes that are in the file, with what clashed in the conflict record (from now or before)."""
-        for each in late:
-            self._files.taken_in(each)
-            del self._late[each.absolute]
 
     def _unwritten(self, guarded: Guarded, write: Draft, closed: frozenset[str], replaced: Set[str]) -> Set[str]:
         """Return the files that were to be written and were not: postponed, raced, or not to be had."""
@@ -425,7 +387,7 @@ class Cycle:
         if not place(self._files, self._state, staged, write.bytes[path], write.view.reads[path].data):
             return False
         self._observer.wrote(path, staged.new)
-        self._durable[path] = staged.new
+        self._durable.wrote(path, staged.new)
         self._sighting.wrote([each for each in write.plan.to_file if each.path == path], write.view)
         self._postponement.wrote(path)
         return True
@@ -436,17 +398,6 @@ class Cycle:
         is_rewound = any(hold.id == STORE for hold in guarded.holds)
         is_decided = any(hold.id == STORE for hold in (*guarded.accepted, *guarded.rejected))
         move_base(self._state, view, self.remote, outcome, is_rewound=is_rewound, is_new_history=is_decided)
-
-    def _differs(self, batch: Batch, result: BatchResult) -> bool:
-        """Return whether the store made something else of what it was sent."""
-        remote = self.remote.remote
-        return any(
-            remote[change.id].fields.get(name) != (value or None)
-            for change in batch.changes
-            if change.id in result.cards and change.id in remote and change.kind in SETTING
-            for name, value in change.fields.items()
-            if name not in (STATUS_WORD, "priority", "dependsOn")
-        )
 
     def _report(self, write: Draft, guarded: Guarded, waits: Sequence[Wait]) -> CycleReport:
         view = write.view

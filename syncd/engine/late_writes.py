@@ -5,7 +5,7 @@ May import ``syncd.core``, ``syncd.parsers``, ``syncd.ports``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from syncd.core.plan import Conflict
 from syncd.engine.displaced import fold
@@ -56,3 +56,50 @@ def take_in(
         if not place(files, state, staged, folded.data, now.data):
             return None
     return folded.conflicts
+
+
+class LateWrites:
+    """The late writes of one cycle's files: each comes again until it counts as taken in."""
+
+    def __init__(
+        self,
+        files: TaskFiles,
+        state: State,
+        options: Callable[[str], ParseOptions],
+        digest: Callable[[bytes], str],
+    ) -> None:
+        self._files = files
+        self._state = state
+        self._options = options
+        self._digest = digest
+        self._pending: dict[str, LateWrite] = {}
+
+    def are_there(self) -> bool:
+        """Look at the displaced files that are due; return whether somebody wrote into one."""
+        if (look_s := self._files.next_look_s()) is not None and look_s <= 0:
+            self._note()
+        return bool(self._pending)
+
+    def take_in(self) -> Mapping[LateWrite, Sequence[Conflict]]:
+        """Bring what was written into displaced files into the files that stand; return what clashed, to be recorded.
+
+        One that clashed counts as taken in only when the conflict is recorded.
+        """
+        clashes: dict[LateWrite, Sequence[Conflict]] = {}
+        self._note()
+        for late in list(self._pending.values()):
+            found = take_in(late, self._files, self._state, self._options, self._digest)
+            if found:
+                clashes[late] = found
+            elif found is not None:
+                self.count_in([late])
+        return clashes
+
+    def count_in(self, late: Iterable[LateWrite]) -> None:
+        """Note late writes that are in the file, with what clashed in the conflict record (from now or before)."""
+        for each in late:
+            self._files.taken_in(each)
+            del self._pending[each.absolute]
+
+    def _note(self) -> None:
+        self._pending.update((late.absolute, late) for late in self._files.late_writes())

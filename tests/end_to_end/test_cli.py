@@ -420,7 +420,7 @@ def test_settings_are_read_and_changed(shop: Shop) -> None:
     assert shop.json("config", "set", "guards.deletions_max", "10") == 10
     assert shop("config", "get", "guards.deletions_max").stdout == "10\n"
     assert shop.json("config", "get", schema="init")["project"] == "default"
-    shop.error("config", "get", "nope", code=3)
+    shop.error("config", "get", "nope", code=2)
 
 
 def test_parse_needs_no_workspace(tmp_path: Path) -> None:

@@ -65,3 +65,18 @@ def test_a_file_without_cards_says_why(shop: Desk) -> None:
     """parse tells in one line why it read no card."""
     (shop.root / "NOTES.md").write_text("# Notes\n\n- one\n- two\n")
     assert "no cards: " in shop("parse", "NOTES.md").stdout
+
+
+def test_conflicts_are_resolved_without_naming_the_only_field(shop: Desk) -> None:
+    """--field may be left out; --all settles every conflict; neither or both is wrong usage."""
+    path = shop.root / "TASKS.md"
+    path.write_text(path.read_text().replace("Draw the schema", "Draw it").replace("Write the docs", "Docs"))
+    shop.sql("update backlog set title = 'The schema' where id = 'A1'")
+    shop.sql("update backlog set title = 'The docs' where id = 'A3'")
+    shop("sync")
+    assert {each["id"] for each in shop.json("conflicts")} == {"A1", "A3"}
+    assert shop.json("resolve", "A1", "--use", "local")["title"] == "Draw it"
+    shop("resolve", "--use", "local", code=2)
+    shop("resolve", "A3", "--all", "--use", "local", code=2)
+    assert [each["title"] for each in shop.json("resolve", "--all", "--use", "remote")] == ["The docs"]
+    assert shop.json("conflicts") == []
