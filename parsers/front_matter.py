@@ -21,7 +21,7 @@ from syncd.parsers.reading import NOTHING_WEAK, Draft, Reading, owner_field
 from syncd.parsers.source import Replacement, Source
 from syncd.parsers.statuses import author_word, default_text, read_status, write_status
 from syncd.parsers.values import OWNERS, as_list, owner_value, state_of
-from syncd.parsers.words import EMPTY_VALUES
+from syncd.parsers.words import EMPTY_VALUES, UNKNOWN_STATUS_HINT
 from syncd.schemas.card import STATUS_WORD, Fields, Value
 
 if TYPE_CHECKING:
@@ -173,7 +173,7 @@ def _read_key(reading: Reading, name: str, entry: Entry, token: str, fields: dic
                 0,
                 "unknown-status",
                 f"{entry.text!r} is no status that is known",
-                "Write not-started, in-progress, blocked or done, or give the word a state under 'statuses:' in syncd.yaml.",
+                UNKNOWN_STATUS_HINT,
             )
     elif name == "priority":
         priority = 0 if entry.value is None else read_priority(entry.text)

@@ -19,7 +19,7 @@ from syncd.parsers.lexicon import extra_key
 from syncd.parsers.reading import NOTHING_WEAK, Draft, Reading, owner_field
 from syncd.parsers.sections import Sections, Task
 from syncd.parsers.statuses import author_word, read_status
-from syncd.parsers.words import EMPTY_VALUES
+from syncd.parsers.words import EMPTY_VALUES, UNKNOWN_STATUS_HINT
 from syncd.schemas.card import STATUS_WORD, Value
 
 _LIST_GAP: Final = re.compile(r"[;\n]")
@@ -182,5 +182,5 @@ def _read_status(reading: Reading, bullet: Bullet, text: str, fields: dict[str, 
             bullet.value_at,
             "unknown-status",
             f"{text!r} is no status that is known",
-            "Write not-started, in-progress, blocked or done, or give the word a state under 'statuses:' in syncd.yaml.",
+            UNKNOWN_STATUS_HINT,
         )

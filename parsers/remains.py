@@ -39,10 +39,7 @@ def lines_naming(document: Document, ids: Collection[str]) -> dict[str, int]:
 
 def _first_words(text: str) -> Iterator[str]:
     """Yield the word with which each cell of a row, or an item or heading, begins."""
-    if item := _ITEM.match(text):
-        places = [item[1]]
-    else:
-        places = split_row(text, 0) if "|" in text else []
+    places = [item[1]] if (item := _ITEM.match(text)) else split_row(text, 0) if "|" in text else []
     for place in places:
         place = place.strip()
         bare = undecorated(place[len(leading_emoji(place)) :])

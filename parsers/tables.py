@@ -29,7 +29,7 @@ from syncd.parsers.reading import NOTHING_WEAK, Draft, Reading, owner_field
 from syncd.parsers.rows import Column, Table
 from syncd.parsers.statuses import author_word, emoji_state, leading_emoji, read_status
 from syncd.parsers.values import is_struck, value_of
-from syncd.parsers.words import SUMMARY_IDS, UNSURE_ID_HEADERS, fold, fold_header
+from syncd.parsers.words import SUMMARY_IDS, UNKNOWN_STATUS_HINT, UNSURE_ID_HEADERS, fold, fold_header
 from syncd.schemas.card import EXTRA, STATUS_WORD, Status, Value
 
 _SAMPLE_ROWS: Final = 50
@@ -318,7 +318,7 @@ class RowReader:
                 cell_spans(self.lines[line], self.table.width)[self.status][0] + 1,
                 "unknown-status",
                 f"{raw!r} is no status that is known",
-                "Write not-started, in-progress, blocked or done, or give the word a state under 'statuses:' in syncd.yaml.",
+                UNKNOWN_STATUS_HINT,
             )
 
     def _report_priority(self, line: int, index: int, raw: str) -> None:

@@ -29,6 +29,10 @@ def fold_header(word: str) -> str:
     return fold(_CAMEL.sub(" ", word)).rstrip(" :.")
 
 
+UNKNOWN_STATUS_HINT: Final = (
+    "Write not-started, in-progress, blocked or done, or give the word a state under 'statuses:' in syncd.yaml."
+)
+
 HEADERS: Final[dict[str, tuple[str, ...]]] = {
     "id": ("id", "task id", "task", "key", "#", "nr", "编号", "任务id", "任务", "aufgabe", "tâche", "tarea"),
     "title": (

@@ -107,7 +107,8 @@ def test_a_missing_file_comes_back_as_it_was(here: Site) -> None:
     assert [line for line in here.text.splitlines() if "C1" not in line and "A7" not in line] == [
         line for line in wanted.splitlines() if "A7" not in line
     ]
-    assert "Changed" in here.text and "| C1 | New" in here.text
+    assert "Changed" in here.text
+    assert "| C1 | New" in here.text
     here.sync()
     assert is_quiet(here)
 
@@ -117,7 +118,7 @@ def test_undo_after_a_missing_file_came_back_says_what_there_is(here: Site) -> N
     here.file.unlink()
     here.sql("update backlog set title = 'Changed' where id = 'A7'")
     here.sync()
-    with pytest.raises(NotFound, match="made TASKS.md anew"):
+    with pytest.raises(NotFound, match=r"made TASKS\.md anew"):
         here.cycle.undo("TASKS.md")
 
 
@@ -167,7 +168,8 @@ def test_a_row_that_syncd_updated_a_moment_ago_may_be_deleted(here: Site) -> Non
     here.write(without(here.text, "A3"))
     report = here.sync()
     assert [(change.id, change.kind.value) for change in report.to_store] == [("A3", "remove")]
-    assert not report.held and not here.wiring.store().conflicts()
+    assert not report.held
+    assert not here.wiring.store().conflicts()
 
 
 def test_rows_that_syncd_inserted_a_moment_ago_are_held_when_they_go(here: Site) -> None:

@@ -37,8 +37,8 @@ def reference() -> str:
         "Every command takes `--json` (one JSON value on stdout), `-C DIR`, `--mode MODE`, `--log-format text|json`\n"
         "and `--debug`, before its name or after it.\n",
         _section("Exit codes and error codes", ("exit", "code", "means"), _errors()),
-        "0 is done; 1 is a check that says no (`status --exit-code`, `parse --check`), and a merge with conflicts left\n"
-        "(`git merge-driver`); `with-lock` ends with its command's code. With `--json` an error is the\n"
+        "0 is done; 1 is a check that says no (`status --exit-code`, `parse --check`), and a merge with conflicts\n"
+        "left (`git merge-driver`); `with-lock` ends with its command's code. With `--json` an error is the\n"
         'last line of stderr: `{"error": {"code": …, "message": …, "hint": …}}`.\n',
         _section("Problems", ("code", "means"), sorted(_coded({**PROBLEM_CODES, **ENGINE_PROBLEM_CODES}))),
         "A problem has a path, line, column, message and hint. It never stops the rest of the file, never deletes\n"

@@ -70,9 +70,7 @@ def by_rule(entries: Sequence[Json]) -> Screen:
     for each in entries[:BRIEF_MAX]:
         value = each[each["winner"]]
         name = "deleted or edited" if each["field"] == CARD_FIELD else each["field"]
-        rows.append(
-            (Span(each["id"], "bold"), Span(name), Span(_KEPT[each["winner"]], "dim"), Span(brief(value)))
-        )
+        rows.append((Span(each["id"], "bold"), Span(name), Span(_KEPT[each["winner"]], "dim"), Span(brief(value))))
     return [BLANK, line(heading), Table(tuple(rows), indent=2)]
 
 

@@ -221,6 +221,7 @@ def test_rows_that_go_right_after_syncd_wrote_them_are_held() -> None:
         ("A2", "deletions", reason),
     ]
     assert [change.id for change in guarded.plan.to_store] == ["A3"]
-    assert not guarded.plan.to_file and not guarded.plan.conflicts
+    assert not guarded.plan.to_file
+    assert not guarded.plan.conflicts
     accepted = desk.look(decide(guarded, "accept"), short_lived={"A1": 4.2, "A2": 7.9})
     assert [change.id for change in accepted.plan.to_store] == ["A1", "A2", "A3"]
