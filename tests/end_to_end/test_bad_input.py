@@ -322,10 +322,15 @@ def test_a_folder_that_is_read_only(modest: Desk) -> None:
         assert modest.ask("status")["problems"] == []
 
 
-def test_a_file_that_is_read_only_is_still_synced(modest: Desk) -> None:
-    """The mode of a task file is the user's and stays, also when syncd replaces it."""
+def test_a_file_that_is_read_only_is_not_written(modest: Desk) -> None:
+    """A task file that its user made read-only stays as it is, with a problem; what waits arrives when it may."""
     modest.file.chmod(0o444)
+    before = modest.text
     with modest.daemon():
         modest.sql("update backlog set priority = 7 where id = 'A3'")
+        until(lambda: modest.ask("status")["problems"], "the problem is told")
+        (problem,) = modest.ask("status")["problems"]
+        assert (problem["code"], "read-only" in problem["message"]) == ("cannot-write", True)
+        assert modest.text == before
+        modest.file.chmod(0o644)
         until(lambda: "| A1, A2 | 7 |" in modest.text, "the update is in the file")
-        assert modest.file.stat().st_mode & 0o777 == 0o444

@@ -8,7 +8,6 @@ import shutil
 import subprocess
 import sys
 import tarfile
-import tomllib
 import venv
 import zipfile
 from collections.abc import Mapping
@@ -17,10 +16,12 @@ from pathlib import Path
 
 import pytest
 
+import syncd
+
 ROOT = Path(__file__).resolve().parents[2]
 BUILT_FROM = ("tree", "sdist")
 NO_SOURCES = (".git", ".venv", "dist", "build", "*.egg-info", "__pycache__", ".*_cache", ".hypothesis")
-VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+VERSION = syncd.__version__
 
 pytestmark = pytest.mark.skipif(
     any(importlib.util.find_spec(name) is None for name in ("build", "hatchling")),

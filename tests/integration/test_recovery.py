@@ -225,7 +225,7 @@ def test_what_was_taken_over_is_not_taken_over_again(here: Site) -> None:
     here.restart(doomed_cycle("store", "commit", after=True, how=Killed()))
     with pytest.raises(Killed):
         here.sync()
-    here.restart(doomed_cycle("files", "late_writes", after=False, how=Killed()))
+    here.restart(doomed_cycle("late", "take_in", after=False, how=Killed()))
     with pytest.raises(Killed):
         here.sync()
     journal = here.wiring.state().journal()

@@ -115,9 +115,14 @@ def test_a_change_touches_its_own_lines(data: st.DataObject) -> None:
     if document.homes[key][0].section_for(document.homes[key][1], {"status": "done"}) is not None:
         return
     result = parse(apply(document, [SetField(key, "status", "done")]))
-    assert len(result.text.lines) == len(document.text.lines)
-    pairs = zip(document.text.lines, result.text.lines, strict=True)
-    assert sum(before != after for before, after in pairs) <= 1
+    before, after = list(document.text.lines), list(result.text.lines)
+    while before and after and before[0] == after[0]:
+        del before[0], after[0]
+    while before and after and before[-1] == after[-1]:
+        del before[-1], after[-1]
+    assert len(after) <= 1
+    # A value in front matter may have stood on several lines, which become one.
+    assert len(before) <= 1 or document.is_single
 
 
 @settings(deadline=None, max_examples=200)
