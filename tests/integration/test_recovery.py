@@ -426,6 +426,16 @@ def test_a_row_that_moved_is_planned_again_at_once(here: Site) -> None:
     assert (here.column("priority", "A2"), here.column("phase", "A2")) == (4, "M1")
 
 
+def test_a_clash_of_a_row_that_moved_is_recorded(here: Site) -> None:
+    """A loser is in the conflict record though its row moved before COMMIT: it goes with the second attempt."""
+    here.edit("Write the docs  ", "Write some docs ")
+    here.sql("update backlog set title = 'Write the best docs' where id = 'A3'")
+    before_call(here.wiring.store(), "commit", lambda: here.sql("update backlog set phase = 'M1' where id = 'A3'"))
+    here.sync()
+    assert here.column("title", "A3") == "Write some docs"
+    assert clashes(here) == [("A3", "title", "Write some docs", "Write the best docs")]
+
+
 # --- what is not done again --------------------------------------------------------------------------
 
 
