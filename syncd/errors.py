@@ -78,12 +78,6 @@ class CycleRefused(Refused):
     code = "cycle"
 
 
-class UnmetDependency(Refused):
-    """A card that this one depends on is not done."""
-
-    code = "unmet-dependency"
-
-
 class Paused(Refused):
     """The queue hands out nothing while it is paused."""
 
