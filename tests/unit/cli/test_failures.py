@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -184,7 +185,7 @@ def test_a_full_disk_under_stdout_is_74() -> None:
 
 def test_closed_streams_do_not_matter() -> None:
     """A caller that closes stdin, stdout and stderr gets the exit code and nothing else."""
-    command = f"{sys.executable} -m syncd schema <&- >&- 2>&-"
+    command = f"{shlex.quote(sys.executable)} -m syncd schema <&- >&- 2>&-"
     assert subprocess.run(["/bin/sh", "-c", command], check=False).returncode == 0
 
 
