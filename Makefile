@@ -92,8 +92,27 @@ soak: $(READY) ## Edit, update and kill at once for a minute: nothing may get lo
 	SYNCD_SOAK_S=$${SYNCD_SOAK_S:-60} $(BIN)/python -m pytest -n0 -k editors tests/end_to_end/test_daemon_among_others.py $(ARGS)
 
 .PHONY: reference
-reference: $(READY) ## Write REFERENCE.md anew from the code
-	@$(BIN)/python -m tests.support.reference > REFERENCE.md
+reference: $(READY) ## Write REFERENCE.md, docs/reference/ and the man page anew from the code
+	@$(BIN)/python -m tests.support.reference
+
+# The site's generator is needed by nothing else, so it has a stamp of its own.
+DOCS_READY := $(VENV)/.docs-ready
+
+$(DOCS_READY): $(READY)
+	@if command -v uv >/dev/null 2>&1; then \
+		uv pip install --quiet --python $(BIN)/python --group docs; \
+	else \
+		$(BIN)/python -m pip install --quiet --group docs; \
+	fi
+	@touch $@
+
+.PHONY: docs
+docs: $(DOCS_READY) ## Build the documentation's site into site/
+	$(BIN)/zensical build --clean --strict
+
+.PHONY: docs-serve
+docs-serve: $(DOCS_READY) ## Show the site while you write it
+	$(BIN)/zensical serve
 
 .PHONY: picture
 picture: $(READY) ## Draw the README's picture anew from a run of the demo

@@ -127,10 +127,11 @@ def sources(tree: Path, folder: str) -> set[str]:
 
 @pytest.mark.parametrize("built_from", BUILT_FROM)
 def test_wheel_holds_the_package_and_nothing_else(published: Published, built_from: str) -> None:
-    """The wheel holds every file of the three folders, below the one package ``syncd``."""
+    """The wheel holds every file of the three folders, below the one package ``syncd``, and the man page."""
     tree = published.tree
     own = {name for name in sources(tree, "syncd") if not name.startswith(("syncd/parsers/", "syncd/schemas/"))}
     expected = own | {f"syncd/{name}" for folder in ("parsers", "schemas") for name in sources(tree, folder)}
+    expected.add(f"syncd-{VERSION}.data/data/share/man/man1/syncd.1")
     found = {name for name in contents(published.wheels[built_from]) if ".dist-info/" not in name}
     assert found == expected
     assert any(name.endswith(".sql") for name in found)
@@ -150,7 +151,7 @@ def test_sdist_holds_sources_and_tests_once(published: Published) -> None:
     names = {name.partition("/")[2] for name in (member.name for member in members)}
     assert not [member.name for member in members if member.issym()]
     assert not [name for name in names if "__pycache__" in name or name.startswith(("syncd/parsers", "syncd/schemas"))]
-    assert {"pyproject.toml", "README.md", "LICENSE", "tests/conftest.py", "parsers/document.py"} <= names
+    assert {"pyproject.toml", "README.md", "LICENSE", "tests/conftest.py", "docs/index.md"} <= names
 
 
 def test_command_runs_beside_a_foreign_parsers_package(python: Path, workspace: Path) -> None:

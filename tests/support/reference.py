@@ -1,4 +1,4 @@
-"""REFERENCE.md: the tables that the code generates.
+"""What the code generates of the documentation: REFERENCE.md, the site's reference, the man page.
 
 ``make reference`` writes it; a test holds that it says what the code says.
 """
@@ -7,19 +7,20 @@ from __future__ import annotations
 
 import inspect
 import json
-import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, is_dataclass
+from functools import cache
+from pathlib import Path
 from typing import Any
 
-import typer.main
-
-from syncd.cli.app import app
 from syncd.cli.schemas import titles
 from syncd.engine.problems import ENGINE_PROBLEM_CODES
 from syncd.errors import SyncdError
 from syncd.parsers.document import PROBLEM_CODES
 from syncd.schemas.config import KEYS
+from tests.support import command_pages
+
+ROOT = Path(__file__).resolve().parents[2]
 
 HEAD = """\
 # Reference
@@ -29,31 +30,75 @@ with an example for each command.
 """
 
 
+@cache
+def generated() -> dict[str, str]:
+    """Return every generated file by its path in the repository."""
+    settings = [(key.name, key.meaning) for key in KEYS.values()]
+    return {
+        "REFERENCE.md": reference(),
+        "docs/reference/commands.md": command_pages.page(),
+        "docs/reference/settings.md": _page("Settings", _settings()),
+        "docs/reference/exit-codes.md": _page("Exit codes and error codes", _exit_codes()),
+        "docs/reference/problems.md": _page("Problems", _problems()),
+        "docs/reference/schemas.md": _page("JSON Schemas", _schemas()),
+        "docs/reference/syncd.1": command_pages.man_page(settings, errors()),
+    }
+
+
 def reference() -> str:
     """Return REFERENCE.md as the code has it now."""
     parts = [
         HEAD,
-        _section("Commands", ("command", "does"), _commands()),
+        "## Commands\n",
+        _table(("command", "does"), _commands()),
         "Every command takes `--json` (one JSON value on stdout), `-C DIR`, `--mode MODE`, `--log-format text|json`\n"
         "and `--debug`, before its name or after it.\n",
-        _section("Exit codes and error codes", ("exit", "code", "means"), _errors()),
-        "0 is done; 1 is a check that says no (`status --exit-code`, `parse --check`), and a merge with conflicts\n"
-        "left (`git merge-driver`); `with-lock` ends with its command's code. With `--json` an error is the\n"
-        'last line of stderr: `{"error": {"code": …, "message": …, "hint": …}}`.\n',
-        _section("Problems", ("code", "means"), sorted(_coded({**PROBLEM_CODES, **ENGINE_PROBLEM_CODES}))),
-        "A problem has a path, line, column, message and hint. It never stops the rest of the file, never deletes\n"
-        "anything, is shown by `syncd status`, and ends by itself when the file is mended.\n",
-        _section("Keys of syncd.yaml", ("key", "default", "holds", "meaning"), _keys()),
-        "`syncd config set KEY VALUE` changes one and keeps every other byte of the file.\n",
-        _section("JSON Schemas", ("name", "describes"), _coded(titles())),
-        "`syncd schema NAME` prints one, complete in itself.\n",
+        "## Exit codes and error codes\n",
+        *_exit_codes(),
+        "## Problems\n",
+        *_problems(),
+        "## Keys of syncd.yaml\n",
+        *_settings(),
+        "## JSON Schemas\n",
+        *_schemas(),
     ]
     return "\n".join(parts)
 
 
+def _page(title: str, parts: Iterable[str]) -> str:
+    return "\n".join([f"# {title}\n", *parts])
+
+
+def _exit_codes() -> Iterator[str]:
+    yield _table(("exit", "code", "means"), _errors())
+    yield (
+        "0 is done; 1 is a check that says no (`status --exit-code`, `parse --check`), and a merge with conflicts\n"
+        "left (`git merge-driver`); `with-lock` ends with its command's code. With `--json` an error is the\n"
+        'last line of stderr: `{"error": {"code": …, "message": …, "hint": …}}`.\n'
+    )
+
+
+def _problems() -> Iterator[str]:
+    yield _table(("code", "means"), sorted(_coded({**PROBLEM_CODES, **ENGINE_PROBLEM_CODES})))
+    yield (
+        "A problem has a path, line, column, message and hint. It never stops the rest of the file, never deletes\n"
+        "anything, is shown by `syncd status`, and ends by itself when the file is mended.\n"
+    )
+
+
+def _settings() -> Iterator[str]:
+    yield _table(("key", "default", "holds", "meaning"), _keys())
+    yield "`syncd config set KEY VALUE` changes one and keeps every other byte of the file.\n"
+
+
+def _schemas() -> Iterator[str]:
+    yield _table(("name", "describes"), _coded(titles()))
+    yield "`syncd schema NAME` prints one, complete in itself.\n"
+
+
 def commands() -> dict[str, str]:
     """Return every command with the first sentence of its help."""
-    return dict(_walk(typer.main.get_command(app), ()))
+    return {each.name: each.summary for each in command_pages.entries() if not each.is_group}
 
 
 def errors() -> list[type[SyncdError]]:
@@ -65,14 +110,6 @@ def errors() -> list[type[SyncdError]]:
         (each for each in found if each is not SyncdError and each.__module__ == SyncdError.__module__),
         key=lambda each: (each.exit_code, found.index(each)),
     )
-
-
-def _walk(command: Any, path: tuple[str, ...]) -> Iterator[tuple[str, str]]:
-    children: Mapping[str, Any] = getattr(command, "commands", {})
-    if not children:
-        yield " ".join(("syncd", *path)), _first_sentence(command.help or "")
-    for name, child in children.items():
-        yield from _walk(child, (*path, name))
 
 
 def _commands() -> Iterator[tuple[str, str]]:
@@ -110,8 +147,8 @@ def _first_sentence(text: str) -> str:
     return " ".join(text.split("\n\n")[0].split())
 
 
-def _section(title: str, header: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
-    lines = [f"## {title}", "", _row(header), _row("---" for _ in header)]
+def _table(header: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+    lines = [_row(header), _row("---" for _ in header)]
     lines += [_row(each.replace("|", "\\|") for each in row) for row in rows]
     return "\n".join(lines) + "\n"
 
@@ -121,4 +158,6 @@ def _row(cells: Iterable[str]) -> str:
 
 
 if __name__ == "__main__":
-    sys.stdout.write(reference())
+    for path, text in generated().items():
+        (ROOT / path).parent.mkdir(parents=True, exist_ok=True)
+        (ROOT / path).write_text(text, "utf-8")

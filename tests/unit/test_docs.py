@@ -3,24 +3,36 @@
 from __future__ import annotations
 
 import re
+import tomllib
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.support.reference import commands, errors, reference
+from tests.support.pages import anchors, links
+from tests.support.reference import commands, errors, generated
 
 ROOT = Path(__file__).resolve().parents[2]
-DOCUMENTS = ("README.md", "ARCHITECTURE.md", "CHANGELOG.md", "CONTRIBUTING.md", "examples/01-first-sync/README.md")
-LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s#]+)(?:#[^)]*)?\)|<img src=\"([^\"]+)\"")
+PAGES = sorted(str(each.relative_to(ROOT)) for each in (ROOT / "docs").rglob("*.md"))
+DOCUMENTS = (
+    "README.md",
+    "ARCHITECTURE.md",
+    "CHANGELOG.md",
+    "CONTRIBUTING.md",
+    "examples/01-first-sync/README.md",
+    *PAGES,
+)
 
 
 def _text(name: str) -> str:
     return (ROOT / name).read_text("utf-8")
 
 
-def test_reference_is_what_the_code_generates() -> None:
-    """The tables of REFERENCE.md are those of the code; `make reference` writes them anew."""
-    assert _text("REFERENCE.md") == reference()
+@pytest.mark.parametrize("path", sorted(generated()))
+def test_reference_is_what_the_code_generates(path: str) -> None:
+    """What is generated says what the code says; `make reference` writes it anew."""
+    assert _text(path) == generated()[path]
 
 
 def test_readme_knows_every_command() -> None:
@@ -39,11 +51,40 @@ def test_exit_codes_are_those_of_the_contract() -> None:
 
 @pytest.mark.parametrize("name", DOCUMENTS)
 def test_links_lead_somewhere(name: str) -> None:
-    """Every relative link of a document leads to a file of the repository."""
+    """Every relative link of a document leads to a file of the repository, and to a heading that is there."""
     folder = (ROOT / name).parent
-    targets = [first or second for first, second in LINK.findall(_text(name))]
-    missing = [each for each in targets if "://" not in each and not (folder / each).exists()]
+    missing = []
+    for link in links(_text(name)):
+        path, _, anchor = link.partition("#")
+        target = (folder / path).resolve() if path else ROOT / name
+        if not target.exists() or (anchor and anchor not in anchors(target.read_text("utf-8"))):
+            missing.append(link)
     assert not missing
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_pages_stay_on_the_site(name: str) -> None:
+    """A page of the site links to nothing outside docs/, where the site has no page."""
+    folder = (ROOT / name).parent
+    targets = {(folder / path).resolve() for link in links(_text(name)) if (path := link.partition("#")[0])}
+    assert not {each for each in targets if not each.is_relative_to(ROOT / "docs")}
+
+
+def test_navigation_has_every_page_once() -> None:
+    """The site's navigation names each page of docs/ once, and none that is not there."""
+    site = tomllib.loads(_text("zensical.toml"))
+    assert sorted(f"docs/{each}" for each in _named(site["project"]["nav"])) == PAGES
+
+
+def _named(nav: Any) -> Iterator[str]:
+    match nav:
+        case str():
+            yield nav
+        case list():
+            for each in nav:
+                yield from _named(each)
+        case dict():
+            yield from _named(list(nav.values()))
 
 
 def test_architecture_names_tests_that_exist() -> None:
@@ -56,6 +97,6 @@ def test_architecture_names_tests_that_exist() -> None:
 def test_makefile_targets_have_a_word_of_help() -> None:
     """`make help` lists every target that a person may call."""
     makefile = _text("Makefile")
-    phony = set(re.findall(r"^\.PHONY: (\w+)$", makefile, re.MULTILINE))
-    helped = set(re.findall(r"^(\w+):.*## \S", makefile, re.MULTILINE))
+    phony = set(re.findall(r"^\.PHONY: ([\w-]+)$", makefile, re.MULTILINE))
+    helped = set(re.findall(r"^([\w-]+):.*## \S", makefile, re.MULTILINE))
     assert phony == helped
