@@ -14,12 +14,13 @@ from msgspec.structs import replace
 
 from syncd.core.graph import would_close
 from syncd.core.plan import Change, ChangeKind
-from syncd.errors import BadValue, CycleRefused, NotOwner, Refused, StaleVersion
+from syncd.errors import BadValue, NotOwner
 from syncd.ports import CardFilter, Refusal
 from syncd.schemas.card import Card, Fields
+from syncd.store import refusals
 from syncd.store.changes import added_dependencies, changed, removed, require_id
 from syncd.store.commits import reach, write
-from syncd.store.leases import get, not_found
+from syncd.store.leases import get
 from syncd.store.rows import card_of, cards_of
 from syncd.store.session import Link, Session, execute, together
 
@@ -27,7 +28,7 @@ from syncd.store.session import Link, Session, execute, together
 def chosen(session: Session, wanted: CardFilter) -> list[Card]:
     """Return live cards as the filter says.  Raises NotFound for a cursor that is no card."""
     if wanted.cursor is not None and not session.fetch("cards", ids=[wanted.cursor]):
-        raise not_found(session, wanted.cursor)
+        raise refusals.not_found(session.project, wanted.cursor)
     rows = session.fetch(
         "list",
         status=None if wanted.status is None else wanted.status.value,
@@ -45,7 +46,7 @@ def update(session: Session, id: str, fields: Fields, if_version: int | None) ->
 
     def edit(card: Card, now: datetime) -> Card:
         if if_version is not None and card.version != if_version:
-            raise StaleVersion(f"{id} is at version {card.version}, not {if_version}", hint=f"syncd backlog show {id}")
+            raise refusals.stale(card, if_version)
         change = Change(kind=ChangeKind.UPDATE, id=id, fields=fields)
         match changed(card, change, project=session.project, now=now):
             case Card() as result:
@@ -55,7 +56,7 @@ def update(session: Session, id: str, fields: Fields, if_version: int | None) ->
             case Refusal(message=message):
                 raise BadValue(message)
             case None:
-                raise not_found(session, id)
+                raise refusals.not_found(session.project, id)
 
     return _edit(session, id, edit, adds_edges="dependsOn" in fields)
 
@@ -88,9 +89,7 @@ def remove(session: Session, id: str, *, force: bool) -> Card:
     def allow(link: Link) -> None:
         dependents = [row[0] for row in execute(link, "dependents", project=session.project, id=id)]
         if dependents:
-            named = ", ".join(dependents[:5]) + (f" and {len(dependents) - 5} more" if len(dependents) > 5 else "")
-            verb = "depends" if len(dependents) == 1 else "depend"
-            raise Refused(f"{named} {verb} on {id}", hint=f"syncd backlog remove --id {id} --force")
+            raise refusals.depended_on(id, dependents)
 
     return _edit(session, id, edit, adds_edges=not force, allow=None if force else allow)
 
@@ -115,7 +114,7 @@ def _edit(
             rows = locked.fetchall()
             before = cards_of(row[1:] for row in rows)
             if id not in before or before[id].deleted_at is not None:
-                raise not_found(session, id)
+                raise refusals.not_found(session.project, id)
             if allow is not None:
                 allow(link)
             after = edit(before[id], rows[0][0])
@@ -130,7 +129,7 @@ def _edit(
     try:
         require_id(id)
     except BadValue:
-        raise not_found(session, ascii(id)) from None
+        raise refusals.not_found(session.project, ascii(id)) from None
     return session.run(work)
 
 
@@ -140,6 +139,4 @@ def _refuse_cycle(link: Link, project: str, before: Card, after: Card) -> None:
         return
     path = would_close(reach(link, project, added), after.id, after.depends_on)
     if path is not None:
-        raise CycleRefused(
-            f"this closes a cycle: {' → '.join(path)}", hint=f"syncd backlog unlink --from {path[-2]} --to {path[-1]}"
-        )
+        raise refusals.closes_cycle(path)

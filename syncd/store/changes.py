@@ -6,7 +6,7 @@ A store locks the rows, asks here what each shall be, and writes that.  May impo
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from typing import Any, Final
 
@@ -75,6 +75,32 @@ def new_card(new: NewCard, *, project: str, now: datetime | None) -> Card:
         project=project,
         created_at=now,
     )
+
+
+def planned(
+    changes: Iterable[Change], before: Mapping[str, Card], project: str, now: datetime
+) -> tuple[dict[str, Card], set[str], dict[str, Refusal]]:
+    """Return the cards as the changes make them, the ids whose row moved, and the refusals.
+
+    A second change of a card builds on the first.
+    """
+    after: dict[str, Card] = {}
+    moved: set[str] = set()
+    refused: dict[str, Refusal] = {}
+    for change in changes:
+        if change.id in moved or change.id in refused:
+            continue
+        result = changed(after.get(change.id, before.get(change.id)), change, project=project, now=now)
+        match result:
+            case None:
+                moved.add(change.id)
+            case Refusal():
+                refused[change.id] = result
+            case Card():
+                after[change.id] = result
+                continue
+        after.pop(change.id, None)
+    return after, moved, refused
 
 
 def changed(card: Card | None, change: Change, *, project: str, now: datetime) -> Card | Refusal | None:

@@ -19,10 +19,10 @@ from typing import Any
 
 from psycopg import Cursor
 
-from syncd.core.plan import Change, Conflict, Winner
+from syncd.core.plan import Conflict, Winner
 from syncd.ports import Batch, BatchResult, ConflictRecord, Refusal
 from syncd.schemas.card import Card, Value
-from syncd.store.changes import added_dependencies, changed, closing_cycles
+from syncd.store.changes import added_dependencies, closing_cycles, planned
 from syncd.store.failures import UNSTORABLE, said
 from syncd.store.rows import Row, cards_of, changed_rows, new_rows
 from syncd.store.session import Link, Session, execute, together
@@ -113,32 +113,6 @@ def _write_each(
         except UNSTORABLE as error:
             refused[id] = Refusal("bad-value", f"{id}: {said(error)}")
     return written
-
-
-def planned(
-    changes: Iterable[Change], before: Mapping[str, Card], project: str, now: datetime
-) -> tuple[dict[str, Card], set[str], dict[str, Refusal]]:
-    """Return the cards as the changes make them, the ids whose row moved, and the refusals.
-
-    A second change of a card builds on the first.
-    """
-    after: dict[str, Card] = {}
-    moved: set[str] = set()
-    refused: dict[str, Refusal] = {}
-    for change in changes:
-        if change.id in moved or change.id in refused:
-            continue
-        result = changed(after.get(change.id, before.get(change.id)), change, project=project, now=now)
-        match result:
-            case None:
-                moved.add(change.id)
-            case Refusal():
-                refused[change.id] = result
-            case Card():
-                after[change.id] = result
-                continue
-        after.pop(change.id, None)
-    return after, moved, refused
 
 
 def _refuse_cycles(

@@ -13,9 +13,9 @@ from datetime import datetime, timedelta
 from msgspec.structs import replace
 
 from syncd.core.graph import find_cycles
-from syncd.errors import AlreadyExists, CycleRefused
 from syncd.ports import NewCard
 from syncd.schemas.card import Card
+from syncd.store import refusals
 from syncd.store.changes import new_card
 from syncd.store.commits import ids_of, reach, write
 from syncd.store.rows import cards_of
@@ -55,7 +55,7 @@ def _create(link: Link, project: str, wanted: Sequence[Card], delays_s: Mapping[
         if key is not None and by_key.setdefault(key, card) is not card:
             continue
         if card.id in fresh:
-            raise AlreadyExists(f"{card.id} is given twice")
+            raise refusals.given_twice(card.id)
         delay_s = delays_s.get(card.id)
         run_after = None if delay_s is None else now + timedelta(seconds=delay_s)
         fresh[card.id] = replace(card, created_at=now, run_after=run_after)
@@ -68,7 +68,7 @@ def _create(link: Link, project: str, wanted: Sequence[Card], delays_s: Mapping[
     written = ids_of(inserted)
     taken = [card.id for card in fresh.values() if card.id not in written and card.idempotency_key not in by_key]
     if taken:
-        raise _taken(taken)
+        raise refusals.taken(taken)
     return [stored[card.id] if card.idempotency_key is None else by_key[card.idempotency_key] for card in wanted]
 
 
@@ -87,14 +87,4 @@ def _refuse_cycle(link: Link, project: str, fresh: Mapping[str, Card]) -> None:
         None,
     )
     if cycle is not None:
-        raise CycleRefused(
-            f"this closes a cycle: {' → '.join((*cycle, cycle[0]))}", hint="Take one of these dependencies out."
-        )
-
-
-def _taken(ids: Sequence[str]) -> AlreadyExists:
-    hint = f"syncd backlog show {ids[0]}"
-    if len(ids) == 1:
-        return AlreadyExists(f"there is a card {ids[0]} already", hint=hint)
-    named = ", ".join(ids[:5]) + (f" and {len(ids) - 5} more" if len(ids) > 5 else "")
-    return AlreadyExists(f"there are cards {named} already", hint=hint)
+        raise refusals.closes_cycle((*cycle, cycle[0]), hint="Take one of these dependencies out.")

@@ -11,8 +11,9 @@ import random
 from typing import Any
 
 from syncd.core.retry import retry_delay_s
-from syncd.errors import BadValue, NotFound, NotOwner, Paused, Refused
+from syncd.errors import BadValue
 from syncd.schemas.card import Card, Status
+from syncd.store import refusals
 from syncd.store.changes import require_id, require_integer, require_storable
 from syncd.store.rows import card_of, cards_of
 from syncd.store.session import Link, Session, execute
@@ -63,7 +64,7 @@ def complete(session: Session, id: str, owner: str | None, attempt: int | None) 
     card = get(session, id)
     if card.status is Status.DONE:
         return card
-    raise _not_owner(card, owner, attempt)
+    raise refusals.not_owner(card, owner, attempt)
 
 
 def fail(session: Session, id: str, error: str, owner: str | None, attempt: int | None) -> Card:
@@ -76,10 +77,10 @@ def fail(session: Session, id: str, error: str, owner: str | None, attempt: int 
             locked = execute(link, "lock_cards", project=session.project, ids=[id]).fetchall()
             card = cards_of(row[1:] for row in locked).get(id)
             if card is None or card.deleted_at is not None:
-                raise not_found(session, id)
+                raise refusals.not_found(session.project, id)
             is_holders = owner in (None, card.claim_owner) and attempt in (None, card.attempts)
             if card.status is not Status.CLAIMED or not is_holders:
-                raise _not_owner(card, owner, attempt)
+                raise refusals.not_owner(card, owner, attempt)
             delay_s = retry_delay_s(card.failures, card.max_retries, random.random())
             failed = execute(link, "fail", project=session.project, id=id, error=error, delay=delay_s)
             return card_of(failed.fetchall()[0])
@@ -92,8 +93,7 @@ def retry(session: Session, id: str) -> Card:
     cards = _cards(session, "retry", id=id)
     if cards:
         return cards[0]
-    card = get(session, id)
-    raise Refused(f"{id} is {card.status}: there is nothing to try again", hint=f"syncd backlog show {id}")
+    raise refusals.nothing_to_retry(get(session, id))
 
 
 def block(session: Session, id: str, reason: str | None) -> Card:
@@ -108,8 +108,7 @@ def unblock(session: Session, id: str) -> Card:
     cards = _cards(session, "unblock", id=id)
     if cards:
         return cards[0]
-    card = get(session, id)
-    raise Refused(f"{id} is {card.status}, not blocked")
+    raise refusals.not_blocked(get(session, id))
 
 
 def reclaim(session: Session, id: str | None = None) -> list[str]:
@@ -127,16 +126,11 @@ def get(session: Session, id: str) -> Card:
     try:
         require_storable(id)
     except BadValue:
-        raise not_found(session, ascii(id)) from None
+        raise refusals.not_found(session.project, ascii(id)) from None
     cards = _cards(session, "cards", ids=[id])
     if not cards or cards[0].deleted_at is not None:
-        raise not_found(session, id)
+        raise refusals.not_found(session.project, id)
     return cards[0]
-
-
-def not_found(session: Session, id: str) -> NotFound:
-    """Return the error for a card that is not there."""
-    return NotFound(f"no card {id} in project {session.project}", hint="syncd backlog list")
 
 
 def _cards(session: Session, name: str, **parameters: Any) -> list[Card]:
@@ -145,7 +139,7 @@ def _cards(session: Session, name: str, **parameters: Any) -> list[Card]:
 
 def _or_paused(session: Session, cards: list[Card]) -> list[Card]:
     if not cards and session.fetch("paused")[0][0]:
-        raise Paused(f"project {session.project} is paused", hint="syncd backlog resume")
+        raise refusals.paused(session.project)
     return cards
 
 
@@ -153,15 +147,4 @@ def _held(session: Session, name: str, id: str, *, owner: str, attempt: int | No
     cards = _cards(session, name, id=id, owner=owner, attempt=attempt, **parameters)
     if cards:
         return cards[0]
-    raise _not_owner(get(session, id), owner, attempt)
-
-
-def _not_owner(card: Card, owner: str | None, attempt: int | None) -> NotOwner:
-    if card.status is not Status.CLAIMED:
-        whose = f", not claimed by {owner}" if owner else ""
-        return NotOwner(f"{card.id} is {card.status}{whose}")
-    if owner is not None and card.claim_owner != owner:
-        return NotOwner(f"{card.id} is claimed by {card.claim_owner}, not by {owner}")
-    if attempt is not None and card.attempts != attempt:
-        return NotOwner(f"{card.id} is at attempt {card.attempts}, not {attempt}")
-    return NotOwner(f"the lease of {owner} on {card.id} has expired", hint=f"syncd backlog claim --id {card.id}")
+    raise refusals.not_owner(get(session, id), owner, attempt)

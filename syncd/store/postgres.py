@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from syncd.core.standing import Standing
-from syncd.errors import NotFound
 from syncd.ports import (
     Batch,
     BatchResult,
@@ -28,7 +27,7 @@ from syncd.ports import (
     Trail,
 )
 from syncd.schemas.card import Card, Fields
-from syncd.store import cards, commits, creation, feed, history, leases, queue
+from syncd.store import cards, commits, creation, feed, history, leases, queue, refusals
 from syncd.store.listener import HEARTBEAT_S, PostgresListener
 from syncd.store.queries import SCHEMA_VERSION
 from syncd.store.session import Session
@@ -112,7 +111,7 @@ class PostgresStore:
     def settle(self, conflict: ConflictRecord, how: str) -> None:
         """Mark a conflict as settled.  Raises NotFound."""
         if not self._session.fetch("settle", seq=conflict.seq, how=how):
-            raise NotFound(f"no conflict {conflict.seq} in project {self._session.project}", hint="syncd conflicts")
+            raise refusals.no_conflict(self._session.project, conflict.seq)
 
     def touch_replica(self, replica: str, host: str, path: str) -> None:
         """Record that this working copy was here now."""

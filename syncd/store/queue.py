@@ -9,8 +9,8 @@ from syncd.core.standing import Standing
 from syncd.errors import BadValue
 from syncd.ports import QueueStats
 from syncd.schemas.card import Status
+from syncd.store import refusals
 from syncd.store.changes import require_storable
-from syncd.store.leases import not_found
 from syncd.store.rows import card_of
 from syncd.store.session import Session
 
@@ -53,11 +53,11 @@ def standing(session: Session, id: str) -> Standing:
     try:
         require_storable(id)
     except BadValue:
-        raise not_found(session, ascii(id)) from None
+        raise refusals.not_found(session.project, ascii(id)) from None
     rows = session.fetch("standing", id=id)
     asked = [row for row in rows if row[_CARD - 1]]
     if not asked:
-        raise not_found(session, id)
+        raise refusals.not_found(session.project, id)
     now, is_paused, _ = asked[0][:_CARD]
     card = card_of(asked[0][_CARD:])
     cards = {each.id: each for each in (card_of(row[_CARD:]) for row in rows)}

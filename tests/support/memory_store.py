@@ -53,12 +53,12 @@ from syncd.store.changes import (
     closing_cycles,
     is_leased,
     new_card,
+    planned,
     removed,
     require_id,
     require_integer,
     require_storable,
 )
-from syncd.store.commits import planned
 
 CommitHook = Callable[[str, Batch], None]
 """Called with ``before`` and ``after`` a batch is applied; what it raises, ``commit`` raises."""
