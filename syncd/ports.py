@@ -101,6 +101,9 @@ class Listener(Protocol):
     def mode(self) -> str:
         """``live`` while the heartbeat comes back, else ``poll``."""
 
+    def hurry(self) -> None:
+        """Connect again at once where a connection was lost: the store is known to answer."""
+
     def close(self) -> None:
         """End the subscription; no wake-up comes after it."""
 

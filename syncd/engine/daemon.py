@@ -213,6 +213,7 @@ class Daemon:
             return self._failed(error)
         if self.pulse.error is not None:
             event("store.back")
+            self._listener.hurry()
         self.pulse.error, self._retry_s = None, 0.0
         due = [self._full_due_at - self._monotonic(), *(wait.retry_ms / 1000 for wait in report.waits)]
         if expiry_s is not None:

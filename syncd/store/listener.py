@@ -95,6 +95,7 @@ class PostgresListener:
         self._beat_channel = f"syncd_beat_{secrets.token_hex(8)}"
         self._mode = "poll"
         self._closing = threading.Event()
+        self._hurried = threading.Event()
         self._pipe_out, self._pipe_in = os.pipe()
         self._thread = threading.Thread(target=self._run, name="syncd-listener", daemon=True)
         self._thread.start()
@@ -104,11 +105,16 @@ class PostgresListener:
         """``live`` while the heartbeat comes back, else ``poll``."""
         return self._mode
 
+    def hurry(self) -> None:
+        """Connect again at once where the connection was lost, instead of at the end of a pause."""
+        self._hurried.set()
+
     def close(self) -> None:
         """End the subscription; no wake-up comes after it."""
         if self._closing.is_set():
             return
         self._closing.set()
+        self._hurried.set()
         os.write(self._pipe_in, b".")
         if threading.current_thread() is not self._thread:
             self._thread.join()
@@ -122,8 +128,9 @@ class PostgresListener:
                 link = connect(self._dsn, pooled=not self._may_listen)
             except SyncdError as error:
                 event("store.listener.unreachable", level=logging.DEBUG, message=error.message)
-                self._pause(backoff_s * random.uniform(0.5, 1.0))
-                backoff_s = min(backoff_s * 2, RECONNECT_MAX_S)
+                was_hurried = self._hurried.wait(backoff_s * random.uniform(0.5, 1.0))
+                backoff_s = POLL_MIN_S if was_hurried else min(backoff_s * 2, RECONNECT_MAX_S)
+                self._hurried.clear()
                 continue
             backoff_s = POLL_MIN_S
             with contextlib.closing(link):
@@ -197,6 +204,3 @@ class PostgresListener:
         poller.register(link.fileno(), select.POLLIN)
         poller.register(self._pipe_out, select.POLLIN)
         poller.poll(max(0.0, timeout_s) * 1000)
-
-    def _pause(self, timeout_s: float) -> None:
-        self._closing.wait(timeout_s)

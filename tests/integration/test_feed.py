@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -193,3 +194,16 @@ def test_a_server_out_of_reach_is_tried_again(wakes: Wakes) -> None:
     started = time.monotonic()
     listener.close()
     assert time.monotonic() - started < 5
+
+
+def test_a_listener_that_is_hurried_does_not_sit_out_its_pause(wakes: Wakes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever knows that the server is back says so, and the listener tries again long before its pause is over."""
+    monkeypatch.setattr("syncd.store.listener.POLL_MIN_S", 120.0)
+    with socket.create_server(("127.0.0.1", 0)) as door:
+        door.settimeout(DEADLINE_S)
+        port = door.getsockname()[1]
+        listener = PostgresListener(f"host=127.0.0.1 port={port}", project="default", wake=wakes)
+        door.accept()[0].close()
+        listener.hurry()
+        door.accept()[0].close()
+        listener.close()

@@ -171,6 +171,9 @@ class MemoryListener:
         database.listeners.append(self)
         wake()
 
+    def hurry(self) -> None:
+        """Nothing to do: there is no connection."""
+
     def close(self) -> None:
         """End the subscription."""
         if self in self._database.listeners:
