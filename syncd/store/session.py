@@ -9,7 +9,6 @@ does outside the database must be repeatable.  May import ``syncd.errors`` and t
 from __future__ import annotations
 
 import random
-import select
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -24,6 +23,7 @@ from psycopg.types.json import set_json_loads
 from syncd.errors import SchemaVersionError
 from syncd.store.dsn import address, with_keepalives
 from syncd.store.failures import RETRIED, connect_failure, query_failure
+from syncd.store.lane import Lane
 from syncd.store.queries import SCHEMA_VERSION, query
 from syncd.store.rows import Row
 
@@ -64,11 +64,14 @@ class Session:
         self._dsn = with_keepalives(dsn)
         self._settings = {"syncd.actor": actor, "syncd.face": face, "TimeZone": "UTC"}
         self._lock = threading.RLock()
-        self._link: Link | None = None
+        self._lane: Lane | None = None
 
     def fetch(self, name: str, **parameters: Any) -> list[Row]:
         """Run one named query as a transaction of its own and return its rows."""
-        return self.run(lambda link: execute(link, name, project=self.project, **parameters).fetchall())
+        parameters["project"] = self.project
+        if self.pooled:
+            return self.run(lambda link: execute(link, name, **parameters).fetchall())
+        return self._tried(lambda: self._connected().fetch(name, parameters))
 
     def run(self, work: Callable[[Link], T]) -> T:
         """Run ``work`` on the connection, again after a deadlock or a serialization failure.
@@ -77,6 +80,15 @@ class Session:
 
         Raises: the errors of ``failures``, and what ``work`` raises.
         """
+
+        def attempt() -> T:
+            link = self._connected().link
+            with self._transaction_settings(link):
+                return work(link)
+
+        return self._tried(attempt)
+
+    def _tried(self, work: Callable[[], T]) -> T:
         with self._lock:
             for attempt in range(1, _ATTEMPTS_MAX + 1):
                 try:
@@ -87,18 +99,13 @@ class Session:
                     time.sleep(random.uniform(0, _BACKOFF_S * 2**attempt))
         raise AssertionError("unreachable")
 
-    def _attempt(self, work: Callable[[Link], T]) -> T:
-        link = self._connected()
+    def _attempt(self, work: Callable[[], T]) -> T:
         try:
-            with self._transaction_settings(link):
-                return work(link)
+            return work()
         except RETRIED:
             raise
         except psycopg.Error as error:
             raise query_failure(error, self.address) from error
-        finally:
-            if link.closed:
-                self._link = None
 
     @contextmanager
     def _transaction_settings(self, link: Link) -> Iterator[None]:
@@ -113,9 +120,9 @@ class Session:
     def close(self) -> None:
         """Give the connection back."""
         with self._lock:
-            if self._link is not None:
-                self._link.close()
-                self._link = None
+            if self._lane is not None:
+                self._lane.link.close()
+                self._lane = None
 
     def act_as(self, actor: str, face: str) -> None:
         """Have what follows recorded as this actor's doing, through this face."""
@@ -123,14 +130,13 @@ class Session:
         with self._lock:
             if not acting.items() <= self._settings.items():
                 self._settings.update(acting)
-                if self._link is not None and not self.pooled:
-                    self._set(self._link, is_local=False)
+                if self._lane is not None and not self.pooled:
+                    self._set(self._lane.link, is_local=False)
 
-    def _connected(self) -> Link:
-        if self._link is not None and _is_dead(self._link):
-            self._link.close()
-            self._link = None
-        if self._link is None:
+    def _connected(self) -> Lane:
+        if self._lane is not None and not self._lane.is_quiet:
+            self.close()
+        if self._lane is None:
             link = connect(self._dsn, pooled=self.pooled)
             try:
                 self._prepare(link)
@@ -140,8 +146,8 @@ class Session:
             except BaseException:
                 link.close()
                 raise
-            self._link = link
-        return self._link
+            self._lane = Lane(link)
+        return self._lane
 
     def _prepare(self, link: Link) -> None:
         if not self.pooled:
@@ -204,16 +210,3 @@ def schema_mismatch(link: Link, version: int | None, place: str) -> SchemaVersio
 
 def _found(link: Link) -> Sequence[bool]:
     return execute(link, "found").fetchall()[0]
-
-
-def _is_dead(link: Link) -> bool:
-    """Return whether an idle connection was closed, or is about to be, by the other end.
-
-    An idle server has nothing to say but that (and, rarely, that its configuration was reloaded: then
-    the connection is replaced for nothing, which is harmless).
-    """
-    if link.closed:
-        return True
-    poller = select.poll()
-    poller.register(link.fileno(), select.POLLIN)
-    return bool(poller.poll(0))

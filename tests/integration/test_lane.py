@@ -1,0 +1,83 @@
+"""The short way of a query: it does what a cursor does, and an interrupted wait leaves no half answer."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import closing
+
+import psycopg
+import pytest
+
+from syncd.errors import BadValue
+from syncd.ports import NewCard
+from syncd.store.lane import Lane
+from syncd.store.session import connect, execute
+from tests.support.desk import until
+from tests.support.migrated import Database
+
+CARD = {"project": "default", "ids": ["A"]}
+
+
+@pytest.fixture
+def lane(database: Database) -> Iterator[Lane]:
+    """A lane of a connection of its own, in a database with one card."""
+    database.rows("insert into backlog (id, title) values ('A', 'a')")
+    with closing(connect(database.dsn)) as link:
+        yield Lane(link)
+
+
+def test_rows_are_those_of_a_cursor(lane: Lane) -> None:
+    """The same query gives the same values, each time."""
+    expected = execute(lane.link, "cards", **CARD).fetchall()
+    assert [lane.fetch("cards", CARD) for _ in range(3)] == [expected] * 3
+    assert lane.fetch("cards", {"project": "default", "ids": []}) == []
+
+
+def test_a_rolled_back_transaction_forgets_nothing_for_good(lane: Lane) -> None:
+    """psycopg drops what was prepared after a rollback; the query is prepared again."""
+    assert lane.fetch("cards", CARD)
+    with pytest.raises(psycopg.errors.DivisionByZero), lane.link.transaction():
+        lane.link.execute("select 1/0")
+    assert lane.fetch("cards", CARD)
+
+
+def test_an_error_is_the_one_of_a_cursor_and_the_lane_goes_on(database: Database, lane: Lane) -> None:
+    """A refusal by the server is raised as psycopg's own class, and the next query works."""
+    database.rows(
+        "create function refuse() returns trigger language plpgsql as $$ begin raise exception 'no'; end $$;"
+        "create trigger refuse before update on backlog for each row execute function refuse()"
+    )
+    with pytest.raises(psycopg.errors.RaiseException, match="no"):
+        lane.fetch("block", {"project": "default", "id": "A", "reason": None})
+    assert lane.fetch("cards", CARD)
+
+
+def test_a_value_that_postgres_cannot_hold(database: Database) -> None:
+    """A text with a NUL is a bad value, and is not cut off at it."""
+    store = database.store()
+    store.create(NewCard(id="A", title="a"))
+    with pytest.raises(BadValue):
+        store.block("A", "be\0fore")
+
+
+def test_an_interrupted_wait_closes_the_connection(database: Database, lane: Lane) -> None:
+    """Ctrl-C while the server works ends the wait; nobody reads an answer that belongs to another question."""
+    with psycopg.connect(database.dsn) as other:
+        other.execute("select from backlog where id = 'A' for update")
+        waiting = (
+            "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()"
+        )
+
+        def interrupt() -> None:
+            until(lambda: database.one(waiting), "the lane waits for the row")
+            signal.raise_signal(signal.SIGINT)
+
+        helper = threading.Thread(target=interrupt)
+        helper.start()
+        with pytest.raises(KeyboardInterrupt):
+            lane.fetch("block", {"project": "default", "id": "A", "reason": None})
+        helper.join()
+    assert lane.link.closed
+    assert not lane.is_quiet
