@@ -85,8 +85,7 @@ create table backlog_history (
                                            current_setting('application_name')),
     at      timestamptz not null default now(),
     before  jsonb,
-    after   jsonb,
-    constraint backlog_history_op check (op in ('insert', 'update', 'delete', 'truncate'))
+    after   jsonb
 );
 create index backlog_history_card on backlog_history (project, id, seq);
 create index backlog_history_trail on backlog_history (xid, seq);
@@ -410,8 +409,9 @@ $$;
 create function backlog_before_update() returns trigger
 language plpgsql set search_path from current as $$
 declare
-    kept   backlog;
-    effect text;
+    kept     backlog := new;
+    is_lease boolean;
+    nothing  text;
 begin
     if new.status <> old.status or new.claim_owner is distinct from old.claim_owner then
         if old.status = 'claimed' and new.status <> 'claimed' then
@@ -433,27 +433,33 @@ begin
             end if;
         end if;
     end if;
-    kept := new;
-    kept.unmet := old.unmet;
-    kept.version := old.version;
-    kept.changed_xid := old.changed_xid;
-    kept.updated_at := old.updated_at;
-    if kept *= old then
-        new.version := greatest(old.version, new.version);
-        new.changed_xid := case when new.version > old.version then pg_current_xact_id() else old.changed_xid end;
-        return new;
-    end if;
-    new.version := greatest(old.version + 1, new.version);
-    new.changed_xid := pg_current_xact_id();
-    if new.updated_at = old.updated_at then
-        new.updated_at := now();
-    end if;
+
+    -- What is left when the lease and what is counted here are put aside.
     kept.status := old.status;
     kept.claim_owner := old.claim_owner;
     kept.claim_ttl_seconds := old.claim_ttl_seconds;
     kept.claimed_at := old.claimed_at;
     kept.attempts := old.attempts;
-    if kept *= old then
+    kept.unmet := old.unmet;
+    kept.version := old.version;
+    kept.changed_xid := old.changed_xid;
+    kept.updated_at := old.updated_at;
+    is_lease := kept *= old;
+    if is_lease and new.status = old.status and new.attempts = old.attempts
+       and new.claim_owner is not distinct from old.claim_owner
+       and new.claimed_at is not distinct from old.claimed_at
+       and new.claim_ttl_seconds is not distinct from old.claim_ttl_seconds then
+        new.version := greatest(old.version, new.version);
+        new.changed_xid := case when new.version > old.version then pg_current_xact_id() else old.changed_xid end;
+        return new;
+    end if;
+
+    new.version := greatest(old.version + 1, new.version);
+    new.changed_xid := pg_current_xact_id();
+    if new.updated_at = old.updated_at then
+        new.updated_at := now();
+    end if;
+    if is_lease then
         insert into backlog_history (project, id, version, op, before, after) values (
             new.project, new.id, new.version, 'update',
             jsonb_build_object('status', old.status, 'claim_owner', old.claim_owner, 'claimed_at', old.claimed_at,
@@ -462,18 +468,19 @@ begin
                                'claim_ttl_seconds', new.claim_ttl_seconds, 'attempts', new.attempts));
     else
         perform backlog_record_change(old, new);
-        if new.depends_on <> old.depends_on or new.id <> old.id or new.project <> old.project then
-            effect := 'edges';
-        end if;
     end if;
-    -- What the statement's end has to look at; rows of one statement add up.
-    if effect is not null
-       or (new.status = 'done' and new.deleted_at is null) <> (old.status = 'done' and old.deleted_at is null) then
+
+    -- What the statement's end has to look at; rows of one statement add up.  An assignment is computed on the
+    -- spot, where PERFORM would run a query.
+    if not is_lease and (new.depends_on <> old.depends_on or new.id <> old.id or new.project <> old.project) then
+        nothing := set_config('syncd.effect', 'edges', true);
+    elsif (new.status = 'done' and new.deleted_at is null) <> (old.status = 'done' and old.deleted_at is null) then
         if coalesce(current_setting('syncd.effect', true), '') <> 'edges' then
-            perform set_config('syncd.effect', coalesce(effect, 'met'), true);
+            nothing := set_config('syncd.effect', 'met', true);
         end if;
-    else
-        perform backlog_notify();
+    elsif coalesce(current_setting('syncd.notify', true), '') <> 'shared'
+          or pg_try_advisory_xact_lock(hashtext('syncd.notify'), 0) then
+        nothing := pg_notify('syncd', '');
     end if;
     return new;
 end
@@ -646,6 +653,13 @@ begin
 end
 $$;
 
+-- A trigger's condition is read and planned anew for each statement: one call is quicker to read than what it says.
+create function backlog_has_effect() returns boolean language plpgsql stable as $$
+begin
+    return coalesce(current_setting('syncd.effect', true), '') <> '';
+end
+$$;
+
 create trigger zz_backlog_before_update before update on backlog
     for each row execute function backlog_before_update();
 create trigger backlog_replace_tombstone before insert on backlog
@@ -655,8 +669,7 @@ create trigger backlog_after_insert after insert on backlog
     referencing new table as inserted for each statement execute function backlog_after_insert();
 create trigger backlog_after_update after update on backlog
     referencing old table as replaced new table as written
-    for each statement when (coalesce(current_setting('syncd.effect', true), '') <> '')
-    execute function backlog_after_update();
+    for each statement when (backlog_has_effect()) execute function backlog_after_update();
 create trigger backlog_after_delete after delete on backlog
     referencing old table as replaced for each statement execute function backlog_after_delete();
 create trigger backlog_before_truncate before truncate on backlog
