@@ -10,6 +10,7 @@ from functools import cache
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
+HIDDEN = re.compile(r"<!--\s*(run|until):\s*(.*?)\s*-->", re.DOTALL)
 IMAGE = re.compile(r'<img[^>]*\ssrc="([^"]+)"')
 
 
@@ -40,7 +41,7 @@ def anchors(text: str) -> set[str]:
 
 
 def blocks(text: str) -> list[Block]:
-    """Return the fenced blocks of a page in their order."""
+    """Return the fenced blocks of a page in their order, and the comments that begin with ``run:`` or ``until:``."""
     found, heading = [], ""
     tokens = _tokens(text)
     for index, token in enumerate(tokens):
@@ -48,6 +49,8 @@ def blocks(text: str) -> list[Block]:
             heading = tokens[index + 1].content
         elif token.type == "fence" and token.map:
             found.append(Block(token.info.strip(), token.content, token.map[0] + 1, heading))
+        elif token.type == "html_block" and token.map:
+            found += [Block(info, text, token.map[0] + 1, heading) for info, text in HIDDEN.findall(token.content)]
     return found
 
 
