@@ -26,7 +26,7 @@ class Kind(StrEnum):
     SHARE = "number from 0 to 1"
     SECONDS = "seconds, 0 or more"
     MILLISECONDS = "whole milliseconds, 0 or more"
-    PATH = "path inside the workspace"
+    PATHS = "path or glob inside the workspace, or a list of them"
     WORDS = "list of texts"
     MODE = "auto, postgres, embedded or flatfile"
     ON_REMOVED = "archive, delete, hold or restore"
@@ -170,10 +170,11 @@ class Config:
         default=(TaskEntry("TASKS.md"),),
         metadata=_about(Kind.TASKS, "The task files; new cards of the store go to the first."),
     )
-    mission: str | None = field(
+    mission: str | tuple[str, ...] | None = field(
         default=None,
         metadata=_about(
-            Kind.PATH, "The mission file; else mission.json or .mosaic/orchestrator/mission.json, where one exists."
+            Kind.PATHS,
+            "The mission file, or several; else mission.json or .mosaic/orchestrator/mission.json, where one exists.",
         ),
     )
     prefix: str = field(

@@ -94,7 +94,7 @@ def _run_daemon(wiring: Wiring, life: ExitStack, commands: Commands | None) -> b
     daemon = Daemon(
         cycle,
         store,
-        watch=lambda wake: Watch(lambda: [wiring.layout.root / path for path in wiring.files.paths()], wake),
+        watch=lambda wake: Watch(wiring.watched_paths, wake),
         revive=wiring.revive,
         greet=wiring.greet,
         monotonic=time.monotonic,

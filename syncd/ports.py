@@ -11,12 +11,15 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from syncd.core.history import HistoryEntry
+from syncd.core.mission_merge import RecordChange
 from syncd.core.plan import BaseCard, Change, Conflict
+from syncd.core.session import Proof, Session
 from syncd.core.standing import Standing
 from syncd.schemas.card import Card, Fields, Status
+from syncd.schemas.mission import RecordKey, Records
 
 # --- store: sync ---------------------------------------------------------------------------------
 
@@ -356,6 +359,77 @@ class Store(SyncStore, Protocol):
 
         Kept: the last deletion of each id, from which the feed reports it and its version goes on.
         """
+
+
+# --- store: missions -----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class MissionView:
+    """The missions of a project as one snapshot saw them; ``place`` rises with each change."""
+
+    records: Records
+    place: int
+
+
+@dataclass(frozen=True, slots=True)
+class MissionBatch:
+    """One store transaction about missions: conflicts first, then changes, each only at its version."""
+
+    commit_id: str
+    changes: tuple[RecordChange, ...]
+    conflicts: tuple[Conflict, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class MissionResult:
+    """What a transaction really did: the records as stored now, those whose version had moved, and refusals."""
+
+    view: MissionView
+    moved: frozenset[RecordKey]
+    refused: Mapping[RecordKey, Refusal]
+
+
+class MissionStore(Protocol):
+    """The missions of a project.  Each method is one transaction; all raise StoreUnreachable."""
+
+    def place(self) -> int:
+        """Return a number that rises with each change: the cheap look."""
+
+    def read(self) -> MissionView:
+        """Return every record in one snapshot."""
+
+    def commit(self, batch: MissionBatch) -> MissionResult:
+        """Apply a batch by compare-and-swap; one whose commit id is known changes nothing.
+
+        Raises: StoreUnreachable with the outcome unknown: ask ``SyncStore.has_commit``.
+        """
+
+    def sessions(self, mission: str | None = None) -> Sequence[Session]:
+        """Return the sessions of a mission, or of all, the oldest first."""
+
+    def start_session(
+        self, key: RecordKey, fields: Fields, proof: Proof, admit: Callable[[Sequence[Session]], None]
+    ) -> Session:
+        """Begin a session, if ``admit`` does not raise over those that are open; nobody begins one meanwhile.
+
+        Raises: NotFound without the mission, AlreadyExists, and what ``admit`` raises.
+        """
+
+    def beat(self, key: RecordKey, *, milestone: str | None = None, card: str | None = None) -> Session:
+        """Note that an open session was here now.  Raises NotFound."""
+
+    def history(self, mission: str | None, limit: int | None) -> Sequence[HistoryEntry]:
+        """Return the audit trail of one mission or of all: the last entries, oldest first."""
+
+
+@runtime_checkable
+class KeepsMissions(Protocol):
+    """A store that has missions beside its cards."""
+
+    @property
+    def missions(self) -> MissionStore:
+        """The missions of the project."""
 
 
 # --- files ---------------------------------------------------------------------------------------

@@ -17,7 +17,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from syncd.errors import ConfigError, NotFound, StoreMismatch, SyncdError
+from syncd import mission_wiring
+from syncd.errors import ConfigError, NotFound, Refused, StoreMismatch, SyncdError
 from syncd.files.layout import Layout
 from syncd.files.settings import get_setting, read_config
 from syncd.schemas.config import Config, Mode, StoreKind
@@ -28,9 +29,8 @@ if TYPE_CHECKING:
     from syncd.engine.task_edit import EditedRow
     from syncd.files.state import StateFile
     from syncd.files.task_files import WorkspaceFiles
-    from syncd.ports import Store, SyncStore
+    from syncd.ports import MissionStore, Store, SyncStore
     from syncd.schemas.card import Fields
-    from syncd.schemas.mission import Mission
     from syncd.store.embedded import EmbeddedServer
     from syncd.store.postgres import PostgresStore
 
@@ -152,6 +152,15 @@ class Wiring:
         from syncd.files.task_files import WorkspaceFiles
 
         return WorkspaceFiles(self.layout, self.config)
+
+    @cached_property
+    def mission_files(self) -> WorkspaceFiles:
+        """The mission files."""
+        return mission_wiring.mission_files(self.layout, self.config)
+
+    def watched_paths(self) -> list[Path]:
+        """Return the files whose changes wake a daemon, existing or not."""
+        return [self.layout.root / path for path in (*self.files.paths(), *self.mission_files.paths())]
 
     @property
     def socket(self) -> Path:
@@ -309,18 +318,38 @@ class Wiring:
         from syncd.files.lock import AdvisoryLock, cycle_lock
 
         state = self.state(may_write=may_make)
+        store = store or self.store(may_make=may_make)
+        settings = self._cycle_settings(awaits_writers=awaits_writers)
         return Cycle(
             self.files,
-            store or self.store(may_make=may_make),
+            store,
             state,
-            self._cycle_settings(awaits_writers=awaits_writers),
+            settings,
             lock=lambda: cycle_lock(self.layout),
             monotonic=time.monotonic,
             new_commit_id=self.new_commit_id,
             digest=digest,
             pace=Pace(self.config.file_write_interval_ms, time.monotonic) if is_paced else None,
             edit_lock=AdvisoryLock(self.layout, self.environ),
+            companion=mission_wiring.mission_sync(
+                self.layout,
+                self.config,
+                self.environ,
+                files=self.mission_files,
+                store=store,
+                state=state,
+                thresholds=settings.thresholds,
+                is_paced=is_paced,
+                new_commit_id=self.new_commit_id,
+            ),
         )
+
+    def mission_store(self, *, may_make: bool = True) -> MissionStore:
+        """Return the missions' half of the store.  Raises Refused for a store that has none."""
+        found = mission_wiring.missions_of(self.store(may_make=may_make))
+        if found is None:
+            raise Refused("this store keeps no missions", hint="Use a Postgres, embedded or served.")
+        return found
 
     def new_commit_id(self) -> str:
         """Return a fresh id for a store transaction."""
@@ -368,17 +397,8 @@ class Wiring:
             kind=self.choice.kind.value,
             daemon=daemon or DaemonStatus(running=False),
             mode=mode,
-            mission=self._mission(),
+            missions=mission_wiring.read_missions(self.mission_files, self.config),
         )
-
-    def _mission(self) -> Mission | None:
-        """Return the workspace's mission as its file tells it; ``None`` without one that can be read."""
-        from syncd.files.workspace import mission_path
-        from syncd.parsers.mission_json import read_mission
-
-        path = mission_path(self.layout, self.config)
-        data = self.files.read(path).data if path is not None else None
-        return read_mission(data) if data is not None else None
 
     def _cycle_settings(self, *, awaits_writers: bool) -> CycleSettings:
         from syncd.core.plan import Policy

@@ -354,3 +354,108 @@ select pg_snapshot_xmin(pg_current_snapshot())::text
 
 -- name: poll
 select max(changed_xid)::text from backlog where project = %(project)s
+
+-- name: missions_place
+select coalesce((select value::bigint from backlog_meta where project = %(project)s and key = 'missions'), 0)
+
+-- One statement, one snapshot: what changed while it was read shows in the next place.
+-- name: missions
+select coalesce((select value::bigint from backlog_meta where project = %(project)s and key = 'missions'), 0),
+       now(),
+       (select jsonb_agg(to_jsonb(m)) from mission m where m.project = %(project)s),
+       (select jsonb_agg(to_jsonb(m)) from milestone m where m.project = %(project)s),
+       (select jsonb_agg(to_jsonb(s)) from mission_session s where s.project = %(project)s)
+
+-- A record's fields come as JSON; what they leave out has its column's default, or stays.
+-- name: create_mission
+insert into mission (project, id, name, description, status, project_path, tasks_file, manifest_file,
+                     quality_gates, created_at, path)
+select %(project)s, %(mission)s, coalesce(r.name, %(mission)s), r.description, coalesce(r.status, 'active'),
+       r.project_path, r.tasks_file, r.manifest_file, r.quality_gates, coalesce(r.created_at, now()), r.path
+from jsonb_populate_record(null::mission, %(fields)s::jsonb) r
+on conflict do nothing returning id
+
+-- name: update_mission
+update mission m set (name, description, status, project_path, tasks_file, manifest_file, quality_gates,
+                      created_at, path) = (
+    select coalesce(r.name, m.id), r.description, coalesce(r.status, 'active'), r.project_path, r.tasks_file,
+           r.manifest_file, r.quality_gates, coalesce(r.created_at, m.created_at), r.path
+    from jsonb_populate_record(m, %(fields)s::jsonb) r)
+where m.project = %(project)s and m.id = %(mission)s and (%(version)s::bigint is null or m.version = %(version)s)
+returning id
+
+-- name: remove_mission
+delete from mission m
+where m.project = %(project)s and m.id = %(mission)s and (%(version)s::bigint is null or m.version = %(version)s)
+returning id
+
+-- Without a place of its own a milestone comes last.
+-- name: create_milestone
+insert into milestone (project, mission, id, position, name, status, branch, issue, started_at, completed_at)
+select %(project)s, %(mission)s, %(id)s,
+       coalesce(r.position, (select max(position) + 1 from milestone
+                             where project = %(project)s and mission = %(mission)s), 0),
+       coalesce(r.name, %(id)s), coalesce(r.status, 'pending'), r.branch, r.issue, r.started_at, r.completed_at
+from jsonb_populate_record(null::milestone, %(fields)s::jsonb) r
+on conflict do nothing returning id
+
+-- name: update_milestone
+update milestone m set (position, name, status, branch, issue, started_at, completed_at) = (
+    select coalesce(r.position, m.position), coalesce(r.name, m.id), coalesce(r.status, 'pending'), r.branch,
+           r.issue, r.started_at, r.completed_at
+    from jsonb_populate_record(m, %(fields)s::jsonb) r)
+where m.project = %(project)s and m.mission = %(mission)s and m.id = %(id)s
+  and (%(version)s::bigint is null or m.version = %(version)s)
+returning id
+
+-- name: remove_milestone
+delete from milestone m
+where m.project = %(project)s and m.mission = %(mission)s and m.id = %(id)s
+  and (%(version)s::bigint is null or m.version = %(version)s)
+returning id
+
+-- A session that a file tells of was last heard of when it was written there.
+-- name: create_session
+insert into mission_session (project, mission, session_id, runtime, pid, milestone_id, last_task_id, started_at,
+                             ended_at, ended_reason, host, boot, process_started, has_lock, seen_at)
+select %(project)s, %(mission)s, %(id)s, r.runtime, r.pid, r.milestone_id, r.last_task_id,
+       coalesce(r.started_at, now()), r.ended_at, r.ended_reason, r.host, r.boot, r.process_started,
+       coalesce(r.has_lock, false), coalesce(r.seen_at, r.started_at, now())
+from jsonb_populate_record(null::mission_session, %(fields)s::jsonb) r
+on conflict do nothing returning session_id
+
+-- name: update_session
+update mission_session s set (runtime, pid, milestone_id, last_task_id, started_at, ended_at, ended_reason) = (
+    select r.runtime, r.pid, r.milestone_id, r.last_task_id, coalesce(r.started_at, s.started_at), r.ended_at,
+           r.ended_reason
+    from jsonb_populate_record(s, %(fields)s::jsonb) r)
+where s.project = %(project)s and s.mission = %(mission)s and s.session_id = %(id)s
+  and (%(version)s::bigint is null or s.version = %(version)s)
+returning session_id
+
+-- name: remove_session
+delete from mission_session s
+where s.project = %(project)s and s.mission = %(mission)s and s.session_id = %(id)s
+  and (%(version)s::bigint is null or s.version = %(version)s)
+returning session_id
+
+-- Whoever starts a session alone holds the mission's row while he looks whether anybody else is there.
+-- name: lock_mission
+select id from mission where project = %(project)s and id = %(mission)s for no key update
+
+-- name: sessions
+select now(), to_jsonb(s) from mission_session s
+where s.project = %(project)s and (%(mission)s::text is null or s.mission = %(mission)s)
+order by s.started_at, s.session_id
+
+-- name: beat
+update mission_session s set seen_at = now(),
+    milestone_id = coalesce(%(milestone)s::text, s.milestone_id), last_task_id = coalesce(%(card)s::text, s.last_task_id)
+where s.project = %(project)s and s.mission = %(mission)s and s.session_id = %(id)s and s.ended_at is null
+returning session_id
+
+-- name: mission_history
+select h.seq, h.at, h.id, h.version, h.op, h.actor, h.face, h.before, h.after
+from mission_history h
+where h.project = %(project)s and (%(mission)s::text is null or h.mission = %(mission)s)
+order by h.seq desc limit %(limit)s

@@ -40,17 +40,17 @@ language sql stable security definer set search_path from current as $$
 $$;
 
 grant select on backlog, backlog_edge, backlog_node, backlog_history, backlog_conflict, backlog_replica,
-    backlog_commit, backlog_meta, backlog_id, backlog_migration, mission, milestone, mission_session, worker
-    to syncd_reader, syncd_worker, syncd_admin;
+    backlog_commit, backlog_meta, backlog_id, backlog_migration, mission, milestone, mission_session,
+    mission_history, worker to syncd_reader, syncd_worker, syncd_admin;
 
 -- History is written by triggers in the name of whoever changes a card, and by nobody changed.
-grant insert on backlog_history to syncd_worker;
+grant insert on backlog_history, mission_history to syncd_worker;
 grant insert, update, delete on backlog, backlog_edge, backlog_node, backlog_conflict, backlog_replica,
     backlog_commit, backlog_meta, backlog_id, mission, milestone, mission_session, worker to syncd_worker;
 
 grant insert, update, delete on backlog, backlog_edge, backlog_node, backlog_history, backlog_conflict,
-    backlog_replica, backlog_commit, backlog_meta, backlog_id, mission, milestone, mission_session, worker,
-    backlog_access to syncd_admin;
+    backlog_replica, backlog_commit, backlog_meta, backlog_id, mission, milestone, mission_session,
+    mission_history, worker, backlog_access to syncd_admin;
 grant select on backlog_access to syncd_admin;
 
 -- Facts about the whole database (project '*') are everybody's to read and nobody's to write.
@@ -60,7 +60,7 @@ declare
 begin
     foreach name in array array['backlog', 'backlog_edge', 'backlog_node', 'backlog_history', 'backlog_conflict',
                                 'backlog_replica', 'backlog_commit', 'backlog_meta', 'backlog_id', 'mission',
-                                'milestone', 'mission_session', 'worker'] loop
+                                'milestone', 'mission_session', 'mission_history', 'worker'] loop
         execute format('alter table %I enable row level security', name);
         execute format('drop policy if exists syncd_project on %I', name);
         execute format('create policy syncd_project on %I to syncd_reader, syncd_worker'

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 
-from syncd.core.drift import DriftEntry, drift
+from syncd.core.drift import drift
 from syncd.core.guard import guard
 from syncd.core.plan import Conflict, Policy, Presence, Wait
 from syncd.core.reconcile import reconcile
@@ -23,6 +23,7 @@ from syncd.core.sight import STORE, Guarded, Thresholds
 from syncd.engine import asking, edits, recovery
 from syncd.engine import draft as drafting
 from syncd.engine.base import Outcome, differs, move_base, outcome_of, shown
+from syncd.engine.companion import Companion, NoCompanion
 from syncd.engine.draft import Draft, closed_by
 from syncd.engine.durable import Durable
 from syncd.engine.late_writes import LateWrites
@@ -34,7 +35,7 @@ from syncd.engine.postponement import Postponement, wanted
 from syncd.engine.problems import CardProblems, Refusals, state_problems, without_unplaceable
 from syncd.engine.reinstatement import Past
 from syncd.engine.remote import RemoteView
-from syncd.engine.report import CycleReport
+from syncd.engine.report import CycleReport, Preview
 from syncd.engine.sighting import Sighting
 from syncd.engine.undo import Leases, Undone, undo
 from syncd.errors import Busy
@@ -64,14 +65,6 @@ class CycleSettings:
     priority_range: tuple[int, int] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Preview:
-    """What a cycle would do, and what differs now."""
-
-    report: CycleReport
-    drift: tuple[DriftEntry, ...]
-
-
 class Cycle:
     """The sync of one workspace with its store.
 
@@ -82,6 +75,7 @@ class Cycle:
         digest: the hash that names a file's content.
         pace: how often files may be rewritten; ``None`` for a single run.
         edit_lock: held while files are replaced, so that scripts that hold it are not raced.
+        companion: what is synced with the task files.
     """
 
     def __init__(
@@ -97,7 +91,9 @@ class Cycle:
         digest: Callable[[bytes], str],
         pace: Pace | None = None,
         edit_lock: EditLock | None = None,
+        companion: Companion | None = None,
     ) -> None:
+        self._companion = companion or NoCompanion()
         self._files = files
         self._store = store
         self._state = state
@@ -137,12 +133,13 @@ class Cycle:
             return CycleReport(held=self._last.held, problems=self._last.problems)
         self._last = self._seen = None
         with self._lock():
-            done = CycleReport()
+            is_full, done = self._must_read_all, CycleReport()
             for _ in range(PASSES_MAX):
                 report, again = self._pass()
                 done = done.then(report)
                 if not again:
                     break
+            done = done.beside(self._companion.run(full=is_full))
         self._last = done
         return done
 
@@ -167,7 +164,7 @@ class Cycle:
         write.problems.extend(self.obstacles)
         found = drift(self._state.base(), view.local, self.remote.remote, guarded.planned, guarded.holds)
         waits = (*guarded.waits, *wanted(self._postponement.waits(view), guarded, view))
-        preview = Preview(self._report(write, guarded, waits), found)
+        preview = Preview(self._report(write, guarded, waits), found).beside(self._companion.preview())
         self._seen = preview if is_quiet else None
         return preview
 
@@ -182,7 +179,8 @@ class Cycle:
         options, past = self._settings.options, self._past()
         write = drafting.draft(view, guarded, {}, closed=view.frozen, options=options, past=past)
         found = drift(base, view.local, self.remote.remote, guarded.planned, guarded.holds)
-        return Preview(self._report(write, guarded, guarded.waits), found)
+        alone = self._companion.preview(is_alone=True)
+        return Preview(self._report(write, guarded, guarded.waits), found).beside(alone)
 
     def undo(self, path: str) -> Undone:
         """Put a file back as it was before the last write to it; the next run takes that in as an edit.
@@ -283,6 +281,7 @@ class Cycle:
         if last.waits or self.obstacles or self._must_recover or self._must_read_all:
             return False
         has_news = self.remote.load(full=False, statuses=self._settings.statuses)
+        has_news |= self._companion.has_news()
         return not (has_news or self._observer.has_moved() or self._late.are_there())
 
     def _load(self) -> None:

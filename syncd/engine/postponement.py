@@ -6,7 +6,7 @@ May import ``syncd.core``, ``syncd.ports``.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import Final
 
@@ -34,13 +34,17 @@ class Postponement:
         self._edit_lock = edit_lock
 
     def waits(self, view: LocalView) -> dict[str, Wait]:
-        """Return the files that are not to be written now, each with why and for how long."""
+        """Return the task files that are not to be written now, each with why and for how long."""
+        return self.waits_of(view.reads)
+
+    def waits_of(self, paths: Iterable[str]) -> dict[str, Wait]:
+        """Return which of these files are not to be written now, each with why and for how long."""
         if self._edit_lock is not None and (holder := self._edit_lock.holder()) is not None:
             reason = f"{holder} holds the lock for editing task files"
-            return {path: Wait(path, reason, LOCKED_RETRY_MS) for path in view.reads}
+            return {path: Wait(path, reason, LOCKED_RETRY_MS) for path in paths}
         if self._pace is None:
             return {}
-        left_ms = {path: self._pace.wait_ms(path) for path in view.reads}
+        left_ms = {path: self._pace.wait_ms(path) for path in paths}
         return {path: Wait(path, "written a moment ago", ms) for path, ms in left_ms.items() if ms > 0}
 
     def writing(self) -> AbstractContextManager[bool]:

@@ -27,6 +27,7 @@ ENGINE_PROBLEM_CODES = {
     "cycle": "Cards depend on one another in a circle, so none of them can ever start.",
     "state-lost": "What syncd remembered of the last sync was damaged; both sides are compared anew.",
     "refused": "The store cannot hold what the row says.",
+    "outside-workspace": "A path in the mission file leads out of the workspace; it is not opened.",
     "unplaceable": "A card of the store has an id that no row can show.",
 }
 """Codes of the problems that the engine finds, beside those of the parsers."""

@@ -33,7 +33,7 @@ def recover(files: TaskFiles, store: SyncStore, state: State) -> Mapping[tuple[s
     agreed: dict[str, Fields] = {id: fields for id, fields in journal.sent.items() if id not in left_out}
     places = dict(journal.places)
     for staged in journal.staged:
-        if _was_replaced(files, staged):
+        if was_replaced(files, staged):
             files.make_durable(staged.path)
             for id, fields in journal.written.get(staged.path, {}).items():
                 agreed[id] = {**agreed.get(id, {}), **fields}
@@ -47,7 +47,7 @@ def recover(files: TaskFiles, store: SyncStore, state: State) -> Mapping[tuple[s
     return journal.ids
 
 
-def _was_replaced(files: TaskFiles, staged: StagedFile) -> bool:
+def was_replaced(files: TaskFiles, staged: StagedFile) -> bool:
     """Return whether the staged file became the task file, after putting a displaced edit back."""
     found = files.digest_of(staged.staged)
     if found is None:

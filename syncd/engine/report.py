@@ -6,6 +6,7 @@ May import ``syncd.core``, ``syncd.parsers``, ``syncd.schemas``, ``syncd.ports``
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -48,6 +49,17 @@ class CycleReport(msgspec.Struct, frozen=True, kw_only=True):
             waits=more.waits,
         )
 
+    def beside(self, other: CycleReport) -> CycleReport:
+        """Return the report of two parts of one cycle: what each did and what holds in each."""
+        return CycleReport(
+            to_store=(*self.to_store, *other.to_store),
+            to_file=(*self.to_file, *other.to_file),
+            conflicts=(*self.conflicts, *other.conflicts),
+            held=(*self.held, *other.held),
+            problems=(*self.problems, *other.problems),
+            waits=(*self.waits, *other.waits),
+        )
+
     def to_wire(self) -> Any:
         """Return plain values for the daemon's socket; ``from_wire`` reads them."""
         return msgspec.to_builtins(self)
@@ -56,6 +68,18 @@ class CycleReport(msgspec.Struct, frozen=True, kw_only=True):
     def from_wire(cls, plain: Any) -> CycleReport:
         """Return the report that ``to_wire`` wrote."""
         return msgspec.convert(plain, cls)
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What a cycle would do, and what differs now."""
+
+    report: CycleReport
+    drift: tuple[DriftEntry, ...]
+
+    def beside(self, other: Preview) -> Preview:
+        """Return the preview of two parts of one cycle."""
+        return Preview(self.report.beside(other.report), (*self.drift, *other.drift))
 
 
 def change_json(change: Change) -> dict[str, Any]:
@@ -179,6 +203,7 @@ class StatusReport(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     problems: list[dict[str, Any]]
     waits: list[dict[str, Any]]
     mission: dict[str, Any] | None = None
+    missions: list[dict[str, Any]] = []
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON of ``syncd status --json``."""

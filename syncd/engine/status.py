@@ -7,11 +7,11 @@ May import ``syncd.core``, ``syncd.ports``, ``syncd.schemas``, ``syncd.errors``.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
-from syncd.core.mission import tallies
+from syncd.core.mission import MissionCard, cards_of, tallies
 from syncd.core.plan import Presence, RemoteCard
 from syncd.engine.cycle import Cycle
 from syncd.engine.report import (
@@ -57,14 +57,14 @@ def describe(
     kind: str,
     daemon: DaemonStatus,
     mode: str,
-    mission: Mission | None,
+    missions: Sequence[Mission],
 ) -> StatusReport:
     """Return the drift report.
 
     Args:
         kind: the store's kind, known even while it is away.
         mode: ``live`` or ``poll`` as a daemon sees it; ``poll`` without one.
-        mission: what the mission file says, to be held against the cards.
+        missions: what the mission files say, to be held against the cards.
     """
     conflicts = []
     try:
@@ -79,6 +79,7 @@ def describe(
         mode = "offline" if isinstance(error, StoreUnreachable) else mode
         found = StoreStatus(kind=kind, reachable=False, error=error.message, hint=error.hint)
     report = preview.report
+    told = [mission_json(each, cycle.remote.remote, missions) for each in missions]
     return StatusReport(
         workspace=identity.workspace,
         project=identity.project,
@@ -93,12 +94,14 @@ def describe(
         held=[hold_json(each) for each in report.held],
         problems=[problem_json(each) for each in report.problems],
         waits=[wait_json(each) for each in report.waits],
-        mission=mission_json(mission, cycle.remote.remote) if mission is not None else None,
+        mission=told[0] if told else None,
+        missions=told,
     )
 
 
-def mission_json(mission: Mission, remote: Mapping[str, RemoteCard]) -> dict[str, Any]:
-    """Return a mission's milestones, each held against its cards."""
+def mission_json(mission: Mission, remote: Mapping[str, RemoteCard], missions: Sequence[Mission]) -> dict[str, Any]:
+    """Return a mission's milestones, each held against its cards; of several missions each has its own."""
+    live = [MissionCard(card.path, card.fields) for card in remote.values() if card.presence is Presence.LIVE]
     return {
         "id": mission.id,
         "milestones": [
@@ -108,7 +111,7 @@ def mission_json(mission: Mission, remote: Mapping[str, RemoteCard]) -> dict[str
                 "cards": {"total": each.total, "done": each.done},
                 "agrees": each.agrees,
             }
-            for each in tallies(mission, (card.fields for card in remote.values() if card.presence is Presence.LIVE))
+            for each in tallies(mission, cards_of(mission, live, missions))
         ],
     }
 

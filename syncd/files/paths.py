@@ -66,6 +66,14 @@ def inside(root: Path, path: str) -> Path:
     return real
 
 
+def outside(root: Path, path: str) -> str | None:
+    """Return why a path leads out of the workspace; ``None`` when it stays inside, existing or not."""
+    if (reason := fault(path)) is not None:
+        return reason
+    real = Path(os.path.realpath(root / path))
+    return None if real.is_relative_to(root) else f"it is a link that leads out of the workspace, to {real}"
+
+
 def is_glob(pattern: str) -> bool:
     """Return whether a path has wildcards."""
     return _MAGIC.search(pattern) is not None

@@ -277,6 +277,15 @@ def _path(node: Node) -> str:
     return path.removeprefix("./")
 
 
+def _paths(node: Node) -> str | tuple[str, ...]:
+    if not isinstance(node, SequenceNode):
+        return _path(node)
+    paths = tuple(map(_path, _sequence(node)))
+    if not paths:
+        raise _Wrong(node, "the list is empty")
+    return paths
+
+
 def _range(node: Node) -> tuple[int, int]:
     ends = [_whole(each) for each in _sequence(node)]
     if len(ends) != 2 or ends[0] > ends[1]:
@@ -356,7 +365,7 @@ _READERS: Final[Mapping[Kind, Callable[[Node], Any]]] = {
     Kind.SHARE: lambda node: _number(node, 1),
     Kind.SECONDS: _number,
     Kind.MILLISECONDS: _count,
-    Kind.PATH: _path,
+    Kind.PATHS: _paths,
     Kind.WORDS: lambda node: tuple(_text(each) for each in _sequence(node)),
     Kind.MODE: lambda node: Mode(_word(node, Mode)),
     Kind.ON_REMOVED: lambda node: OnRemoved(_word(node, OnRemoved)),

@@ -34,6 +34,7 @@ _CURSOR: Final = "cursor"
 _GENERATION: Final = "base.generation"
 _PROJECT: Final = "base.project"
 _LOST: Final = "state.lost"
+_MISSIONS: Final = "mission.%"
 _REPLICA: Final = "replica.id"
 _PLACE: Final = "replica.place"
 
@@ -156,7 +157,7 @@ class StateFile:
             with self._database.writing() as connection:
                 for table in ("base", "journal", "decision"):
                     connection.execute(f"delete from {table}")
-                connection.execute("delete from meta where key in (?, ?)", (_CURSOR, _PROJECT))
+                connection.execute("delete from meta where key in (?, ?) or key like ?", (_CURSOR, _PROJECT, _MISSIONS))
                 _put_meta(connection, _GENERATION, str(self._stored_generation() + 1))
             self._base = None
 

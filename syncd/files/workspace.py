@@ -56,8 +56,12 @@ def make_dot(layout: Layout) -> None:
         raise failure(error, f"Cannot make {layout.dot}") from error
 
 
-def mission_path(layout: Layout, config: Config) -> str | None:
-    """Return the mission file, relative to the workspace: the configured one, else the first that exists."""
-    if config.mission is not None:
-        return config.mission
-    return next((path for path in MISSION_PATHS if (layout.root / path).is_file()), None)
+def mission_entries(config: Config) -> tuple[str, ...]:
+    """Return the paths and globs of mission files: the configured ones, else the usual names."""
+    match config.mission:
+        case None:
+            return MISSION_PATHS
+        case str() as path:
+            return (path,)
+        case paths:
+            return paths

@@ -80,7 +80,7 @@ def _commit(link: Link, project: str, batch: Batch, replica: str, *, card_by_car
     after, moved, refused = planned(batch.changes, before, project, now)
     _refuse_cycles(link, project, before, after, refused)
     if clashes := [each for each in batch.conflicts if each.id not in moved]:
-        execute(link, "record_conflicts", project=project, replica=replica, **_conflict_columns(clashes))
+        execute(link, "record_conflicts", project=project, replica=replica, **conflict_columns(clashes))
     if card_by_card:
         written = _write_each(link, project, before, after, refused)
         rows = execute(link, "cards", project=project, ids=ids)
@@ -170,7 +170,7 @@ def _value(text: str) -> Value:
     return tuple(value) if isinstance(value, list) else value
 
 
-def _conflict_columns(clashes: Sequence[Conflict]) -> dict[str, list[Any]]:
+def conflict_columns(clashes: Sequence[Conflict]) -> dict[str, list[Any]]:
     """Return the arrays that ``record_conflicts`` takes.
 
     JSON in ASCII holds every text; the digest makes the same clash, seen again, the same record.

@@ -26,14 +26,14 @@ def history(session: Session, id: str | None, limit: int | None, since: int | No
         rows = session.fetch("history", id=id, limit=limit)
     else:
         rows = session.fetch("history_since", id=id, xmin=str(since))
-    entries = tuple(_entry_of(row[_PLACE:]) for row in rows if row[_PLACE] is not None)
+    entries = tuple(entry_of(row[_PLACE:]) for row in rows if row[_PLACE] is not None)
     return History(entries, int(rows[0][0]))
 
 
 def trail(session: Session, after: int | None, limit: int) -> Trail:
     """Return a page of the trail in the order of its transactions, none of which can get an entry in between."""
     rows = session.fetch("trail", after=after, limit=limit)
-    entries = tuple(_entry_of(row[_PLACE:]) for row in rows if row[_PLACE] is not None)
+    entries = tuple(entry_of(row[_PLACE:]) for row in rows if row[_PLACE] is not None)
     return Trail(entries, has_more=len(entries) == limit, is_waiting=rows[0][0])
 
 
@@ -51,7 +51,8 @@ def prune(session: Session, older_than_s: float, *, dry_run: bool) -> Pruned:
     return session.run(work)
 
 
-def _entry_of(row: Row) -> HistoryEntry:
+def entry_of(row: Row) -> HistoryEntry:
+    """Return the entry of a row of the audit trail."""
     seq, at, id, version, op, actor, face, before, after = row
     changes = changes_between(_record(before), _record(after))
     return HistoryEntry(seq, at, id, version, deed_of(op, changes), actor, face, changes)

@@ -29,6 +29,7 @@ from syncd.ports import (
 from syncd.schemas.card import Card, Fields
 from syncd.store import cards, commits, creation, feed, history, leases, queue, refusals
 from syncd.store.listener import HEARTBEAT_S, PostgresListener
+from syncd.store.missions import PostgresMissions
 from syncd.store.queries import SCHEMA_VERSION
 from syncd.store.session import Session
 
@@ -116,6 +117,11 @@ class PostgresStore:
     def touch_replica(self, replica: str, host: str, path: str) -> None:
         """Record that this working copy was here now."""
         self._session.fetch("touch_replica", replica=replica, host=host, path=path)
+
+    @property
+    def missions(self) -> PostgresMissions:
+        """The missions of the project."""
+        return PostgresMissions(self._session, self._replica)
 
     def act_as(self, actor: str, face: str) -> None:
         """Have what follows recorded as this actor's doing, through this face."""

@@ -16,11 +16,9 @@ import pytest
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from syncd.engine.status import mission_json
 from syncd.errors import InputOutputError, NotFound
 from syncd.files.atomic import digest
 from syncd.files.layout import find_root
-from syncd.parsers.mission_json import read_mission
 from syncd.ports import Cursor
 from tests.support.workspace import TABLE, Site, site
 
@@ -107,20 +105,24 @@ def test_case_20_what_syncd_does_not_know_stays_byte_for_byte(tmp_path: Path, po
         assert here.text == text.replace("two|todo |", "two|done |")
 
 
-def test_case_24_half_a_mission_is_no_mission(here: Site) -> None:
-    """mission.json is only read: one that does not parse is no mission, and neither it nor the cards are touched."""
+def test_case_24_half_a_mission_is_held_and_nothing_is_concluded(here: Site) -> None:
+    """A mission.json that does not parse is held with its place; the store keeps what it said last, and goes on."""
     path = here.root / "mission.json"
-    whole = {"id": "m", "name": "Shop", "milestones": [{"id": "M1", "name": "One", "status": "done"}]}
-    path.write_text(json.dumps(whole))
-    mission = read_mission(path.read_bytes())
-    assert mission is not None
-    assert mission_json(mission, here.cycle.remote.remote)["id"] == "m"
-    half = json.dumps(whole)[:30].encode()
-    path.write_bytes(half)
-    before = footprint(here)
-    assert read_mission(path.read_bytes()) is None
+    whole = json.dumps({"mission_id": "m", "name": "Shop", "milestones": [{"id": "M1", "status": "pending"}]}, indent=2)
+    path.write_text(whole)
     here.sync()
-    assert (path.read_bytes(), footprint(here)) == (half, before)
+    half = whole[:40].encode()
+    path.write_bytes(half)
+    here.sql("update milestone set status = 'active' where id = 'M1'")
+    report = here.sync()
+    assert [(each.code, each.path, each.line, each.column) for each in report.problems] == [
+        ("invalid-json", "mission.json", 4, 1)
+    ]
+    assert [(each.id, each.guard) for each in report.held] == [("mission.json", "unreadable")]
+    assert (path.read_bytes(), here.sql("select id, status from milestone")) == (half, [("M1", "active")])
+    path.write_text(whole)
+    assert here.sync().held == ()
+    assert json.loads(path.read_text())["milestones"][0]["status"] == "active"
 
 
 def test_case_30_a_file_system_without_exchange(here: Site) -> None:

@@ -17,6 +17,7 @@ from syncd.cli.schemas import titles
 from syncd.engine.problems import ENGINE_PROBLEM_CODES
 from syncd.errors import SyncdError
 from syncd.parsers.document import PROBLEM_CODES
+from syncd.parsers.mission_json import MISSION_PROBLEM_CODES
 from syncd.schemas.config import KEYS
 from tests.support import command_pages
 
@@ -79,7 +80,7 @@ def _exit_codes() -> Iterator[str]:
 
 
 def _problems() -> Iterator[str]:
-    yield _table(("code", "means"), sorted(_coded({**PROBLEM_CODES, **ENGINE_PROBLEM_CODES})))
+    yield _table(("code", "means"), sorted(_coded({**PROBLEM_CODES, **MISSION_PROBLEM_CODES, **ENGINE_PROBLEM_CODES})))
     yield (
         "A problem has a path, line, column, message and hint. It never stops the rest of the file, never deletes\n"
         "anything, is shown by `syncd status`, and ends by itself when the file is mended.\n"

@@ -37,7 +37,7 @@ def status(report: Json, now: datetime) -> Screen:
         *_waiting(report),
         *_section("Conflicts", clashes, undecided, "syncd conflicts"),
         *decisions.by_rule(ruled),
-        *_mission(report["mission"]),
+        *_missions(report["missions"]),
         BLANK,
         _counts(report, now),
     ]
@@ -256,17 +256,19 @@ def _section(name: str, draw: Callable[[Sequence[Json]], Screen], entries: Seque
     return [*title(name), *draw(entries[:SHOWN_MAX]), *more(len(entries) - SHOWN_MAX, where)]
 
 
-def _mission(mission: Json | None) -> list[Element]:
-    """Return the milestones whose state and cards disagree."""
-    wrong = [each for each in (mission or {}).get("milestones", ()) if not each["agrees"]]
-    if not wrong:
+def _missions(missions: Sequence[Json]) -> list[Element]:
+    """Return the milestones whose state and cards disagree; of several missions each is named."""
+    found = [(mission, each) for mission in missions for each in mission["milestones"] if not each["agrees"]]
+    if not found:
         return []
     screen: list[Element] = [*title("Mission")]
-    for each in wrong:
+    for mission, each in found[:SHOWN_MAX]:
         cards = each["cards"]
-        said = f"{each['id']} says {each['status']}, but {cards['done']} of {count(cards['total'], 'card')} "
+        whose = f"{mission['id']}: " if len(missions) > 1 else ""
+        said = f"{whose}{each['id']} says {each['status'] or 'nothing'}, but {cards['done']} of "
+        said += f"{count(cards['total'], 'card')} "
         screen.append(line(said + ("is done" if cards["done"] == 1 else "are done"), indent=2))
-    return screen
+    return [*screen, *more(len(found) - SHOWN_MAX, "syncd mission status")]
 
 
 def _counts(report: Json, now: datetime) -> Line:

@@ -102,6 +102,7 @@ def report(**parts: Any) -> dict[str, Any]:
         "problems": [],
         "waits": [],
         "mission": None,
+        "missions": [],
         **parts,
     }
 
@@ -167,13 +168,15 @@ def test_status_tells_what_needs_a_hand_with_its_command() -> None:
         ],
         held=[HOLD],
         problems=[PROBLEM],
-        mission={
-            "id": "M",
-            "milestones": [
-                {"id": "M1", "status": "done", "cards": {"total": 4, "done": 2}, "agrees": False},
-                {"id": "M2", "status": "open", "cards": {"total": 1, "done": 0}, "agrees": True},
-            ],
-        },
+        missions=[
+            {
+                "id": "M",
+                "milestones": [
+                    {"id": "M1", "status": "done", "cards": {"total": 4, "done": 2}, "agrees": False},
+                    {"id": "M2", "status": None, "cards": {"total": 1, "done": 0}, "agrees": True},
+                ],
+            }
+        ],
     )
     is_valid("status", found)
     reads(

@@ -13,7 +13,7 @@ from syncd.errors import BadValue, ConfigError
 from syncd.files.layout import Layout
 from syncd.files.settings import get_setting, parse_config, parse_value, read_config
 from syncd.files.settings_edit import edit_config
-from syncd.files.workspace import create, mission_path
+from syncd.files.workspace import create, mission_entries
 from syncd.schemas.config import KEYS, Config, Mode, OnRemoved, StoreKind, StoreRecord, TaskEntry
 
 FULL = """\
@@ -276,10 +276,13 @@ def test_a_workspace_is_made_once(tmp_path: Path) -> None:
     assert config.project == "shop2"
 
 
-def test_the_mission_file_is_found(tmp_path: Path) -> None:
-    """The configured mission file counts; else the first usual one that exists."""
-    layout = Layout(tmp_path)
-    assert mission_path(layout, Config()) is None
-    (tmp_path / "mission.json").write_text("{}")
-    assert mission_path(layout, Config()) == "mission.json"
-    assert mission_path(layout, Config(mission="x.json")) == "x.json"
+def test_mission_files_are_named_or_have_the_usual_names() -> None:
+    """A path, a glob or a list of them counts; else the usual names."""
+    assert mission_entries(Config()) == ("mission.json", ".mosaic/orchestrator/mission.json")
+    assert mission_entries(Config(mission="x.json")) == ("x.json",)
+    several = parse_config("mission: [a/mission.json, 'b/*.json']", "syncd.yaml")
+    assert mission_entries(several) == ("a/mission.json", "b/*.json")
+    assert get_setting(several, "mission") == ["a/mission.json", "b/*.json"]
+    for wrong in ("mission: []", "mission: /etc/x.json", "mission: [../x.json]", "mission: {a: b}"):
+        with pytest.raises(ConfigError):
+            parse_config(wrong, "syncd.yaml")

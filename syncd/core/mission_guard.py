@@ -1,0 +1,188 @@
+"""What looks for mishaps in a plan about missions: the guards of the task files, on records.
+
+Many records gone at once, a file that is an old version again, a store that went back in time.  A JSON file
+that is half written does not parse, so nothing has to settle here.  May import ``syncd.core``,
+``syncd.schemas``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Final
+
+from syncd.core.mission_merge import MissionPlan, RecordChange
+from syncd.core.plan import ChangeKind, Hold
+from syncd.core.sight import Thresholds
+from syncd.core.trips import STORE_REWOUND, fingerprint
+from syncd.schemas.mission import RecordKey, RecordKind, Records
+
+DELETIONS: Final = "deletions"
+TIME_TRAVEL: Final = "time-travel"
+UNREADABLE: Final = "unreadable"
+
+_REVERTS_MIN: Final = 2
+"""So many records an old version has to revert before it is taken for a checkout and not for an edit."""
+
+
+@dataclass(frozen=True, slots=True)
+class MissionSight:
+    """What is known of the file that tells a mission."""
+
+    path: str
+    is_old_version: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class GuardedMissions:
+    """What goes on, what is held, and which decisions are carried out with it.
+
+    ``retaken`` are the missions whose base is to be forgotten: a person said that the store's history counts.
+    """
+
+    plan: MissionPlan
+    holds: tuple[Hold, ...] = ()
+    decided: tuple[str, ...] = ()
+    retaken: frozenset[str] = frozenset()
+
+
+def guard_missions(
+    plan: MissionPlan,
+    base: Records,
+    local: Records,
+    remote: Records,
+    sights: Mapping[str, MissionSight],
+    decisions: Mapping[str, str],
+    thresholds: Thresholds,
+) -> GuardedMissions:
+    """Take out of a plan what looks like a mishap.
+
+    Args:
+        sights: by mission.
+        decisions: what people said about holds, by fingerprint.
+    """
+    guarded = GuardedMissions(plan)
+    for mission, sight in sorted(sights.items()):
+        if (hold := _rewound(mission, sight, base, remote)) is not None:
+            guarded = _settle_rewound(guarded, mission, hold, local, decisions)
+            continue
+        changes = [each for each in guarded.plan.to_store if each.key.mission == mission]
+        if sight.is_old_version and (reverts := _reverts(changes)):
+            hold = _hold(TIME_TRAVEL, sight.path, sight.path, f"{sight.path} is an older version of itself", reverts)
+            guarded = _settle(guarded, hold, reverts, local, remote, decisions)
+        for removals in (_removals(guarded.plan.to_store, mission), _removals(guarded.plan.to_file, mission)):
+            count = sum(1 for key in base if key.mission == mission and key.kind is not RecordKind.MISSION)
+            if len(removals) > max(thresholds.deletions_max, int(thresholds.deletions_share * count)):
+                reason = f"{len(removals)} of {count} records would go at once"
+                for each in removals:
+                    hold = _hold(DELETIONS, str(each.key), sight.path, reason, [each])
+                    guarded = _settle(guarded, hold, [each], local, remote, decisions)
+    return guarded
+
+
+def unreadable(path: str, reason: str, digest: str | None) -> Hold:
+    """Return the hold on a file that cannot be read as a mission, and that was one before."""
+    mark = fingerprint(UNREADABLE, path, digest)
+    return Hold(path, UNREADABLE, reason, f"mend {path}, or syncd reject {path}", path, mark)
+
+
+def _hold(guard: str, id: str, path: str, reason: str, changes: Iterable[RecordChange]) -> Hold:
+    content = [[str(each.key), each.kind.value, dict(each.fields)] for each in changes]
+    return Hold(id, guard, reason, f"syncd accept {id}", path, fingerprint(guard, id, content))
+
+
+def _rewound(mission: str, sight: MissionSight, base: Records, remote: Records) -> Hold | None:
+    """Return the hold on a mission of which the store has an older version than it had."""
+    older = [key for key, known in base.items() if key.mission == mission and _is_older(remote, key, known.version)]
+    if not older:
+        return None
+    reason = f"the store's {older[0]} is older than it was: a restored backup?"
+    content = [[str(key), remote[key].version] for key in sorted(older)]
+    mark = fingerprint(STORE_REWOUND, mission, content)
+    return Hold(sight.path, STORE_REWOUND, reason, f"syncd accept {sight.path}", sight.path, mark)
+
+
+def _is_older(remote: Records, key: RecordKey, version: int) -> bool:
+    return key in remote and remote[key].version < version
+
+
+def _settle_rewound(
+    guarded: GuardedMissions, mission: str, hold: Hold, local: Records, decisions: Mapping[str, str]
+) -> GuardedMissions:
+    """Hold everything about a mission; accepted, both sides are compared anew; rejected, the file is offered again."""
+    plan = _without_mission(guarded.plan, mission)
+    verdict = decisions.get(hold.fingerprint)
+    if verdict is None:
+        return replace(guarded, plan=plan, holds=(*guarded.holds, hold))
+    decided = (*guarded.decided, hold.fingerprint)
+    if verdict == "accept":
+        return replace(guarded, plan=plan, decided=decided, retaken=guarded.retaken | {mission})
+    offers = tuple(
+        RecordChange(ChangeKind.UPDATE, key, record.fields)
+        for key, record in sorted(local.items())
+        if key.mission == mission
+    )
+    return replace(guarded, plan=replace(plan, to_store=(*plan.to_store, *offers)), decided=decided)
+
+
+def _settle(
+    guarded: GuardedMissions,
+    hold: Hold,
+    changes: Iterable[RecordChange],
+    local: Records,
+    remote: Records,
+    decisions: Mapping[str, str],
+) -> GuardedMissions:
+    """Keep changes back, let them through, or turn them round, as was decided about their hold."""
+    verdict = decisions.get(hold.fingerprint)
+    if verdict == "accept":
+        return replace(guarded, decided=(*guarded.decided, hold.fingerprint))
+    held = list(changes)
+    plan = replace(
+        guarded.plan,
+        to_store=tuple(each for each in guarded.plan.to_store if each not in held),
+        to_file=tuple(each for each in guarded.plan.to_file if each not in held),
+    )
+    if verdict is None:
+        return replace(guarded, plan=plan, holds=(*guarded.holds, hold))
+    to_store, to_file = list(plan.to_store), list(plan.to_file)
+    for each in held:
+        is_for_store = each in guarded.plan.to_store
+        (to_file if is_for_store else to_store).extend(_turned(each, remote if is_for_store else local))
+    plan = replace(plan, to_store=tuple(to_store), to_file=tuple(to_file))
+    return replace(guarded, plan=plan, decided=(*guarded.decided, hold.fingerprint))
+
+
+def _turned(change: RecordChange, kept: Records) -> Iterator[RecordChange]:
+    """Yield the change that gives the other side back what this one would have taken."""
+    record = kept.get(change.key)
+    if record is None:
+        return
+    if change.kind is ChangeKind.REMOVE:
+        yield RecordChange(ChangeKind.CREATE, change.key, record.fields)
+    elif change.kind is ChangeKind.UPDATE:
+        fields = {name: record.fields[name] for name in change.fields if name in record.fields}
+        yield RecordChange(ChangeKind.UPDATE, change.key, fields)
+
+
+def _reverts(changes: Iterable[RecordChange]) -> list[RecordChange]:
+    """Return the changes that take something back, where they are many enough; new records are none."""
+    found = [each for each in changes if each.kind is not ChangeKind.CREATE]
+    return found if len(found) >= _REVERTS_MIN else []
+
+
+def _removals(changes: Iterable[RecordChange], mission: str) -> list[RecordChange]:
+    return [each for each in changes if each.kind is ChangeKind.REMOVE and each.key.mission == mission]
+
+
+def _without_mission(plan: MissionPlan, mission: str) -> MissionPlan:
+    return replace(
+        plan,
+        to_store=tuple(each for each in plan.to_store if each.key.mission != mission),
+        to_file=tuple(each for each in plan.to_file if each.key.mission != mission),
+        conflicts=tuple(each for each in plan.conflicts if not _is_about(each.id, mission)),
+    )
+
+
+def _is_about(id: str, mission: str) -> bool:
+    return id == f"mission:{mission}" or id.startswith(f"mission:{mission}/")

@@ -1,0 +1,103 @@
+"""Joining the adapters of missions, for ``wiring``: their files, their half of the store, their sync.
+
+May import ``syncd.engine``, ``syncd.files``, and what they may.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from syncd.schemas.config import Config, TaskEntry
+from syncd.schemas.mission import Mission
+from syncd.schemas.mission import missions_of as missions_in
+
+if TYPE_CHECKING:
+    from syncd.core.sight import Thresholds
+    from syncd.engine.mission_sync import MissionSync
+    from syncd.files.layout import Layout
+    from syncd.files.task_files import WorkspaceFiles
+    from syncd.ports import MissionStore, State, SyncStore
+
+
+def mission_files(layout: Layout, config: Config) -> WorkspaceFiles:
+    """Return the mission files: files like task files, that are read otherwise."""
+    from syncd.files.task_files import WorkspaceFiles
+    from syncd.files.workspace import mission_entries
+
+    return WorkspaceFiles(layout, replace(config, tasks=tuple(map(TaskEntry, mission_entries(config)))))
+
+
+def missions_of(store: object) -> MissionStore | None:
+    """Return the missions' half of a store, ``None`` where it has none."""
+    from syncd.ports import KeepsMissions
+
+    # The class is asked: a store that is away answers nothing by itself.
+    return store.missions if hasattr(type(store), "missions") and isinstance(store, KeepsMissions) else None
+
+
+def mission_sync(
+    layout: Layout,
+    config: Config,
+    environ: Mapping[str, str],
+    *,
+    files: WorkspaceFiles,
+    store: SyncStore,
+    state: State,
+    thresholds: Thresholds,
+    is_paced: bool,
+    new_commit_id: Callable[[], str],
+) -> MissionSync:
+    """Return the sync of the mission files, for a cycle over the same store and state."""
+    from syncd.engine.mission_look import MissionObserver
+    from syncd.engine.mission_memory import MissionMemory
+    from syncd.engine.mission_sync import MissionSync
+    from syncd.engine.mission_writer import MissionWriter
+    from syncd.engine.pace import Pace
+    from syncd.engine.postponement import Postponement
+    from syncd.files.atomic import digest
+    from syncd.files.lock import AdvisoryLock
+    from syncd.files.paths import is_glob, outside
+
+    named, memory = config.mission, MissionMemory(state)
+    creates = named if isinstance(named, str) and not is_glob(named) else None
+    pace = Pace(config.file_write_interval_ms, time.monotonic) if is_paced else None
+    postponement = Postponement(pace, AdvisoryLock(layout, environ))
+    observer = MissionObserver(
+        files,
+        memory,
+        time.monotonic,
+        wants_first=named is None,
+        outside=lambda path: outside(layout.root, path),
+    )
+    return MissionSync(
+        files,
+        lambda: missions_of(store),
+        store,
+        state,
+        observer,
+        MissionWriter(files, state, memory, postponement, digest, creates=creates, grace_s=thresholds.grace_s),
+        thresholds,
+        monotonic=time.monotonic,
+        new_commit_id=new_commit_id,
+        digest=digest,
+        creates=creates,
+    )
+
+
+def read_missions(files: WorkspaceFiles, config: Config) -> tuple[Mission, ...]:
+    """Return the missions that the files tell of, as far as they can be read."""
+    from syncd.parsers.mission_json import parse_mission
+
+    found: dict[str, Mission] = {}
+    for path in files.paths():
+        data = files.read(path).data
+        if data is None:
+            continue
+        for mission in missions_in(parse_mission(data, path=path).records):
+            found.setdefault(mission.id, mission)
+        if config.mission is None:
+            break
+    return tuple(found.values())
