@@ -6,10 +6,11 @@ May import ``syncd.engine``, ``syncd.files``, and what they may.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
+from syncd.errors import Refused
 from syncd.schemas.config import Config, TaskEntry
 from syncd.schemas.mission import Mission
 from syncd.schemas.mission import missions_of as missions_in
@@ -38,18 +39,30 @@ def missions_of(store: object) -> MissionStore | None:
     return store.missions if hasattr(type(store), "missions") and isinstance(store, KeepsMissions) else None
 
 
-def mission_sync(
-    layout: Layout,
-    config: Config,
-    environ: Mapping[str, str],
-    *,
-    files: WorkspaceFiles,
-    store: SyncStore,
-    state: State,
-    thresholds: Thresholds,
-    is_paced: bool,
-    new_commit_id: Callable[[], str],
-) -> MissionSync:
+def require_missions(store: object) -> MissionStore:
+    """Return the missions' half of a store.  Raises Refused for a store that has none."""
+    found = missions_of(store)
+    if found is None:
+        raise Refused("this store keeps no missions", hint="Use a Postgres, embedded or served.")
+    return found
+
+
+class Host(Protocol):
+    """The wiring of a workspace, as far as missions need it."""
+
+    layout: Layout
+    environ: Mapping[str, str]
+    config: Config
+
+    @property
+    def mission_files(self) -> WorkspaceFiles:
+        """The mission files."""
+
+    def new_commit_id(self) -> str:
+        """Return a fresh id for a store transaction."""
+
+
+def mission_sync(host: Host, store: SyncStore, state: State, thresholds: Thresholds, *, is_paced: bool) -> MissionSync:
     """Return the sync of the mission files, for a cycle over the same store and state."""
     from syncd.engine.mission_look import MissionObserver
     from syncd.engine.mission_memory import MissionMemory
@@ -61,10 +74,11 @@ def mission_sync(
     from syncd.files.lock import AdvisoryLock
     from syncd.files.paths import is_glob, outside
 
+    layout, config, files = host.layout, host.config, host.mission_files
     named, memory = config.mission, MissionMemory(state)
     creates = named if isinstance(named, str) and not is_glob(named) else None
     pace = Pace(config.file_write_interval_ms, time.monotonic) if is_paced else None
-    postponement = Postponement(pace, AdvisoryLock(layout, environ))
+    postponement = Postponement(pace, AdvisoryLock(layout, host.environ))
     observer = MissionObserver(
         files,
         memory,
@@ -81,7 +95,7 @@ def mission_sync(
         MissionWriter(files, state, memory, postponement, digest, creates=creates, grace_s=thresholds.grace_s),
         thresholds,
         monotonic=time.monotonic,
-        new_commit_id=new_commit_id,
+        new_commit_id=host.new_commit_id,
         digest=digest,
         creates=creates,
     )

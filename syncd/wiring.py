@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from syncd import mission_wiring
-from syncd.errors import ConfigError, NotFound, Refused, StoreMismatch, SyncdError
+from syncd.errors import ConfigError, NotFound, StoreMismatch, SyncdError
 from syncd.files.layout import Layout
 from syncd.files.settings import get_setting, read_config
 from syncd.schemas.config import Config, Mode, StoreKind
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from syncd.engine.task_edit import EditedRow
     from syncd.files.state import StateFile
     from syncd.files.task_files import WorkspaceFiles
-    from syncd.ports import MissionStore, Store, SyncStore
+    from syncd.ports import Store, SyncStore
     from syncd.schemas.card import Fields
     from syncd.store.embedded import EmbeddedServer
     from syncd.store.postgres import PostgresStore
@@ -331,25 +331,8 @@ class Wiring:
             digest=digest,
             pace=Pace(self.config.file_write_interval_ms, time.monotonic) if is_paced else None,
             edit_lock=AdvisoryLock(self.layout, self.environ),
-            companion=mission_wiring.mission_sync(
-                self.layout,
-                self.config,
-                self.environ,
-                files=self.mission_files,
-                store=store,
-                state=state,
-                thresholds=settings.thresholds,
-                is_paced=is_paced,
-                new_commit_id=self.new_commit_id,
-            ),
+            companion=mission_wiring.mission_sync(self, store, state, settings.thresholds, is_paced=is_paced),
         )
-
-    def mission_store(self, *, may_make: bool = True) -> MissionStore:
-        """Return the missions' half of the store.  Raises Refused for a store that has none."""
-        found = mission_wiring.missions_of(self.store(may_make=may_make))
-        if found is None:
-            raise Refused("this store keeps no missions", hint="Use a Postgres, embedded or served.")
-        return found
 
     def new_commit_id(self) -> str:
         """Return a fresh id for a store transaction."""

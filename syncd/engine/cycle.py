@@ -133,7 +133,7 @@ class Cycle:
             return CycleReport(held=self._last.held, problems=self._last.problems)
         self._last = self._seen = None
         with self._lock():
-            is_full, done = self._must_read_all, CycleReport()
+            done, is_full = CycleReport(), self._must_read_all
             for _ in range(PASSES_MAX):
                 report, again = self._pass()
                 done = done.then(report)

@@ -116,7 +116,7 @@ def test_case_24_half_a_mission_is_held_and_nothing_is_concluded(here: Site) -> 
     here.sql("update milestone set status = 'active' where id = 'M1'")
     report = here.sync()
     assert [(each.code, each.path, each.line, each.column) for each in report.problems] == [
-        ("invalid-json", "mission.json", 4, 1)
+        ("invalid-json", "mission.json", 3, 18)
     ]
     assert [(each.id, each.guard) for each in report.held] == [("mission.json", "unreadable")]
     assert (path.read_bytes(), here.sql("select id, status from milestone")) == (half, [("M1", "active")])

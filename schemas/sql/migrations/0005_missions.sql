@@ -50,7 +50,7 @@ begin
         new.updated_at := old.updated_at;
         return new;
     end if;
-    new.version := greatest(old.version + 1, new.version);
+    new.version := greatest(new.version, old.version + 1);
     new.updated_at := now();
     return new;
 end

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
@@ -112,12 +112,13 @@ FILES = objects(
 @settings(max_examples=300, deadline=None)
 @given(FILES, st.booleans())
 def test_reader_and_schema_agree(plain: dict[str, Any], is_camel: bool) -> None:
-    """A file is valid by the schema exactly when nothing in it is a problem, ids that repeat aside."""
+    """A file is valid by the schema exactly when nothing in it is a problem."""
     if is_camel:
         plain = _camelled(plain)
     found = parsed(plain)
-    problems = [each for each in codes(found) if each != "duplicate-id"]
-    assert SCHEMA.is_valid(plain) == (not problems), (plain, found.problems)
+    # Of what repeats an id nothing is read.
+    assume("duplicate-id" not in codes(found))
+    assert SCHEMA.is_valid(plain) == (not found.problems), (plain, found.problems)
 
 
 def _camelled(value: Any) -> Any:
