@@ -6,6 +6,7 @@ May import ``syncd.schemas``.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -19,6 +20,7 @@ from syncd.schemas.card import Status, Value
 
 _CONTRADICTIONS_MAX: Final = 1 / 3
 _SECTIONS_MIN: Final = 2
+_TEXT: Final = re.compile(r"[ ]{0,3}(?:\w|\*\*|_|`\w|\(|\[)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +39,12 @@ class Section:
 
 
 class Board:
-    """The sections of one file."""
+    """The sections of one file; ``items`` are the lines of the cards that stand in them."""
 
     def __init__(self, source: Source, sections: Sequence[Section]) -> None:
         self.source = source
         self.sections = sections
+        self.items: list[tuple[int, int]] = []
 
     def section_at(self, line: int) -> Section | None:
         """Return the innermost section in which a line stands."""
@@ -58,19 +61,32 @@ class Board:
         return next(iter(plain or fitting), None)
 
     def tail(self, section: Section) -> int:
-        """Return the line behind the last text of a section, in one without text behind its first blank line."""
-        end = section.end
-        while end - 1 > section.line and self.source.is_blank(end - 1):
+        """Return the line behind the last item of a section; in one without items behind what introduces it."""
+        ends = [end for first, end in self.items if self.section_at(first) is section]
+        end = max(ends, default=0) or self._intro_end(section)
+        if end is None:
+            return min(section.line + 2, section.end) if self.source.is_blank(section.line + 1) else section.line + 1
+        while self.source.is_blank(end - 1):
             end -= 1
-        is_bare = end == section.line + 1 and end < section.end
-        return end + 1 if is_bare else end
+        return end
+
+    def _intro_end(self, section: Section) -> int | None:
+        """Return the line behind the text below a heading, when that is a sentence and no machinery of a tool."""
+        first = section.line + 1
+        while first < section.end and self.source.is_blank(first):
+            first += 1
+        end = first
+        while end < section.end and not self.source.is_blank(end):
+            end += 1
+        is_text = first < end and _TEXT.match(self.source.lines[first]) and end < section.end
+        return end if is_text else None
 
     def mark_for(self, section: Section, mark: str, marks: Mapping[str, int]) -> str:
         """Return the mark that an item has in a section: none that contradicts it."""
         if section.state is Status.DONE:
             done = [each for each in "xX" if marks.get(each)]
             return mark if mark in "xX" else (done or ["x"])[0]
-        return mark if MARK_STATES[mark] is section.state else " "
+        return mark if MARK_STATES.get(mark) is section.state else " "
 
 
 def read_board(
@@ -95,7 +111,7 @@ def read_board(
     # Under "Done" any mark will do; what tells is whether items are ticked off where they stand elsewhere.
     marked = [(states[heading.line], mark) for heading, mark in items if heading and heading.line in meant]
     undone = [(state, mark) for state, mark in marked if state is not Status.DONE]
-    against = sum(mark != " " and MARK_STATES[mark] is not state for state, mark in undone)
+    against = sum(mark != " " and MARK_STATES.get(mark) not in (None, state) for state, mark in undone)
     return None if against > len(undone) * _CONTRADICTIONS_MAX else Board(source, sections)
 
 

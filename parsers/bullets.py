@@ -20,6 +20,8 @@ _BULLET: Final = re.compile(
 _LINE: Final = re.compile(
     r"[ \t]*(?:\*\*(?P<bold>[^*:|]{1,40}?)\s*(?::\*\*|\*\*\s*:)|(?P<plain>[^\W\d][\w /-]{0,39}?)\s*:(?=\s|$))[ \t]*"
 )
+_NEXT_KEY: Final = re.compile(r"[ \t]*(?:[|·•][ \t]*|[ \t]{2}|[,;][ \t]+)(?=\*\*[^*:|]{1,40}?\s*(?::\*\*|\*\*\s*:))")
+_HARD_BREAK: Final = re.compile(r"(?:[ \t]*\\)?[ \t]*$")
 _ENTRY: Final = re.compile(r"[ \t]*(?:[-*+]|\d{1,9}[.)])[ \t]+(?:\[[ xX]\][ \t]+)?")
 
 
@@ -28,7 +30,7 @@ class Bullet:
     """A key with its value.
 
     ``lead`` is what stands before the value on line ``first``; ``entries`` are the lines of a list below it,
-    when the value is one.
+    when the value is one; ``stop`` is the column at which the value ends, where more stands on the line.
     """
 
     source: Source
@@ -38,11 +40,21 @@ class Bullet:
     first: int
     end: int
     entries: tuple[int, ...] = ()
+    stop: int | None = None
 
     @property
     def value_at(self) -> int:
         """The column at which the value begins."""
         return len(self.lead)
+
+    @property
+    def value_end(self) -> int:
+        """The column behind the value's first line; a hard break of Markdown is no part of it."""
+        line = self.source.lines[self.first]
+        if self.stop is not None:
+            return self.stop
+        found = _HARD_BREAK.search(line, self.value_at)
+        return found.start() if found else len(line)
 
     def values(self) -> tuple[str, ...] | None:
         """Return the texts of the list below the key, or ``None`` where the value stands beside it."""
@@ -52,7 +64,7 @@ class Bullet:
 
     def text(self) -> str:
         """Return the value as text, further lines without their common indentation."""
-        first = self.source.lines[self.first][self.value_at :].strip()
+        first = self.source.lines[self.first][self.value_at : self.value_end].strip()
         rest = self.source.lines[self.first + 1 : self.end]
         return "\n".join([first, *undented(rest)]).strip()
 
@@ -65,9 +77,9 @@ class Bullet:
         value = ending.join([lines[0], *(indent + each if each.strip() else "" for each in lines[1:])])
         at = self.source.starts[self.first] + self.value_at
         gap = " " if value and not self.lead.endswith((" ", "\t")) else ""
-        return Replacement(
-            at, self.source.starts[self.end - 1] + len(self.source.lines[self.end - 1].rstrip()), gap + value
-        )
+        last = self.source.lines[self.end - 1]
+        width = max(self.value_at, self.value_end) if self.end == self.first + 1 else len(last.rstrip())
+        return Replacement(at, self.source.starts[self.end - 1] + width, gap + value)
 
     def listed(self, values: Sequence[str]) -> list[Replacement]:
         """Return the replacements that give the list below the key other entries."""
@@ -96,13 +108,21 @@ def read_bullet(source: Source, item: Block) -> Bullet | None:
     return Bullet(source, key.strip(), found["bold"] is not None, found[0], item.first, end, entries)
 
 
-def read_line(source: Source, line: int) -> Bullet | None:
-    """Return the key and value of a plain line ``Key: value``."""
-    found = _LINE.match(source.lines[line])
-    if found is None:
-        return None
-    key = found["bold"] or found["plain"]
-    return Bullet(source, key.strip(), found["bold"] is not None, found[0], line, line + 1)
+def read_line(source: Source, line: int) -> list[Bullet]:
+    """Return the keys and values of a plain line: ``Key: value``, or several with bold keys and ``|`` between."""
+    text = source.lines[line]
+    bullets: list[Bullet] = []
+    at = 0
+    while found := _LINE.match(text, at):
+        is_bold = found["bold"] is not None
+        gap = _NEXT_KEY.search(text, found.end()) if is_bold else None
+        key = found["bold"] or found["plain"]
+        end = gap.start() if gap else None
+        bullets.append(Bullet(source, key.strip(), is_bold, text[: found.end()], line, line + 1, (), end))
+        if gap is None:
+            break
+        at = gap.end()
+    return bullets
 
 
 def undented(lines: Sequence[str]) -> list[str]:

@@ -15,6 +15,7 @@ from typing import Final
 from syncd.parsers.blocks import Block
 from syncd.parsers.boards import read_board
 from syncd.parsers.bullets import read_bullet
+from syncd.parsers.dialect import Offer
 from syncd.parsers.document import Heading
 from syncd.parsers.entries import Entry, priority_of
 from syncd.parsers.fields import is_empty, read_priority, split_ids
@@ -39,7 +40,28 @@ class Listed:
     is_ignored: bool
 
 
-def read_checklists(reading: Reading, lists: Sequence[Listed]) -> None:
+class Checklists:
+    """The dialect: lists whose items have a checkbox; whether they make a board shows only in all of them."""
+
+    name = "checklist"
+    reads = "a list whose items have a checkbox"
+    kinds = frozenset({"list"})
+
+    def __init__(self, reading: Reading) -> None:
+        self._reading = reading
+        self._lists: list[Listed] = []
+
+    def offer(self, offer: Offer) -> int | None:
+        """Keep a list for later."""
+        self._lists.append(Listed(offer.block, offer.heading, offer.is_ignored))
+        return offer.index + 1
+
+    def finish(self) -> None:
+        """Read the cards of all lists."""
+        _read_checklists(self._reading, self._lists)
+
+
+def _read_checklists(reading: Reading, lists: Sequence[Listed]) -> None:
     """Read the cards of all checklists of a file; whether it is a board shows only in all of them."""
     found: list[tuple[Checklist, Heading | None]] = []
     for listed in lists:
@@ -70,6 +92,8 @@ def read_checklists(reading: Reading, lists: Sequence[Listed]) -> None:
             if each.parent is None
         ],
     )
+    if board:
+        board.items = [(each.first, each.end) for made, _ in found for each in made.entries if each.parent is None]
     for checklist, _ in found:
         checklist.board = board if board and board.section_at(checklist.first) else None
         before = len(reading.drafts)
@@ -85,6 +109,8 @@ def _refusal(reading: Reading, listed: Listed, entries: Sequence[Entry]) -> str 
     is_named = any(entry.item.find("id") for entry in entries)
     if len(entries) > 1 and not is_named and all(map(reading.lexicon.status, titles)):
         return "a legend: every item is a status word"
+    if not any(entry.item.mark in MARK_STATES for entry in entries) and not is_named:
+        return "no mark in its boxes is known"
     if not any(entry.is_card for entry in entries):
         return "a template: its ids are still to be filled in" if any(titles) else "no item has a text"
     return None
@@ -154,8 +180,14 @@ def _find_body(reading: Reading, entries: Sequence[Entry], position: int) -> Non
 
 
 def _settle_numbers(entries: Sequence[Entry]) -> None:
-    """Read a bare number in front as an id only where every item has an id: ``3 apples`` is a title."""
-    if all(entry.item.find("id") or "id" in entry.bullets for entry in entries):
+    """Read a bare number in front as an id only where every item has an id, and half of them are numbers.
+
+    ``3 apples`` is a title.
+    """
+    tokens = [entry.item.find("id") for entry in entries]
+    numbers = sum(entry.item.value(own).isdigit() for entry, own in zip(entries, tokens, strict=True) if own)
+    is_named = all(own or "id" in entry.bullets for entry, own in zip(entries, tokens, strict=True))
+    if not numbers or (is_named and numbers * 2 >= len(entries)):
         return
     for entry in entries:
         again = scan_item(entry.item.line, accept_number=False)
@@ -199,15 +231,24 @@ def _token(reading: Reading, entry: Entry) -> str | None:
 
 def _read_place(reading: Reading, checklist: Checklist, entry: Entry, fields: dict[str, Value]) -> frozenset[str]:
     """Read the state and the phase, which may both come from the heading; return what is weak."""
-    state = MARK_STATES[entry.item.mark]
-    if checklist.board is not None:
+    state = MARK_STATES.get(entry.item.mark)
+    if state is None:
+        reading.report(
+            entry.first,
+            entry.item.mark_at,
+            "unknown-status",
+            f"[{entry.item.mark}] is no mark that is known",
+            "Write [ ], [~], [!] or [x].",
+        )
+    elif checklist.board is not None:
         section = checklist.board.section_at(entry.first)
         if section is not None and (entry.item.mark == " " or state is section.state):
             state = section.state
             fields[STATUS_WORD] = section.word
         elif section is not None:
             fields[STATUS_WORD] = None
-    fields["status"] = state.value
+    if state is not None:
+        fields["status"] = state.value
     own = entry.item.find("phase")
     if bullet := entry.bullets.get("phase"):
         fields["phase"] = bullet.text() or None

@@ -10,7 +10,7 @@ from syncd.parsers.fields import read_priority
 from syncd.parsers.items import ItemLine, Token
 from syncd.parsers.words import PRIORITY_SIGNS
 
-LEADING_STYLES: Final = frozenset({"plain", "bold", "code", "bracket", "paren"})
+LEADING_STYLES: Final = frozenset({"plain", "bold", "open", "code", "bracket", "paren"})
 """How an id is written that stands before its title."""
 
 
@@ -39,13 +39,15 @@ class Entry:
 def spelled_id(token: str, style: str, model: Entry | None) -> str:
     """Return an id as it stands in a line, in the manner of another entry."""
     own = model.item.find("id") if model else None
-    if own is not None and model is not None and own.style == style and style != "comment":
+    if own is not None and model is not None and own.style == style and style not in ("comment", "open"):
         line = model.item.line
         before = line[own.start : own.value_start].replace("~~", "")
         if style in LEADING_STYLES:
             before = before[max(before.rfind(" "), before.rfind("\t")) + 1 :]
         after = line[own.value_end : own.end]
         return before + token + (after if style not in LEADING_STYLES or after[-1:] in (" ", "\t") else after + " ")
+    if style == "open":
+        return f"**{token}** "
     return f"<!-- id: {token} -->" if style == "comment" else f"{token} "
 
 

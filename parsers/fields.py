@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from syncd.parsers.words import EMPTY, PICTOGRAPH, PRIORITY_WORDS, STATUS_WORDS, fold
+from syncd.parsers.words import EMPTY, PICTOGRAPH, PRIORITY_SCALES, PRIORITY_WORDS, STATUS_WORDS, fold
 from syncd.schemas.card import Status, Value
 
 ID_MAX: Final = 128
@@ -32,13 +32,14 @@ _REMARK: Final = re.compile(r"\([^()]*\)")
 _BREAK: Final = re.compile(r"<br\s*/?>", re.IGNORECASE)
 _TO: Final = re.compile(r" (?:through|thru|to|bis) (?=\S*\d)")
 _LIST_GAP: Final = re.compile(r"[\s,;，；、]+")
-_JOINERS: Final = frozenset({"and", "&", "+", "und", "et", "y", "e"})
+_JOINERS: Final = frozenset({"and", "&", "+", "und", "et", "y", "e", "task", "tasks"})
 _DOTS: Final = re.compile(r"(.*?)(\d+)(?:\.{2,3}|…|–|—)(.*?)(\d+)")
 _SLASHES: Final = re.compile(r"(.*?)(\d+)((?:/\d+)+)")
 _SIGNS: Final = re.compile(PICTOGRAPH)
 _NUMBER: Final = re.compile(r"[+-]?\d{1,9}")
 _RANK: Final = re.compile(r"[Pp]([0-4])")
 _RANK_OF_ZERO: Final = 3
+_WORDED: Final = re.compile(r"task\s+(?=\d)", re.IGNORECASE)
 
 
 def is_id(text: str) -> bool:
@@ -194,9 +195,9 @@ def write_priority(value: int, habits: Iterable[str]) -> str:
     if _RANK.fullmatch(model):
         number = _RANK_OF_ZERO - value
         return f"{model[0]}{number}" if 0 <= number <= 4 else str(value)
-    word = next((word for word, number in PRIORITY_WORDS.items() if number == value), None)
-    if word == "normal":
-        word = "medium"
+    own = fold(_SIGNS.sub("", model))
+    scale = next((each for each in PRIORITY_SCALES if own in each), PRIORITY_SCALES[0])
+    word = next((word for word, number in scale.items() if number == value), None)
     return str(value) if word is None else like(word, model)
 
 
@@ -223,7 +224,9 @@ def join_list(values: Iterable[str], model: str) -> str:
     if separator is None:
         separator = " " if len(inner.split()) > 1 and ".." not in _with_dots(inner) else ", "
     mark = "`" if inner.startswith("`") else ""
-    text = separator.join(f"{mark}{value}{mark}" for value in values)
+    worded = _WORDED.match(inner)
+    word = worded[0] if worded else ""
+    text = separator.join(f"{word if value[:1].isdigit() else ''}{mark}{value}{mark}" for value in values)
     return f"[{text}]" if bracketed else text
 
 

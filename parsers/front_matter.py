@@ -1,8 +1,7 @@
-"""The YAML block at the top of a file: what it says about the file, or a whole card.
+"""One file, one card: a block of YAML at the top with an id, a title and a status; the text below is the body.
 
-Read and written by the places of its scalars, so that comments, order and quotes stay.  A block with an id, a
-title and a status makes the file one card: its text is the card's body, and checklists in it are text.
-ruamel.yaml is imported only for a file that has such a block.  May import ``syncd.schemas``.
+Read and written by the places of its scalars, so that comments, order and quotes stay.  Checklists in such a file are
+text.  May import ``syncd.schemas``.
 """
 
 from __future__ import annotations
@@ -10,158 +9,94 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence, Set
-from dataclasses import dataclass
-from functools import cache
-from typing import TYPE_CHECKING, Any, Final
+from typing import Final
 
-from syncd.parsers.document import Container, FrontMatter
-from syncd.parsers.fields import is_id, looks_like_id, read_priority, split_ids, text_of, write_priority
+from syncd.parsers.dialect import FRONT_MATTER, Offer
+from syncd.parsers.document import Container
+from syncd.parsers.fields import is_id, read_priority, split_ids, text_of, write_priority
 from syncd.parsers.lexicon import Lexicon, extra_key
 from syncd.parsers.reading import NOTHING_WEAK, Draft, Reading, owner_field
 from syncd.parsers.source import Replacement, Source
 from syncd.parsers.statuses import author_word, default_text, read_status, write_status
 from syncd.parsers.values import OWNERS, as_list, owner_value, state_of
-from syncd.parsers.words import EMPTY_VALUES, UNKNOWN_STATUS_HINT
+from syncd.parsers.words import UNKNOWN_STATUS_HINT
+from syncd.parsers.yaml_block import Entry, FrontBlock, compose
 from syncd.schemas.card import STATUS_WORD, Fields, Value
 
-if TYPE_CHECKING:
-    from ruamel.yaml import YAML
-
-_KEY: Final = re.compile(r"[^\W\d][\w -]*:(?:\s|$)")
-_ID_COMMENT: Final = re.compile(r"#[ \t]*(\S+)[ \t]*")
-_FENCES: Final = ("---", "...")
-_LINES_MAX: Final = 1000
 _PLAIN_IN_LIST: Final = re.compile(r"[^\[\]{},:#'\"&*!|>%@`-][^\[\]{},:#]*")
+_TELLING: Final = frozenset({"priority", "dependsOn", "owner", "acceptance"})
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """A key of the block: offsets into the file's text.
+class FrontMatterCards:
+    """The dialect: a file that is one card.
 
-    ``style`` is ``plain``, ``'``, ``"``, ``flow``, ``block``, or ``other`` for what is never written.
+    With an id, title and status the block alone says so.  Without an id it takes one more key that only tasks
+    have, and nothing else in the file that is a card: many a board has a title and a status of its own.
     """
 
-    key: str
-    key_end: int
-    start: int
-    end: int
-    style: str
-    tag: str
-    text: str
-    items: tuple[tuple[int, int, str], ...] = ()
+    name = "front-matter"
+    reads = "a YAML block with an id, a title and a status: one file, one card"
+    kinds = frozenset({FRONT_MATTER})
 
-    @property
-    def value(self) -> Value:
-        """The value: a list, a text, or nothing."""
-        if self.style in ("flow", "block"):
-            return tuple(text for _, _, text in self.items if text)
-        return None if self.text.casefold() in EMPTY_VALUES else self.text
+    def __init__(self, reading: Reading) -> None:
+        self._reading = reading
+        self._nameless: SingleCard | None = None
 
+    def offer(self, offer: Offer) -> int | None:
+        """Take the file as one card when its block names it."""
+        block = offer.front
+        if block is None:
+            return None
+        keys = _fields_of(self._reading, block)
+        token = keys["id"].text if "id" in keys else block.id_comment
+        card = SingleCard(self._reading.source, self._reading.lexicon, block, keys)
+        if {"title", "status"} <= keys.keys():
+            if token and is_id(token):
+                _read_card(self._reading, card, token)
+                return offer.index + 1
+            is_task = _TELLING & keys.keys() and read_status(keys["status"].text, self._reading.lexicon).state
+            if not token and is_task:
+                self._nameless = card
+        if self._nameless is None:
+            self._reading.take(FRONT_MATTER, 0, "settings of the file")
+        return None
 
-@dataclass(frozen=True, slots=True)
-class FrontBlock:
-    """The block: its keys in order, and the line behind it."""
-
-    entries: tuple[Entry, ...]
-    end: int
-    id_comment: str | None = None
-
-    def settings(self, nested: dict[str, dict[str, str]]) -> FrontMatter:
-        """Return what the block says about the file."""
-        texts = {entry.key: entry.text for entry in self.entries if entry.style in ("plain", "'", '"') and entry.text}
-        return FrontMatter(texts.get("project"), texts.get("phase"), texts.get("prefix"), nested.get("statuses", {}))
-
-
-@cache
-def _yaml() -> YAML:
-    from ruamel.yaml import YAML
-
-    return YAML()
-
-
-def _compose(text: str) -> Any:
-    """Return the node tree of a YAML text; ``ValueError`` when it is none."""
-    from ruamel.yaml.error import YAMLError
-
-    try:
-        return _yaml().compose(text)
-    except (YAMLError, ValueError, RecursionError) as error:
-        mark = getattr(error, "problem_mark", None)
-        raise ValueError(mark.line if mark else 0) from error
+    def finish(self) -> None:
+        """Take the file as one nameless card when nothing in it is a card, or could get one."""
+        if self._nameless is None:
+            return
+        if self._reading.containers:
+            self._reading.take(FRONT_MATTER, 0, "settings of the file: its cards stand below")
+        else:
+            _read_card(self._reading, self._nameless, None)
 
 
-def read_front_matter(source: Source) -> tuple[FrontBlock | None, FrontMatter, int | None]:
-    """Read the block at the top of a file.
-
-    Returns:
-        The block or ``None``, what it says about the file, and the line of an error or ``None``.
-    """
-    lines = source.lines
-    if not lines or lines[0].rstrip() != "---":
-        return None, FrontMatter(), None
-    close = next((n for n in range(1, min(len(lines), _LINES_MAX)) if lines[n].rstrip() in _FENCES), None)
-    if close is None or not any(_KEY.match(line) for line in lines[1:close]):
-        return None, FrontMatter(), None
-    base = source.starts[1]
-    try:
-        root = _compose(source.text[base : source.starts[close]])
-    except ValueError as error:
-        line = int(error.args[0]) + 1
-        return FrontBlock((), close + 1), FrontMatter(), min(line, close)
-    if root is None or root.id != "mapping":
-        return None, FrontMatter(), None
-    entries = tuple(_entry(key, value, base) for key, value in root.value if isinstance(key.value, str))
-    nested = {
-        key.value: {str(word.value): str(state.value) for word, state in value.value}
-        for key, value in root.value
-        if isinstance(key.value, str) and value.id == "mapping"
-    }
-    block = FrontBlock(entries, close + 1, _id_comment(lines[1]))
-    return block, block.settings(nested), None
-
-
-def _entry(key: Any, value: Any, base: int) -> Entry:
-    start, end = value.start_mark.index + base, value.end_mark.index + base
-    common = (key.value, key.end_mark.index + base)
-    if value.id == "scalar":
-        style = value.style or "plain"
-        return Entry(*common, start, end, style if style in ("plain", "'", '"') else "other", value.tag, value.value)
-    if value.id == "sequence" and all(each.id == "scalar" for each in value.value):
-        items = tuple((each.start_mark.index + base, each.end_mark.index + base, each.value) for each in value.value)
-        return Entry(*common, start, end, "flow" if value.flow_style else "block", value.tag, "", items)
-    return Entry(*common, start, end, "other", value.tag, "")
-
-
-def _id_comment(line: str) -> str | None:
-    found = _ID_COMMENT.fullmatch(line)
-    return found[1] if found and (looks_like_id(found[1]) or re.fullmatch(r"[a-z]+-[a-z0-9]+", found[1])) else None
-
-
-def read_single_card(reading: Reading, block: FrontBlock) -> bool:
-    """Read the card that the whole file is; return whether it is one."""
+def _fields_of(reading: Reading, block: FrontBlock) -> dict[str, Entry]:
+    """Return the keys of a block by the fields that they are."""
     keys: dict[str, Entry] = {}
     for entry in block.entries:
         field = reading.lexicon.field_of(entry.key)
         if field is None or field in keys or (field == "title" and entry.key.casefold() not in ("title", "name")):
             field = extra_key(entry.key)
         keys.setdefault(field, entry)
-    token = keys["id"].text if "id" in keys else block.id_comment
-    if not token or not is_id(token) or not {"title", "status"} <= keys.keys():
-        return False
-    card = SingleCard(reading.source, reading.lexicon, block, keys)
+    return keys
+
+
+def _read_card(reading: Reading, card: SingleCard, token: str | None) -> None:
     fields: dict[str, Value] = {"body": card.body()}
-    for name, entry in keys.items():
+    for name, entry in card.keys.items():
         if name not in ("id", "owner") and entry.style != "other":
             _read_key(reading, name, entry, token, fields)
-    if "owner" in keys:
-        fields[owner_field(fields)] = text_of(keys["owner"].value) or None
-    text = " ".join(text_of(entry.value) for name, entry in keys.items() if name != "id")
+    if "owner" in card.keys:
+        fields[owner_field(fields)] = text_of(card.keys["owner"].value) or None
+    text = " ".join(text_of(entry.value) for name, entry in card.keys.items() if name != "id")
+    reading.is_single = True
     reading.containers.append(card)
     reading.drafts.append(Draft(1, 0, token, fields, NOTHING_WEAK, None, " ".join(text.split()), card, 0))
-    return True
+    reading.take(FRONT_MATTER, 0, "the file is one card", 1)
 
 
-def _read_key(reading: Reading, name: str, entry: Entry, token: str, fields: dict[str, Value]) -> None:
+def _read_key(reading: Reading, name: str, entry: Entry, token: str | None, fields: dict[str, Value]) -> None:
     line = reading.source.text.count("\n", 0, entry.key_end)
     if name == "status":
         spelling = read_status(entry.text, reading.lexicon)
@@ -293,8 +228,11 @@ class SingleCard:
         return [Replacement(self.source.starts[first], self.source.end(end - 1), ending.join(lines))]
 
     def name(self, position: int, id: str) -> list[Replacement] | None:
-        """A file without an id is no card, so that none needs one."""
-        return None
+        """Write the id as the first key of the block, or into the key that stands empty."""
+        token = self.lexicon.token_of(id)
+        if "id" in self.keys:
+            return [self._scalar(self.keys["id"], token)]
+        return [self.source.insertion(1, [f"id: {_spelled(token, 'plain', '')}"])]
 
     def remove(self, position: int, gone: Set[int]) -> list[Replacement]:
         """The card is the file: it is removed by whoever removes the file."""
@@ -335,7 +273,7 @@ def _spelled(text: str, style: str, tag: str) -> str:
         return json.dumps(text, ensure_ascii=False)
     if style == "plain" and text.strip() == text:
         try:
-            node = _compose(f"k: {text}\n").value[0][1]
+            node = compose(f"k: {text}\n").value[0][1]
         except (ValueError, AttributeError, IndexError, TypeError):
             node = None
         if node is not None and node.id == "scalar" and node.value == text and node.tag in (tag, _TEXT_TAG):

@@ -1,24 +1,27 @@
 """Heading per task: ``### T-001 Title`` with ``- key: value`` or ``Status: Done`` at once below it.
 
-A heading is a task when it has an id and at least one key that is a card's field.  What follows the keys
-is the task's text, up to the next heading of its level or a card of another dialect.  Writing is in
-``sections.py``.  May import ``syncd.schemas``.
+A heading is a task when it has an id and at least one key that is a card's field.  One without an id is a task among
+such headings, when its keys say a status.  What follows the keys is the task's text, up to the next heading of its
+level or a card of another dialect.  Writing is in ``sections.py``.  May import ``syncd.schemas``.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from syncd.parsers.blocks import Block
+from syncd.parsers.boards import read_board
 from syncd.parsers.bullets import Bullet, read_bullet, read_line
+from syncd.parsers.dialect import Offer
+from syncd.parsers.document import Heading
 from syncd.parsers.fields import is_placeholder, read_priority, split_ids
 from syncd.parsers.items import scan_heading, scan_item
 from syncd.parsers.lexicon import extra_key
 from syncd.parsers.reading import NOTHING_WEAK, Draft, Reading, owner_field
 from syncd.parsers.sections import Sections, Task
-from syncd.parsers.statuses import author_word, read_status
+from syncd.parsers.statuses import author_word, emoji_state, read_status
 from syncd.parsers.words import EMPTY_VALUES, UNKNOWN_STATUS_HINT
 from syncd.schemas.card import STATUS_WORD, Value
 
@@ -26,42 +29,121 @@ _LIST_GAP: Final = re.compile(r"[;\n]")
 _KNOWN: Final = frozenset({"status", "priority", "dependsOn", "phase", "owner"})
 
 
-def read_heading_task(reading: Reading, blocks: Sequence[Block], index: int) -> tuple[Task, int] | None:
-    """Return the task that begins at a heading, with the index of the block behind it; ``None`` if it is none."""
-    block = blocks[index]
-    task = _task_at(reading, blocks, index)
-    if task is None:
-        return None
-    behind = index + 2
-    while behind < len(blocks) and not _ends_body(reading, blocks, behind, block.level):
-        behind += 1
-    # A paragraph of keys can hold text too: its block is the body's first part.
-    task.end = max(task.fields_end, blocks[behind - 1].end)
-    return task, behind
+class HeadingTasks:
+    """The dialect: headings with keys below them."""
+
+    name = "heading"
+    reads = "a heading with an id, and `key: value` lines at once below it"
+    kinds = frozenset({"heading"})
+
+    def __init__(self, reading: Reading) -> None:
+        self._reading = reading
+        self._headings: dict[int, Heading] = {}
+        self._named: set[tuple[int, int]] = set()
+        self._tasks: list[tuple[Task, Heading | None]] = []
+
+    def offer(self, offer: Offer) -> int | None:
+        """Take a heading with its keys and its text."""
+        task = self._task_at(offer.blocks, offer.index)
+        if isinstance(task, str):
+            self._reading.take("heading", offer.block.first, task)
+            return None
+        self._tasks.append((task, self._above(offer.block)))
+        behind = offer.index + 2
+        while behind < len(offer.blocks) and not self._ends_body(offer.blocks, behind, offer.block.level):
+            behind += 1
+        # A paragraph of keys can hold text too: its block is the body's first part.
+        task.end = max(task.fields_end, offer.blocks[behind - 1].end)
+        return behind
+
+    def finish(self) -> None:
+        """Read all tasks of the file; those under one heading share a container."""
+        reading = self._reading
+        groups: dict[int | None, Sections] = {}
+        for task, heading in self._tasks:
+            place = heading.line if heading else None
+            if place not in groups:
+                text = heading.text if heading else None
+                groups[place] = Sections(reading.source, reading.lexicon, text, [], reading.containers)
+                reading.containers.append(groups[place])
+            groups[place].tasks.append(task)
+        board = None
+        if any("status" not in task.bullets for task, _ in self._tasks):
+            items = [(heading, " ") for task, heading in self._tasks if "status" not in task.bullets]
+            board = read_board(reading.source, reading.lexicon, reading.headings, items)
+        if board:
+            board.items = [(task.line, task.end) for task, _ in self._tasks]
+        for sections in groups.values():
+            sections.board = board if board and board.section_at(sections.tasks[0].line) else None
+            for position, task in enumerate(sections.tasks):
+                _read_task(reading, sections, position, task)
+                reading.take("heading", task.line, _REASON if task.token else "a task among others, without an id", 1)
+
+    def _above(self, block: Block) -> Heading | None:
+        """Return the heading of the section in which a heading stands."""
+        if not self._headings:
+            self._headings = _parents(self._reading.headings)
+        return self._headings.get(block.first)
+
+    def _task_at(self, blocks: Sequence[Block], index: int) -> Task | str:
+        """Return the task that begins at a heading, or why there is none."""
+        reading, block = self._reading, blocks[index]
+        heading = scan_heading(reading.source.lines[block.first])
+        if heading is None:
+            return "a heading of two lines"
+        if heading.is_template:
+            return "a template: its id is still to be filled in"
+        found = _keys(reading, blocks[index + 1]) if index + 1 < len(blocks) else []
+        if not found:
+            return "no `key: value` at once below it"
+        own = heading.find("id")
+        bullets: dict[str, Bullet] = {}
+        for bullet in found:
+            field = reading.lexicon.field_of(bullet.key)
+            if field is None or field in bullets or (field == "title" and heading.title()):
+                field = extra_key(bullet.key)
+            bullets.setdefault(field, bullet)
+        token = heading.value(own) if own else bullets["id"].text() if "id" in bullets else ""
+        if is_placeholder(token):
+            return "a template: its id is still to be filled in"
+        if not _KNOWN & bullets.keys():
+            return "none of its keys is a card's field"
+        has_status = "status" in bullets and read_status(bullets["status"].text(), reading.lexicon).state is not None
+        if own is not None and own.style == "plain" and token.isdigit() and "id" not in bullets and not has_status:
+            return "a number alone is an id only beside a status"
+        task = Task(block.first, block.level, heading, found[-1].end, found[-1].end, bullets, token or None)
+        above = self._above(block)
+        place = (block.level, above.line if above else -1)
+        if token:
+            self._named.add(place)
+        elif place not in self._named or not has_status or "id" in bullets:
+            return "no id"
+        return task
+
+    def _ends_body(self, blocks: Sequence[Block], index: int, level: int) -> bool:
+        block = blocks[index]
+        if block.kind == "heading":
+            return block.level <= level or isinstance(self._task_at(blocks, index), Task)
+        if block.kind == "list":
+            items = [scan_item(self._reading.source.lines[each.first]) for each in block.children]
+            return any(item is not None and item.find("id") is not None for item in items)
+        return block.kind == "table" and _is_task_table(self._reading, block)
 
 
-def _task_at(reading: Reading, blocks: Sequence[Block], index: int) -> Task | None:
-    block = blocks[index]
-    heading = scan_heading(reading.source.lines[block.first])
-    if heading is None or index + 1 >= len(blocks) or heading.is_template:
-        return None
-    found = _keys(reading, blocks[index + 1])
-    if not found:
-        return None
-    own = heading.find("id")
-    bullets: dict[str, Bullet] = {}
-    for bullet in found:
-        field = reading.lexicon.field_of(bullet.key)
-        if field is None or field in bullets or (field == "title" and heading.title()):
-            field = extra_key(bullet.key)
-        bullets.setdefault(field, bullet)
-    token = heading.value(own) if own else bullets["id"].text() if "id" in bullets else ""
-    if not token or is_placeholder(token) or not _KNOWN & bullets.keys():
-        return None
-    has_status = "status" in bullets and read_status(bullets["status"].text(), reading.lexicon).state
-    if own is not None and own.style == "plain" and token.isdigit() and "id" not in bullets and not has_status:
-        return None
-    return Task(block.first, block.level, heading, found[-1].end, found[-1].end, bullets)
+_REASON: Final = "has an id and keys below it"
+
+
+def _parents(headings: Sequence[Heading]) -> dict[int, Heading]:
+    """Return for the line of each heading the heading of the section around it."""
+    parents: dict[int, Heading] = {}
+    around: list[Heading] = []
+    for heading in headings:
+        while around and around[-1].level >= heading.level:
+            around.pop()
+        if around:
+            parents[heading.line] = around[-1]
+        around.append(heading)
+    return parents
 
 
 def _keys(reading: Reading, block: Block) -> list[Bullet]:
@@ -70,27 +152,17 @@ def _keys(reading: Reading, block: Block) -> list[Bullet]:
     if block.kind == "list":
         if any(scan_item(source.lines[each.first]) for each in block.children):
             return []
-        candidates = [read_bullet(source, each) for each in block.children]
+        candidates = [[bullet] if (bullet := read_bullet(source, each)) else [] for each in block.children]
     elif block.kind == "paragraph":
         candidates = [read_line(source, line) for line in range(block.first, block.end)]
     else:
         return []
     found: list[Bullet] = []
     for each in candidates:
-        if each is None:
+        if not each:
             break
-        found.append(each)
+        found += each
     return found
-
-
-def _ends_body(reading: Reading, blocks: Sequence[Block], index: int, level: int) -> bool:
-    block = blocks[index]
-    if block.kind == "heading":
-        return block.level <= level or _task_at(reading, blocks, index) is not None
-    if block.kind == "list":
-        items = [scan_item(reading.source.lines[each.first]) for each in block.children]
-        return any(item is not None and item.find("id") is not None for item in items)
-    return block.kind == "table" and "|" in reading.source.lines[block.first] and _is_task_table(reading, block)
 
 
 def _is_task_table(reading: Reading, block: Block) -> bool:
@@ -98,46 +170,39 @@ def _is_task_table(reading: Reading, block: Block) -> bool:
     return {"id", "status"} <= names
 
 
-def read_sections(reading: Reading, found: Sequence[tuple[Task, str | None]]) -> None:
-    """Read the cards of all heading tasks of a file; those under one heading share a container."""
-    groups: dict[str | None, Sections] = {}
-    for task, heading in found:
-        if heading not in groups:
-            groups[heading] = Sections(reading.source, reading.lexicon, heading, [], reading.containers)
-            reading.containers.append(groups[heading])
-        groups[heading].tasks.append(task)
-    for heading, sections in groups.items():
-        for position, task in enumerate(sections.tasks):
-            _read_task(reading, sections, position, task, heading)
-            reading.take("heading", task.line, "has an id and keys below it", 1)
-
-
-def _read_task(reading: Reading, sections: Sections, position: int, task: Task, heading: str | None) -> None:
+def _read_task(reading: Reading, sections: Sections, position: int, task: Task) -> None:
     source = reading.source
     own = task.heading.find("id")
-    token = task.heading.value(own) if own else task.bullets["id"].text()
     fields: dict[str, Value] = {}
     weak = NOTHING_WEAK
-    if "phase" not in task.bullets:
-        phase, weak = reading.weak_phase(heading)
+    if "phase" not in task.bullets and sections.board is None:
+        phase, weak = reading.weak_phase(sections.heading)
         fields.update(phase)
     fields["title"] = task.heading.title() or None
     fields["body"] = sections.body(position)
+    if "status" not in task.bullets:
+        _read_place(sections, task, fields)
     for name, bullet in task.bullets.items():
         if name not in ("id", "owner"):
-            _read_key(reading, name, bullet, token, fields)
+            _read_key(reading, name, bullet, task.token, fields)
     if "owner" in task.bullets:
-        fields[owner_field(fields)] = _value(task.bullets["owner"].text())
+        fields[owner_field(fields)] = _value(task.bullets["owner"].text().lstrip("@"))
     line = task.heading.line
     text = [line if own is None else line[: own.start] + " " + line[own.end :], *source.lines[task.line + 1 : task.end]]
-    reading.drafts.append(
-        Draft(task.line, 0, token, fields, weak, heading, " ".join(" ".join(text).split()), sections, position)
-    )
+    words = " ".join(" ".join(text).split())
+    reading.drafts.append(Draft(task.line, 0, task.token, fields, weak, sections.heading, words, sections, position))
 
 
-def _read_key(reading: Reading, name: str, bullet: Bullet, token: str, fields: dict[str, Value]) -> None:
+def _read_place(sections: Sections, task: Task, fields: dict[str, Value]) -> None:
+    """Read the state of a task without such a key: from an emoji before its id, or from the section around it."""
+    if (state := emoji_state(task.emoji)) is not None:
+        fields["status"] = state.value
+    elif sections.board is not None and (section := sections.board.section_at(task.line)) is not None:
+        fields["status"], fields[STATUS_WORD] = section.state.value, section.word
+
+
+def _read_key(reading: Reading, name: str, bullet: Bullet, token: str | None, fields: dict[str, Value]) -> None:
     text = bullet.text()
-    reader = _READERS.get(name)
     if name == "dependsOn":
         ids = () if text.casefold() in EMPTY_VALUES else split_ids(text)
         fields[name] = reading.dependencies(ids, token, bullet.first, bullet.value_at)
@@ -147,10 +212,10 @@ def _read_key(reading: Reading, name: str, bullet: Bullet, token: str, fields: d
         listed = bullet.values()
         values = listed if listed is not None else [] if text in EMPTY_VALUES else _LIST_GAP.split(text)
         fields[name] = tuple(each.strip() for each in values if each.strip())
-    elif reader is None:
+    elif name != "priority":
         fields[name] = _value(text)
-    elif (value := reader(text)) is not None:
-        fields[name] = value
+    elif (priority := 0 if text.casefold() in EMPTY_VALUES else read_priority(text)) is not None:
+        fields[name] = priority
     else:
         reading.report(
             bullet.first,
@@ -159,13 +224,6 @@ def _read_key(reading: Reading, name: str, bullet: Bullet, token: str, fields: d
             f"{text!r} is no priority",
             "Write a whole number, P0 to P4, or low, medium, high, urgent, critical.",
         )
-
-
-def _read_priority(text: str) -> int | None:
-    return 0 if text.casefold() in EMPTY_VALUES else read_priority(text)
-
-
-_READERS: Final[dict[str, Callable[[str], int | None]]] = {"priority": _read_priority}
 
 
 def _value(text: str) -> Value:

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from syncd.parsers.fields import are_ids, is_id, is_placeholder, looks_like_id
-from syncd.parsers.words import MARK_STATES, PICTOGRAPH, PRIORITY_SIGNS
+from syncd.parsers.words import PICTOGRAPH, PRIORITY_SIGNS
 
-CHECKBOX: Final = re.compile(r"(?P<lead>\s*(?:[-*+]|\d{1,9}[.)])[ \t]+)\[(?P<mark>.)\](?=\s|$)[ \t]*")
+CHECKBOX: Final = re.compile(r"(?P<lead>\s*(?:[-*+]|\d{1,9}[.)])[ \t]+)\[(?P<mark>.?)\](?=\s|$)[ \t]*")
 
 _HEADING: Final = re.compile(r" {0,3}#{1,6}[ \t]+")
 _CORE: Final = r"(?P<id>[A-Za-z0-9][A-Za-z0-9_.\-]*?)"
@@ -23,11 +23,13 @@ _EMOJI: Final = rf"(?P<emoji>(?:{PICTOGRAPH}[ \t]*)*)"
 _LEADING: Final = tuple(
     (style, re.compile(_EMOJI + pattern))
     for style, pattern in (
+        ("worded", rf"(?:~~)?(?:[Tt]ask|TASK|[Aa]ufgabe|任务)[ \t]*#?(?P<id>\d[\w.\-]*?){_GAP}"),
         ("paren", r"\(task:(?P<id>[^\s()]+)\)(?:[ \t]+|$)"),
         ("bold", rf"(?:~~)?\*\*{_CORE}[:.]?\*\*{_GAP}"),
         ("bold", rf"__{_CORE}[:.]?__{_GAP}"),
         ("code", rf"(?:~~)?`{_CORE}`{_GAP}"),
         ("bracket", rf"(?:~~)?\[{_CORE}\](?:\([^()]*\))?{_GAP}"),
+        ("open", rf"(?:~~)?\*\*{_CORE}[:.]?[ \t]+(?:[-–—][ \t]+)?(?=[^*\s][^*]*\*\*)"),
         ("plain", rf"(?:~~)?{_CORE}{_GAP}"),
     )
 )
@@ -39,7 +41,8 @@ _KEY_DEPS: Final = re.compile(
     re.IGNORECASE,
 )
 _PAREN_DEPS: Final = re.compile(
-    r"\((?P<key>depends[ _-]on|depends|deps|after|blocked[ _-]by|requires|needs)(?P<gap>\s*:\s*|\s+)(?P<ids>[^()]*)\)",
+    r"[(\[](?P<key>depends[ _-]on|depends|deps|after|blocked[ _-]by|requires|needs)(?P<gap>\s*:\s*|\s+)"
+    r"(?P<ids>[^()\[\]]*)[)\]]",
     re.IGNORECASE,
 )
 _OWNER: Final = re.compile(r"\(?@(?P<name>[\w][\w.:/+-]*)\)?")
@@ -124,13 +127,13 @@ def _stripped_gaps(line: str, start: int, end: int, tokens: Sequence[Token]) -> 
 
 
 def scan_item(line: str, *, accept_number: bool = True) -> ItemLine | None:
-    """Take a checklist line apart; ``None`` when it has no checkbox with a known mark.
+    """Take a checklist line apart; ``None`` when it has no checkbox.
 
     Args:
         accept_number: whether a bare number in front (``3 apples``) is an id.
     """
     box = CHECKBOX.match(line)
-    if box is None or box["mark"] not in MARK_STATES:
+    if box is None:
         return None
     item = ItemLine(line, box["mark"], box.end("lead") + 1, box.end())
     _scan_anywhere(item)
@@ -189,11 +192,16 @@ def _scan_leading(item: ItemLine, accept_number: bool, *, is_heading: bool = Fal
                 continue
             if is_placeholder(found["id"]):
                 item.is_template = True
+            if style == "worded" and not is_heading:
+                continue
             if not _is_leading_id(found, style, accept_number or is_heading):
                 continue
             # The emoji before an id and a strike that opens there stay in front of whatever is written.
             item.tokens.append(Token("id", at, found.end(), *found.span("id"), style))
             at = found.end()
+            if style == "open":
+                close = line.index("**", at)
+                item.tokens.append(Token("comment", close, close + 2, close, close + 2, style))
             break
         else:
             item.is_template = item.is_template or is_placeholder(line[at:].split(" ")[0])
@@ -213,7 +221,7 @@ def _is_leading_id(found: re.Match[str], style: str, accept_number: bool) -> boo
         return False
     if style == "bracket":
         return len(token) > 3 or not token.isalnum()
-    if style == "plain" and token.isdigit():
+    if style in ("plain", "open") and token.isdigit():
         return accept_number or found.string[found.end("id") : found.end("id") + 1] in (".", ":")
     return True
 
@@ -233,12 +241,11 @@ def _scan_trailing(item: ItemLine) -> None:
         if token := next((each for each in item.tokens if each.end == end), None):
             end = token.start
             continue
-        if line[end - 1] == ")" and (
-            found := _PAREN_DEPS.fullmatch(line, max(begin, line.rfind("(", begin, end)), end)
-        ):
+        opening = {")": "(", "]": "["}.get(line[end - 1])
+        if opening and (found := _PAREN_DEPS.fullmatch(line, max(begin, line.rfind(opening, begin, end)), end)):
             if item.find("dependsOn") is not None or not are_ids(found["ids"]):
                 break
-            style = "(" + found["key"] + found["gap"]
+            style = opening + found["key"] + found["gap"]
             item.tokens.append(Token("dependsOn", found.start(), end, *found.span("ids"), style))
             end = found.start()
             continue

@@ -6,6 +6,7 @@ May import ``syncd.schemas``.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from functools import cached_property
 from typing import Final
@@ -21,6 +22,7 @@ FIELDS: Final = frozenset(HEADERS)
 _RANKS: Final = {field: {word: rank for rank, word in enumerate(words)} for field, words in HEADERS.items()}
 _ALIASES: Final = {"claimOwner": "owner", "depends_on": "dependsOn", "claim_owner": "owner"}
 _FIRST: Final = -1
+_REMARK: Final = re.compile(r"\s*\([^()]*\)\s*$")
 
 
 class Lexicon:
@@ -41,10 +43,12 @@ class Lexicon:
 
     def ranks(self, header: str) -> dict[str, int]:
         """Return the fields that a header can name, each with its rank; a lower rank wins."""
-        word = fold_header(header)
-        if word in self._headers:
-            return {self._headers[word]: _FIRST}
-        return {field: ranks[word] for field, ranks in _RANKS.items() if word in ranks}
+        found: dict[str, int] = {}
+        for word in dict.fromkeys((fold_header(header), fold_header(_REMARK.sub("", header)))):
+            if word in self._headers:
+                return {self._headers[word]: _FIRST}
+            found = found or {field: ranks[word] for field, ranks in _RANKS.items() if word in ranks}
+        return found
 
     def field_of(self, key: str) -> str | None:
         """Return the one field that a key of a ``key: value`` list names, or ``None``."""

@@ -25,6 +25,7 @@ from syncd.schemas.card import STATUS_WORD, Fields, Status, Value
 
 _DEFAULTS: Final = {"id": "plain", "dependsOn": "(depends: ", "priority": "!", "owner": "@"}
 _RANK_OF_ZERO: Final = 3
+_CLOSING: Final = {"(": ")", "[": "]"}
 
 
 class Checklist:
@@ -117,12 +118,12 @@ class Checklist:
         return None if bullet is None else [bullet.replaced(text_of(value))]
 
     def _mark(self, entry: Entry, state: Status | None) -> list[Replacement] | None:
-        if state is None:
+        if state is None or entry.item.mark not in MARK_STATES:
             return None
         section = self.board.section_at(entry.first) if self.board else None
         if self.board and section and section.state is state:
             mark = self.board.mark_for(section, entry.item.mark, self._marks())
-        elif MARK_STATES[entry.item.mark] is state:
+        elif MARK_STATES.get(entry.item.mark) is state:
             mark = entry.item.mark
         else:
             mark = write_mark(state, self._marks().elements())
@@ -187,12 +188,13 @@ class Checklist:
         ids = self._text(name, value, model.item.value(token) if model and token else "", style)
         if style == "sign":
             return f" ⛔ {ids}"
-        return f" {style}{ids}" if style.endswith(":") else f" {style}{ids})"
+        return f" {style}{ids}{_CLOSING.get(style[:1], '')}"
 
     def _text(self, name: str, value: Value, current: str, style: str) -> str | None:
         if name == "dependsOn":
             ids = [self.lexicon.token_of(each) for each in as_list(value)]
-            return ",".join(ids) if style == "sign" or style.endswith(":") else join_list(ids, current)
+            is_tight = style == "sign" or (style.endswith(":") and style[0] not in _CLOSING)
+            return ",".join(ids) if is_tight else join_list(ids, current)
         if name != "priority":
             return text_of(value)
         if not isinstance(value, int):
@@ -212,9 +214,7 @@ class Checklist:
 
     def _new_bullet(self, entry: Entry, model: Bullet, text: str) -> Replacement:
         nearest = next(iter(entry.bullets.values()), None)
-        indent = (
-            nearest.lead[: len(nearest.lead) - len(nearest.lead.lstrip())] if nearest else " " * entry.indent + "  "
-        )
+        indent = nearest.lead[: len(nearest.lead) - len(nearest.lead.lstrip())] if nearest else _inner_indent(entry)
         at = max((each.end for each in entry.bullets.values()), default=entry.first + 1)
         return self.source.insertion(at, [f"{indent}{model.lead.strip()} {text}"])
 
@@ -253,9 +253,7 @@ class Checklist:
                 indent = line[: len(line) - len(line.lstrip())]
                 break
         else:
-            box = CHECKBOX.match(entry.item.line)
-            lead = box["lead"] if box else "  "
-            indent = lead[: len(lead) - len(lead.lstrip())] + " " * len(lead.lstrip())
+            indent = _inner_indent(entry)
         return [indent + line if line.strip() else "" for line in text.split("\n")]
 
     # -- ids ----------------------------------------------------------------------------------------------
@@ -268,6 +266,11 @@ class Checklist:
         if style == "bullet" and model is not None:
             return [self._new_bullet(entry, model.bullets["id"], token)]
         at = self.source.starts[entry.first] + entry.item.text_at
+        own = model.item.find("id") if model else None
+        if style == "open" and model and own and (pieces := entry.item.pieces()) and "*" not in entry.item.line:
+            end = self.source.starts[entry.first] + pieces[0][1]
+            gap = model.item.line[own.value_end : own.end]
+            return [Replacement(at, at, f"**{token}{gap}"), Replacement(end, end, "**")]
         if style in LEADING_STYLES:
             spelled = spelled_id(token, style, model)
             if self._reads_as(spelled, token, entry):
@@ -392,3 +395,10 @@ class Checklist:
         lines = patch(line + "\n", result).split("\n")[:-1]
         is_loose = len(models) > 1 and self.source.is_blank(models[-1].first - 1)
         return ["", *lines] if is_loose else lines
+
+
+def _inner_indent(entry: Entry) -> str:
+    """Return the indentation of what stands below an item: up to its own text."""
+    box = CHECKBOX.match(entry.item.line)
+    lead = box["lead"] if box else "  "
+    return lead[: len(lead) - len(lead.lstrip())] + " " * len(lead.lstrip())

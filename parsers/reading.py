@@ -45,6 +45,7 @@ class Reading:
         self.problems: list[Problem] = []
         self.taken: list[Taken] = []
         self.containers: list[Container] = []
+        self.is_single = False
 
     def report(self, line: int, column: int, code: str, message: str, hint: str) -> None:
         """Note a problem; ``line`` and ``column`` count from 0."""

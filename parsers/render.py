@@ -151,8 +151,12 @@ class _Plan:
     def name(self, key: int, id: str) -> None:
         """Add the id of a nameless row."""
         container, position = self.document.homes[key]
-        if self.document.cards[key].id is None and is_id(id):
-            self._add(key, container.name(position, id) or [])
+        card = self.document.cards[key]
+        written = container.name(position, id) if card.id is None and is_id(id) else None
+        again = _read_alone(self.document, key, written, [], is_open_allowed=True) if written else None
+        named = again.card_by_id(id) if again else None
+        if written and named and named.fields.get("title") == card.fields.get("title"):
+            self._add(key, written)
 
     def _add(self, key: int, replacements: Iterable[Replacement]) -> None:
         line = self.document.cards[key].line - 1
@@ -163,12 +167,20 @@ class _Plan:
         source = self.document.text
         moved: list[Replacement] = []
         for (first, end), target in self.moves:
+            lines: list[str] = []
+            if any(heading.line == first for heading in self.document.headings):
+                # A section takes the blank line before it along.
+                if not source.is_blank(target - 1):
+                    lines.append("")
+                deleted = next((n for n in range(first, 0, -1) if not source.is_blank(n - 1)), first)
+            else:
+                deleted = first
             inside = [each for line, each in self.changed if first <= line < end]
             self.changed = [(line, each) for line, each in self.changed if not first <= line < end]
-            lines = _LINE_END.split(patch(source.slice(first, end), inside, source.starts[first]))
+            lines += _LINE_END.split(patch(source.slice(first, end), inside, source.starts[first]))
             if not lines[-1]:
                 lines.pop()
-            moved += [source.insertion(target, _spaced(self.document, target, lines)), source.deletion(first, end)]
+            moved += [source.insertion(target, _spaced(self.document, target, lines)), source.deletion(deleted, end)]
         return [*(each for _, each in self.changed), *moved]
 
 
@@ -227,6 +239,25 @@ def _is_text(value: str) -> bool:
 
 def _reads_back(document: Document, key: int, written: list[Replacement], wanted: Mapping[str, Value]) -> bool:
     """Tell whether the card, read alone with the replacements made, has the new values and else the same ones."""
+    again = _read_alone(document, key, written, [], is_open_allowed=wanted.keys() <= _STATE_FIELDS)
+    before = document.cards[key]
+    after = next((each for each in again.cards if each.id == before.id), None) if again else None
+    if after is None:
+        return False
+    own = before.fields.keys() - before.weak - _STATE_FIELDS - wanted.keys() - {"extra.parent"}
+    return all(_equal(name, value, after) for name, value in wanted.items()) and all(
+        after.fields.get(name) == before.fields[name] for name in own
+    )
+
+
+def _read_alone(
+    document: Document, key: int, written: list[Replacement], behind: list[str], *, is_open_allowed: bool = False
+) -> Document | None:
+    """Read a card with what gives it its meaning and nothing else, the replacements made and lines put behind it.
+
+    Returns:
+        The document, or ``None`` when an open fence or comment in it would swallow whatever stands behind the card.
+    """
     container, position = document.homes[key]
     parts: list[str] = []
     for first, end in container.sample(position):
@@ -234,21 +265,13 @@ def _reads_back(document: Document, key: int, written: list[Replacement], wanted
         inside = [each for each in written if start <= each.start and each.end <= stop]
         part = patch(document.text.text[start:stop], inside, start)
         parts.append(part if part.endswith(("\n", "\r")) or not part else part + "\n")
-    if not document.is_single:
-        # An open fence or comment in a text would swallow whatever stands behind the card.
-        parts.append(f"\n# {_SENTINEL}\n")
-    options = replace(document.options, ignore_headings=frozenset())
-    again = parse("".join(parts).encode(), options=options)
-    is_closed = document.is_single or bool(again.headings and again.headings[-1].text == _SENTINEL)
-    if not again.cards or not (is_closed or wanted.keys() <= _STATE_FIELDS):
-        return False
-    before, after = document.cards[key], again.cards[0]
-    own = before.fields.keys() - before.weak - _STATE_FIELDS - wanted.keys() - {"extra.parent"}
-    return (
-        before.id == after.id
-        and all(_equal(name, value, after) for name, value in wanted.items())
-        and all(after.fields.get(name) == before.fields[name] for name in own)
-    )
+    parts += [f"{line}\n" for line in behind]
+    if document.is_single:
+        return parse("".join(parts).encode(), options=document.options)
+    parts.append(f"\n# {_SENTINEL}\n")
+    again = parse("".join(parts).encode(), options=replace(document.options, ignore_headings=frozenset()))
+    is_closed = bool(again.headings and again.headings[-1].text == _SENTINEL)
+    return again if is_closed or is_open_allowed else None
 
 
 def _equal(name: str, value: Value, card: FileCard) -> bool:
@@ -301,13 +324,30 @@ def _insertions(document: Document, inserts: Sequence[InsertCard]) -> list[Repla
         )
         line = container.tail(insert.fields) if container else None
         lines = container.compose(insert.id, insert.fields) if container else None
-        if line is None or lines is None:
+        if container is None or line is None or lines is None or not _stands(document, container, insert.id, lines):
             homeless += [insert] if insert.id else []
         else:
             result.append(document.text.insertion(line, _spaced(document, line, lines)))
     if homeless:
-        result.append(_new_table(document, homeless))
+        table = _new_table(document, homeless)
+        after = parse(patch(document.text.text, [table]).encode(), options=document.options)
+        # Behind a fence or a comment that nobody closed, nothing can be put in.
+        result += [table] if all(after.card_by_id(each.id) for each in homeless) else []
     return result
+
+
+def _stands(document: Document, container: Container, id: str, lines: list[str]) -> bool:
+    """Tell whether a new card's lines, behind the last card of its container, are read as that card."""
+    there = (card for card in reversed(document.cards) if document.homes[card.key][0] is container)
+    last = next(there, None)
+    # What a table is can depend on the ids in it.
+    last = last if last is None or last.id is not None else next((card for card in there if card.id), last)
+    if last is None:
+        return True
+    again, before = (_read_alone(document, last.key, [], behind) for behind in (lines, []))
+    if again is None or before is None:
+        return False
+    return (not id or again.card_by_id(id) is not None) and len(again.cards) == len(before.cards) + 1
 
 
 def _spaced(document: Document, line: int, lines: list[str]) -> list[str]:

@@ -258,6 +258,9 @@ class Table:
         if not content:
             if not text:
                 return Replacement(base, base, "")
+            if "\t" in raw:
+                half = base + (len(raw) + 1) // 2
+                return Replacement(half, half, text)
             return Replacement(base, base + len(raw), f" {text} ".ljust(len(raw)))
         start = base + raw.index(content)
         if text.endswith("\\") and raw.endswith(content):
@@ -350,7 +353,8 @@ class Table:
         widths += [0] * (self.width - len(widths))
         if not self._is_aligned(widths, model):
             widths = [0] * self.width
-        space = "" if is_tight else " "
+        has_tabs = any(line[start:end].startswith("\t") for start, end in spans)
+        space = "" if is_tight else "\t" if has_tabs else " "
         cells = [padded(f"{space}{text}{space}", width) for text, width in zip(texts, widths, strict=True)]
         indent = line[: len(line) - len(line.lstrip())]
         has_left = not header[: outer[0]].strip()

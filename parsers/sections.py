@@ -8,24 +8,29 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass, field
+from typing import Final
 
+from syncd.parsers.boards import Board
 from syncd.parsers.bullets import Bullet
 from syncd.parsers.document import Container
 from syncd.parsers.fields import join_list, read_priority, split_ids, text_of, write_priority
 from syncd.parsers.items import ItemLine
 from syncd.parsers.lexicon import Lexicon
 from syncd.parsers.source import Replacement, Source
-from syncd.parsers.statuses import Spelling, default_text, read_status, write_status
+from syncd.parsers.statuses import Spelling, default_text, leading_emoji, read_status, write_emoji, write_status
 from syncd.parsers.values import OWNERS, as_list, owner_value, state_of
 from syncd.parsers.words import EMPTY_VALUES
 from syncd.schemas.card import STATUS_WORD, Fields, Status, Value
+
+_ADDED: Final = frozenset({"dependsOn", "priority", "owner", "phase"})
 
 
 @dataclass(slots=True)
 class Task:
     """A heading that is a task; lines count from 0.
 
-    ``fields_end`` is the line behind its keys, ``end`` the one behind its text; ``bullets`` go by field.
+    ``fields_end`` is the line behind its keys, ``end`` the one behind its text; ``bullets`` go by field;
+    ``token`` is its id as written, if it has one.
     """
 
     line: int
@@ -34,6 +39,13 @@ class Task:
     fields_end: int
     end: int
     bullets: dict[str, Bullet] = field(default_factory=dict)
+    token: str | None = None
+
+    @property
+    def emoji(self) -> str:
+        """The emoji before the id, when one of them shows a state."""
+        own = self.heading.find("id")
+        return leading_emoji(self.heading.line[own.start : own.value_start]) if own else ""
 
 
 class Sections:
@@ -49,6 +61,7 @@ class Sections:
         self.heading = heading
         self.tasks = tasks
         self.peers = peers
+        self.board: Board | None = None
 
     def body_lines(self, position: int) -> tuple[int, int]:
         """Return the lines of the text below the keys, without blank lines around it."""
@@ -73,7 +86,7 @@ class Sections:
             written = self._status(position, pending)
             if written is None:
                 return None
-            result.append(written)
+            result += written
         if any(name in pending for name in OWNERS):
             pending["owner"] = owner_value(pending)
         for name, value in pending.items():
@@ -93,11 +106,29 @@ class Sections:
         if name == "body" and bullet is None:
             return self._body(position, text_of(value))
         if bullet is None:
-            return None
+            return self._added(position, name, value)
         if name == "acceptance" and bullet.values() is not None:
             return bullet.listed(as_list(value)) if value else None
         text = self._text(name, value, bullet.text())
         return None if text is None else [bullet.replaced(text)]
+
+    def _added(self, position: int, name: str, value: Value) -> list[Replacement] | None:
+        """Put in a key that this task lacks and others have, behind its last one."""
+        task = self.tasks[position]
+        model = next((each.bullets[name] for each in self._all() if name in each.bullets), None)
+        last = max(task.bullets.values(), key=lambda each: (each.first, len(each.lead)))
+        if (
+            name not in _ADDED
+            or value in (None, ())
+            or model is None
+            or model.stop is not None
+            or last.stop is not None
+        ):
+            return None
+        text = self._text(name, value, "")
+        if not text or "\n" in text:
+            return None
+        return [self.source.insertion(task.fields_end, [f"{model.lead.rstrip()} {text}"])]
 
     def _title(self, task: Task, title: str) -> list[Replacement] | None:
         if not title or "\n" in title:
@@ -125,15 +156,26 @@ class Sections:
         behind = [] if self.source.is_blank(task.fields_end) else [""]
         return [self.source.insertion(task.fields_end, ["", *lines, *behind])]
 
-    def _status(self, position: int, changes: Fields) -> Replacement | None:
-        bullet = self.tasks[position].bullets.get("status")
+    def _status(self, position: int, changes: Fields) -> list[Replacement] | None:
+        task = self.tasks[position]
+        bullet = task.bullets.get("status")
         if bullet is None:
-            return None
+            return self._emoji(task, changes) if task.emoji else None
         current = read_status(bullet.text(), self.lexicon)
         if current.state is None and not current.is_empty:
             return None
         text = self._status_text(current, changes)
-        return None if text is None else bullet.replaced(text)
+        return None if text is None else [bullet.replaced(text)]
+
+    def _emoji(self, task: Task, changes: Fields) -> list[Replacement] | None:
+        state = state_of(changes.get("status"))
+        own = task.heading.find("id")
+        if state is None or own is None or changes.get(STATUS_WORD) is not None:
+            return None
+        run = task.emoji
+        seen = Counter(each.emoji.strip() for each in self._all() if each.emoji)
+        at = self.source.starts[task.line] + own.start
+        return [Replacement(at, at + len(run), write_emoji(state, seen) + run[len(run.rstrip()) :])]
 
     def _status_text(self, current: Spelling, changes: Fields) -> str | None:
         word = changes.get(STATUS_WORD)
@@ -163,6 +205,9 @@ class Sections:
             return join_list(ids, model)
         if name == "acceptance":
             return "; ".join(as_list(value))
+        names = (each for each in (current, *others) if each.casefold() not in EMPTY_VALUES)
+        if name == "owner" and next(names, "").startswith("@"):
+            return f"@{value}"
         return text_of(value)
 
     def _empty(self, name: str, others: Sequence[str]) -> str:
@@ -181,8 +226,28 @@ class Sections:
                 yield from peer.tasks
 
     def name(self, position: int, id: str) -> list[Replacement] | None:
-        """A heading without an id is no task, so that none needs one."""
-        return None
+        """Write an id where the other tasks have theirs: before the title, in a comment, or as a key."""
+        task = self.tasks[position]
+        token = self.lexicon.token_of(id)
+        named = [each for each in self._all() if each.token and each is not task]
+        if not named:
+            return None
+        model = min(named, key=lambda each: abs(each.line - task.line))
+        own = model.heading.find("id")
+        if own is None:
+            lead = model.bullets["id"].lead.rstrip()
+            return [self.source.insertion(min(each.first for each in task.bullets.values()), [f"{lead} {token}"])]
+        base = self.source.starts[task.line]
+        if own.style == "comment":
+            at = base + len(task.heading.line.rstrip())
+            return [Replacement(at, at, f" <!-- id: {token} -->")]
+        line = model.heading.line
+        before = line[own.start + len(model.emoji) : own.value_start].replace("~~", "")
+        if own.style == "worded" and not token[:1].isdigit():
+            before = ""
+        after = line[own.value_end : own.end].rstrip()
+        at = base + task.heading.text_at
+        return [Replacement(at, at, f"{before}{token}{after} ")]
 
     # -- lines --------------------------------------------------------------------------------------------
 
@@ -199,27 +264,50 @@ class Sections:
         return self.tasks[position].line, self.tasks[position].end
 
     def sample(self, position: int) -> list[tuple[int, int]]:
-        """Return the lines of the task."""
-        return [self.extent(position)]
+        """Return the lines of the task, before it one with an id if it has none, and in a board the headings."""
+        task = self.tasks[position]
+        ranges = [self.extent(position)]
+        if self.board is not None:
+            ranges += [(each.line, each.line + 1) for each in self.board.sections]
+        elif task.token is None:
+            named = [each for each in self.tasks[:position] if each.token]
+            ranges += [(named[-1].line, named[-1].fields_end)] if named else []
+        return sorted(ranges)
 
     # -- new cards ----------------------------------------------------------------------------------------
 
     def holds(self, fields: Fields) -> bool:
-        """Tell whether the tasks stand under the card's phase."""
+        """Tell whether the tasks stand under the card's phase, or in the section of its state."""
+        if self.board is not None:
+            section = self.board.section_of(state_of(fields.get("status")), fields.get(STATUS_WORD))
+            return section is not None and self.board.section_at(self.tasks[0].line) is section
         phase = fields.get("phase")
         return phase is not None and phase == self.heading
 
     def tail(self, fields: Fields) -> int | None:
         """Return the line behind the last task."""
+        if self.board is not None:
+            section = self.board.section_of(state_of(fields.get("status")), fields.get(STATUS_WORD))
+            if section is not None:
+                return self.board.tail(section)
         return self.tasks[-1].end
 
     def admits(self, other: Container, position: int) -> bool:
-        """Sections are not moved."""
-        return False
+        """Tell whether a task of another heading can move here: one of the same level, without a phase of its own."""
+        if not isinstance(other, Sections) or other is self or self.board is not None or other.board is not None:
+            return False
+        task = other.tasks[position]
+        return "phase" not in task.bullets and task.level == self.tasks[0].level
 
     def section_for(self, position: int, changes: Fields) -> tuple[int, list[Replacement]] | None:
-        """A change of a section never moves it."""
-        return None
+        """Return where a change of state moves a task whose state is the section's."""
+        task = self.tasks[position]
+        if self.board is None or "status" in task.bullets or task.emoji:
+            return None
+        section = self.board.section_of(state_of(changes.get("status")), changes.get(STATUS_WORD))
+        if section is None or section is self.board.section_at(task.line):
+            return None
+        return self.board.tail(section), []
 
     def compose(self, id: str, fields: Fields) -> list[str] | None:
         """Return the lines of a new section with the keys of the last one; ``None`` without an id."""
@@ -232,17 +320,39 @@ class Sections:
         title = text_of(fields.get("title")) or token
         lead = line[: model.heading.text_at]
         if own is not None and own.style != "comment":
-            lead = line[: own.value_start] + token + line[own.value_end : own.end]
+            is_worded = own.style == "worded" and token[:1].isdigit()
+            start = line[: own.value_start if is_worded or own.style != "worded" else own.start].replace("~~", "")
+            if model.emoji:
+                state = state_of(fields.get("status")) or Status.READY
+                seen = Counter(each.emoji.strip() for each in self._all() if each.emoji)
+                start = start.replace(model.emoji.strip(), write_emoji(state, seen), 1)
+            lead = start + token + line[own.value_end : own.end]
         lines = ["", f"{lead.rstrip()} {title}".replace("\n", " ")]
         if own is not None and own.style == "comment":
             lines[1] += f" <!-- id: {token} -->"
         keys = list(model.bullets.items())
         if keys and keys[0][1].first > model.line + 1:
             lines.append("")
-        for name, bullet in keys:
-            lines.append(f"{bullet.lead.rstrip()} {self._new_text(name, token, fields)}".rstrip())
+        for first in dict.fromkeys(bullet.first for _, bullet in keys):
+            text = self.source.lines[first]
+            for name, bullet in reversed([each for each in keys if each[1].first == first]):
+                value = self._new_text(name, token, fields)
+                lead = text[: bullet.value_at].rstrip()
+                text = f"{lead} {value}".rstrip() + ("" if bullet.stop is None else text[bullet.value_end :])
+            lines.append(text)
+        lines += self._further_keys(model, fields)
         body = text_of(fields.get("body"))
         return [*lines, *(["", *body.split("\n")] if body and "body" not in model.bullets else [])]
+
+    def _further_keys(self, model: Task, fields: Fields) -> list[str]:
+        """Return the lines of keys that a new card needs, its model lacks, and other tasks have."""
+        result: list[str] = []
+        for name in sorted(_ADDED - model.bullets.keys()):
+            value = owner_value(fields) if name == "owner" else fields.get(name)
+            other = next((each.bullets[name] for each in self._all() if name in each.bullets), None)
+            if value and other is not None and other.stop is None and name != "phase":
+                result.append(f"{other.lead.rstrip()} {self._text(name, value, '')}")
+        return result
 
     def _new_text(self, name: str, token: str, fields: Fields) -> str:
         if name == "id":

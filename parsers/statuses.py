@@ -30,7 +30,7 @@ from syncd.schemas.card import Status
 if TYPE_CHECKING:
     from syncd.parsers.lexicon import Lexicon
 
-_MARK: Final = re.compile(r"(?:[-*+][ ]+)?\[([ xX~/>!?-])\]\s*")
+_MARK: Final = re.compile(rf"(?:[-*+][ ]+)?\[([{re.escape(''.join(MARK_STATES))}])\]\s*")
 _WORD_GAP: Final = re.compile(r"[^\W\d_]([ _-])[^\W\d_]")
 _FOLDED_DEFAULTS: Final = frozenset(map(fold, DEFAULT_WORDS.values()))
 _EMOJI: Final = re.compile(PICTOGRAPH)

@@ -14,6 +14,7 @@ from typing import Final, TypeAlias
 
 from syncd.parsers.blocks import Block
 from syncd.parsers.cells import cell_spans, split_row
+from syncd.parsers.dialect import Offer
 from syncd.parsers.fields import (
     decode,
     is_empty,
@@ -45,8 +46,29 @@ class _UnreadableError(Exception):
     """The text of a cell means nothing."""
 
 
-def read_table(reading: Reading, block: Block, heading: str | None) -> None:
-    """Read the cards of a table, if it is a task table."""
+class Tables:
+    """The dialect: tables with an id and a status column."""
+
+    name = "table"
+    reads = "a pipe table with an id and a status column"
+    kinds = frozenset({"table", "paragraph"})
+
+    def __init__(self, reading: Reading) -> None:
+        self._reading = reading
+
+    def offer(self, offer: Offer) -> int | None:
+        """Read a table; a paragraph that would be one is reported."""
+        if offer.block.kind == "paragraph":
+            _report_undelimited(self._reading, offer.block)
+            return None
+        _read_table(self._reading, offer.block, offer.heading.text if offer.heading else None)
+        return offer.index + 1
+
+    def finish(self) -> None:
+        """Nothing is left to read."""
+
+
+def _read_table(reading: Reading, block: Block, heading: str | None) -> None:
     lines = reading.source.lines
     header = lines[block.first]
     headers = [text.strip() for text in split_row(header, 0)]
@@ -84,7 +106,7 @@ def read_table(reading: Reading, block: Block, heading: str | None) -> None:
     reading.take("table", block.first, "has an id and a status column", len(reading.drafts) - before)
 
 
-def report_undelimited(reading: Reading, block: Block) -> None:
+def _report_undelimited(reading: Reading, block: Block) -> None:
     """Report a paragraph that would be a task table, had it a delimiter row."""
     lines = reading.source.lines[block.first : block.end]
     if len(lines) < 2 or not all("|" in line for line in lines):

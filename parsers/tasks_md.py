@@ -1,28 +1,26 @@
 """Reading a task file: bytes -> Document.  Pure, and never an exception for any bytes.
 
-The blocks are walked once; each is offered to the dialect that reads its kind.  A dialect is a module
-with a reader that hands drafts to the reading, and a container class that writes; adding one means adding
-it here and nowhere else.  May import ``syncd.schemas``.
+The blocks are walked once; each is offered to the dialects (``dialects.py``) that look at its kind.  What they
+find is joined here.  May import ``syncd.schemas``.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Final
 
 from syncd.parsers.blocks import Block, read_blocks
-from syncd.parsers.checklists import Listed, read_checklists
+from syncd.parsers.dialect import FRONT_MATTER, Dialect, Offer
+from syncd.parsers.dialects import DIALECTS
 from syncd.parsers.document import Document, Heading, ParseOptions, Problem
-from syncd.parsers.front_matter import FrontBlock, read_front_matter, read_single_card
-from syncd.parsers.headings import read_heading_task, read_sections
 from syncd.parsers.lexicon import Lexicon
 from syncd.parsers.reading import Reading, finished
 from syncd.parsers.reparse import with_changed_rows
-from syncd.parsers.sections import Task
 from syncd.parsers.source import Source
-from syncd.parsers.tables import read_table, report_undelimited
+from syncd.parsers.yaml_block import FrontBlock, read_front_matter
 
-PARSER_VERSION: Final = 1
+PARSER_VERSION: Final = 2
 """Raised whenever the same bytes would give other cards, so that no file seems edited by an update."""
 
 DEFAULT_OPTIONS: Final = ParseOptions()
@@ -61,16 +59,9 @@ def parse(
     text = Source(source.decode())
     block, front, error_line = read_front_matter(text)
     reading = Reading(path, text, Lexicon(options, front.statuses), front)
-    is_single = False
-    if block is not None:
-        is_single = _take_front_matter(reading, block, error_line)
-    blocks = [] if is_single else read_blocks(text.lines, block.end if block else 0)
-    reading.headings += _headings(blocks, len(text.lines))
-    is_template = bool(reading.headings) and _TEMPLATE_TITLE.search(reading.headings[0].text) is not None
-    if is_template:
-        reading.take("template", reading.headings[0].line, "the title is still to be filled in")
-    else:
-        _read(reading, blocks)
+    if error_line is not None:
+        _report_front_matter(reading, error_line)
+    blocks, is_template = _read(reading, block)
     reading.containers.sort(key=lambda each: each.tail({}) or 0)
     cards, homes = finished(reading)
     return Document(
@@ -83,7 +74,7 @@ def parse(
         blocks=tuple(sorted(reading.taken, key=lambda each: each.line)),
         front=front,
         is_template=is_template,
-        is_single=is_single,
+        is_single=reading.is_single,
         text=text,
         headings=tuple(reading.headings),
         containers=reading.containers,
@@ -107,19 +98,34 @@ def _unreadable(source: bytes, path: str, options: ParseOptions) -> Problem | No
     return None
 
 
-def _take_front_matter(reading: Reading, block: FrontBlock, error_line: int | None) -> bool:
-    """Note what the front matter is; return whether it makes the file one card."""
-    if error_line is not None:
-        reading.report(
-            error_line,
-            0,
-            "bad-front-matter",
-            "the YAML block at the top cannot be read",
-            "Mend the YAML between the two '---' lines; the rest of the file is read without it.",
-        )
-    is_single = read_single_card(reading, block)
-    reading.take("front matter", 0, "the file is one card" if is_single else "settings of the file", int(is_single))
-    return is_single
+def _report_front_matter(reading: Reading, line: int) -> None:
+    reading.report(
+        line,
+        0,
+        "bad-front-matter",
+        "the YAML block at the top cannot be read",
+        "Mend the YAML between the two '---' lines; the rest of the file is read without it.",
+    )
+
+
+def _read(reading: Reading, front: FrontBlock | None) -> tuple[Sequence[Block], bool]:
+    """Let the dialects read the file; return its blocks, and whether it is a form to be filled in."""
+    dialects = [dialect(reading) for dialect in DIALECTS]
+    if front is not None and _take_whole(dialects, front):
+        return (), False
+    blocks = read_blocks(reading.source.lines, front.end if front else 0)
+    reading.headings += _headings(blocks, len(reading.source.lines))
+    if reading.headings and _TEMPLATE_TITLE.search(reading.headings[0].text):
+        reading.take("template", reading.headings[0].line, "the title is still to be filled in")
+        return blocks, True
+    _offer(reading, dialects, blocks)
+    return blocks, False
+
+
+def _take_whole(dialects: Sequence[Dialect], front: FrontBlock) -> bool:
+    """Offer the front matter; return whether it makes the whole file one card."""
+    offer = Offer([Block(FRONT_MATTER, 0, front.end)], 0, None, is_ignored=False, front=front)
+    return any(each.offer(offer) is not None for each in dialects if FRONT_MATTER in each.kinds)
 
 
 def _headings(blocks: list[Block], end: int) -> list[Heading]:
@@ -134,40 +140,25 @@ def _headings(blocks: list[Block], end: int) -> list[Heading]:
     return [Heading(block.text, block.level, block.first, ends[block.first]) for block in found]
 
 
-def _read(reading: Reading, blocks: list[Block]) -> None:
-    """Walk the blocks and hand each to its dialect."""
+def _offer(reading: Reading, dialects: Sequence[Dialect], blocks: Sequence[Block]) -> None:
+    """Walk the blocks and offer each to the dialects; what one takes, the others do not see."""
     headings = {heading.line: heading for heading in reading.headings}
     current: Heading | None = None
     ignored_end = 0
-    lists: list[Listed] = []
-    tasks: list[tuple[Task, str | None]] = []
     index = 0
     while index < len(blocks):
         block = blocks[index]
-        index += 1
         if block.kind == "heading":
             current = headings[block.first]
             if reading.lexicon.is_ignored(current.text):
                 ignored_end = max(ignored_end, current.end)
-            if (found := read_heading_task(reading, blocks, index - 1)) is not None:
-                task, index = found
-                tasks.append((task, _above(reading.headings, current)))
-        elif block.kind == "table":
-            read_table(reading, block, current.text if current else None)
-        elif block.kind == "paragraph":
-            report_undelimited(reading, block)
-        elif block.kind == "list":
-            lists.append(Listed(block, current, block.first < ignored_end))
         elif block.kind in _NO_TASKS:
             reading.take(block.kind, block.first, _NO_TASKS[block.kind])
-    read_sections(reading, tasks)
-    read_checklists(reading, lists)
-
-
-def _above(headings: list[Heading], heading: Heading) -> str | None:
-    """Return the heading of the section in which a heading stands."""
-    around = (each for each in reversed(headings) if each.line < heading.line and each.level < heading.level)
-    return next((each.text for each in around), None)
+        offer = Offer(blocks, index, current, block.first < ignored_end)
+        taken = (each.offer(offer) for each in dialects if block.kind in each.kinds)
+        index = next((behind for behind in taken if behind is not None), index + 1)
+    for each in dialects:
+        each.finish()
 
 
 _NO_TASKS: Final = {
@@ -178,7 +169,7 @@ _NO_TASKS: Final = {
 }
 
 
-def _merge_marker(source: Source, blocks: list[Block]) -> int | None:
+def _merge_marker(source: Source, blocks: Sequence[Block]) -> int | None:
     """Return the line, from 1, of the first marker that an unfinished merge left; ``=======`` alone is a heading."""
     if "<<<<<<<" not in source.text and ">>>>>>>" not in source.text:
         return None

@@ -18,6 +18,8 @@ _MARKS: Final = re.compile(r"[*`~]|^_+|_+$|\ufe0f")
 PICTOGRAPH: Final = r"[\u2190-\u21ff\u2300-\u23ff\u25a0-\u25ff\u2600-\u27bf\u2b00-\u2bff\U0001f000-\U0001faff]\ufe0f?"
 """One emoji or symbol, with its variation selector."""
 
+_SIGNS: Final = re.compile(PICTOGRAPH)
+
 
 def fold(word: str) -> str:
     """Return the form in which two spellings of a word are equal: case, ``-``, ``_``, space and marks gone."""
@@ -25,16 +27,19 @@ def fold(word: str) -> str:
 
 
 def fold_header(word: str) -> str:
-    """Return :func:`fold` of a header or key, with ``camelCase`` taken apart first."""
-    return fold(_CAMEL.sub(" ", word)).rstrip(" :.")
+    """Return :func:`fold` of a header or key, with ``camelCase`` taken apart and emoji taken off first."""
+    return fold(_CAMEL.sub(" ", word if word.isascii() else _SIGNS.sub(" ", word))).rstrip(" :.")
 
 
 UNKNOWN_STATUS_HINT: Final = (
     "Write not-started, in-progress, blocked or done, or give the word a state under 'statuses:' in syncd.yaml."
 )
 
+_NUMBER_HEADERS: Final = ("nr", "no", "№", "n°", "序号", "番号", "번호", "номер", "número", "numero", "numéro")
+_TASK_HEADERS: Final = ("任务", "aufgabe", "tâche", "tarea")
+
 HEADERS: Final[dict[str, tuple[str, ...]]] = {
-    "id": ("id", "task id", "task", "key", "#", "nr", "编号", "任务id", "任务", "aufgabe", "tâche", "tarea"),
+    "id": ("id", "task id", "task", "key", "#", *_NUMBER_HEADERS, "编号", "任务id", "任务编号", *_TASK_HEADERS),
     "title": (
         *("title", "description", "summary", "task", "workstream", "name"),
         *("任务", "标题", "描述", "タスク", "タイトル", "件名", "작업", "제목", "задача"),
@@ -69,7 +74,7 @@ HEADERS: Final[dict[str, tuple[str, ...]]] = {
 ``owner`` is the place that is ``claimOwner`` while the card is claimed, and else ``extra.owner``.
 """
 
-UNSURE_ID_HEADERS: Final = frozenset({"task", "#", "nr", "任务", "aufgabe", "tâche", "tarea"})
+UNSURE_ID_HEADERS: Final = frozenset({"task", "#", *_NUMBER_HEADERS, *_TASK_HEADERS})
 """Headers that are an id column only when their cells look like ids."""
 
 EMPTY: Final = frozenset({"", "—", "–", "-", "n/a", "none"})
@@ -156,24 +161,40 @@ MARK_STATES: Final[dict[str, Status]] = {
     "!": Status.BLOCKED,
     "?": Status.BLOCKED,
     "-": Status.BLOCKED,
+    "✓": Status.DONE,
+    "✔": Status.DONE,
 }
 """Checkbox mark -> state."""
 
 DEFAULT_MARKS: Final = {Status.READY: " ", Status.CLAIMED: "~", Status.BLOCKED: "!", Status.DONE: "x"}
 
-HABITUAL_MARKS: Final = frozenset("~/xX! ")
+HABITUAL_MARKS: Final = frozenset("~/xX! ✓✔")
 """Marks that say their state and no more; the others (declined, asked, forwarded) are read and never written."""
 
-PRIORITY_WORDS: Final[dict[str, int]] = {
-    "lowest": -2,
-    "low": -1,
-    "normal": 0,
-    "medium": 0,
-    "high": 1,
-    "urgent": 2,
-    "highest": 2,
-    "critical": 3,
-    "blocker": 3,
-}
+PRIORITY_SCALES: Final[tuple[dict[str, int], ...]] = (
+    {
+        "lowest": -2,
+        "low": -1,
+        "medium": 0,
+        "normal": 0,
+        "high": 1,
+        "urgent": 2,
+        "highest": 2,
+        "critical": 3,
+        "blocker": 3,
+    },
+    {"低": -1, "中": 0, "普通": 0, "高": 1, "最高": 2, "紧急": 2, "緊急": 2},
+    {"낮음": -1, "보통": 0, "높음": 1, "긴급": 2},
+    {"niedrig": -1, "gering": -1, "mittel": 0, "normal": 0, "hoch": 1, "dringend": 2, "kritisch": 3},
+    {"basse": -1, "moyenne": 0, "normale": 0, "haute": 1, "urgente": 2, "critique": 3},
+    {"baja": -1, "media": 0, "alta": 1, "urgente": 2, "crítica": 3},
+    {"baixa": -1, "média": 0, "alta": 1, "urgente": 2, "crítica": 3},
+    {"bassa": -1, "media": 0, "alta": 1, "urgente": 2, "critica": 3},
+    {"низкий": -1, "средний": 0, "высокий": 1, "срочный": 2, "критический": 3},
+)
+"""The words of one language each, lowest first; of words for one number the first is written."""
+
+PRIORITY_WORDS: Final[dict[str, int]] = {word: number for scale in PRIORITY_SCALES for word, number in scale.items()}
+"""Folded priority word -> number."""
 
 PRIORITY_SIGNS: Final[dict[str, int]] = {"⏬": -2, "🔽": -1, "🔼": 0, "⏫": 1, "🔺": 2}

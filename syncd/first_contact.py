@@ -217,7 +217,7 @@ def _look(wiring: Wiring, path: str) -> InitFile:
 
 def why_empty(document: Document) -> str:
     """Return in one line why no card was read in a document."""
-    reasons = list(dict.fromkeys(each.reason for each in document.blocks if not each.cards))
+    reasons = list(dict.fromkeys(each.reason for each in document.blocks if not each.cards and each.kind != "heading"))
     if not reasons:
         return "nothing in it looks like a task"
     rest = f" (and {len(reasons) - 1} more: syncd parse --explain)" if len(reasons) > 1 else ""

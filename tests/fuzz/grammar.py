@@ -26,7 +26,20 @@ SCRAPS: Final = [
     *("    ", "\n===\n", "\n---\n", "[", "]", "(", ")", "<div>", "&amp;", "* ", "+ ", "\u200d", "\ufe0f", "\x00"),
 ]
 VALUES: Final[dict[str, list[Value]]] = {
-    "title": ["new title", "a|b", "-", "@foo", "!3 bar", "T5 baz", "~~s~~", "(depends: Z1)", "`a|b`", "\\", "done", "#x"],
+    "title": [
+        "new title",
+        "a|b",
+        "-",
+        "@foo",
+        "!3 bar",
+        "T5 baz",
+        "~~s~~",
+        "(depends: Z1)",
+        "`a|b`",
+        "\\",
+        "done",
+        "#x",
+    ],
     "status": ["ready", "claimed", "blocked", "done"],
     "priority": [0, 1, -1, 3, 100],
     "dependsOn": [(), ("A1",), ("A1", "B2"), ("x|y",)],
@@ -39,12 +52,49 @@ VALUES: Final[dict[str, list[Value]]] = {
     "extra.statusWord": [None, "needs-qa", "Complete", "weird"],
 }
 IDS: Final = ["T001", "A-1", "1.2", "FED-M3-04", "x", "🆔", "task-12", "2024-01-01", "ns/1", "TXXX", "1", "~~B2~~"]
-WORDS: Final = ["todo", "not-started", "done", "In Progress", "✅ Done", "🚧", "[x]", "nonsense", "", "—", "blocked (a)"]
+WORDS: Final = [
+    "todo",
+    "not-started",
+    "done",
+    "In Progress",
+    "✅ Done",
+    "🚧",
+    "[x]",
+    "nonsense",
+    "",
+    "—",
+    "blocked (a)",
+]
 TITLES: Final = [
-    *("Write it", "a `b|c` d", "x \\| y", "**bold** end", "~~gone~~", "", "- dash", "#12 fix", "[P1] rank", "中文 标题"),
+    *(
+        "Write it",
+        "a `b|c` d",
+        "x \\| y",
+        "**bold** end",
+        "~~gone~~",
+        "",
+        "- dash",
+        "#12 fix",
+        "[P1] rank",
+        "中文 标题",
+    ),
     *("see [x](y)", "e:mail", "(depends on A1)", "@me", "!2", "T9: more", "<b>", "A | B", "trail  "),
 ]
-HEADS: Final = ["id", "ID", "Task", "#", "status", "State", "title", "Depends On", "prio", "owner", "notes", "状态", "phase"]
+HEADS: Final = [
+    "id",
+    "ID",
+    "Task",
+    "#",
+    "status",
+    "State",
+    "title",
+    "Depends On",
+    "prio",
+    "owner",
+    "notes",
+    "状态",
+    "phase",
+]
 HEADINGS: Final = ["Todo", "Doing", "Done", "Phase 1", "Legend", "T-1 Title", "[T-002] Other", "✅ Ready", "A", ""]
 KEYS: Final = ["status", "Priority", "depends_on", "owner", "phase", "id", "acceptance", "notes", "title", "body"]
 MARKS: Final = " xX~!/->?oö"
@@ -143,14 +193,35 @@ def _item(chooser: Chooser, depth: int) -> list[str]:
     spelled = pick(chooser, ["{} ", "{}: ", "**{}**: ", "`{}` ", "[{}] ", "(task:{}) ", "**{} bold** ", "", "{} - "])
     tail = pick(
         chooser,
-        ["", "", " (depends: A1, A2)", " @bob", " !3", " #p1", " 🆔 k1", " ⛔ k1,k2", " ⏫", " <!-- id: 42 -->", " after:A1"],
+        [
+            "",
+            "",
+            " (depends: A1, A2)",
+            " @bob",
+            " !3",
+            " #p1",
+            " 🆔 k1",
+            " ⛔ k1,k2",
+            " ⏫",
+            " <!-- id: 42 -->",
+            " after:A1",
+        ],
     )
     lines = [f"{lead}[{pick(chooser, MARKS)}] {spelled.format(id)}{pick(chooser, TITLES)}{tail}"]
     inner = " " * len(lead)
     for _ in range(chooser.number(0, 2)):
         extra = pick(
             chooser,
-            ["text below", "- **Depends**: T3", "- Priority: 2", "- **ID**: q7", "", "- **Acceptance**:", "```", "| a | b |"],
+            [
+                "text below",
+                "- **Depends**: T3",
+                "- Priority: 2",
+                "- **ID**: q7",
+                "",
+                "- **Acceptance**:",
+                "```",
+                "| a | b |",
+            ],
         )
         lines.append(inner + extra if extra else "")
     if depth < 3 and not chooser.number(0, 3):
@@ -192,7 +263,13 @@ def _front(chooser: Chooser) -> str:
 
 
 def _prose(chooser: Chooser) -> str:
-    return pick(chooser, ["text", "> | id | status |\n> |---|---|", "```\n- [ ] T1 x\n```", "<!-- - [ ] T1 -->", "---", "***"]) + "\n"
+    return (
+        pick(
+            chooser,
+            ["text", "> | id | status |\n> |---|---|", "```\n- [ ] T1 x\n```", "<!-- - [ ] T1 -->", "---", "***"],
+        )
+        + "\n"
+    )
 
 
 _PARTS: Final[list[Callable[[Chooser], str]]] = [

@@ -10,8 +10,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.fuzz.grammar import TEXTS
 from tests.fuzz.findings import Findings
+from tests.fuzz.grammar import TEXTS
 
 FOUND = 1
 

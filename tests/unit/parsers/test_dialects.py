@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from syncd.parsers.dialects import DIALECTS
 from syncd.parsers.document import AssignId, Document, Edit, InsertCard, RemoveCard, SetField
 from syncd.parsers.render import apply, render
 from syncd.parsers.tasks_md import parse
@@ -71,6 +72,23 @@ def test_cards(name: str) -> None:
         for card in read(name).cards
     ]
     assert cards == expected(name)["cards"]
+
+
+def test_every_dialect_has_a_file() -> None:
+    """Each dialect that is read has a file that shows it."""
+    shown = {card.dialect for name in NAMES for card in read(name).cards}
+    assert shown == {dialect.name for dialect in DIALECTS}
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if any(card["id"] for card in expected(name)["cards"])])
+def test_every_edit_is_shown(name: str) -> None:
+    """Each file shows what becomes of every kind of edit, of those too for which it has no place."""
+    words = [each for example in expected(name)["edits"] for each in example["edits"]]
+    shown = {each[2] if each[0] == "set" else each[0] for each in words}
+    assert shown >= {"status", "title", "dependsOn", "priority", "new", "del"}
+    assert shown & {"claimOwner", "extra.owner"}
+    if any(card["id"] is None for card in expected(name)["cards"]):
+        assert "id" in shown
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -136,7 +136,7 @@ def test_blocks_say_what_they_were_taken_for() -> None:
     """Each block that could hold tasks says what it was taken for and why."""
     text = f"# T\n\n{TABLE}| A1 | todo | a | | |\n\n| a |\n|---|\n\n- [ ] x\n\n```\ncode\n```\n"
     taken = [(each.kind, each.line, each.cards) for each in parse(text.encode()).blocks]
-    assert taken == [("table", 3, 1), ("table", 7, 0), ("checklist", 10, 1), ("fence", 12, 0)]
+    assert taken == [("heading", 1, 0), ("table", 3, 1), ("table", 7, 0), ("checklist", 10, 1), ("fence", 12, 0)]
 
 
 def test_front_matter_that_cannot_be_read() -> None:
