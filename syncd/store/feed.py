@@ -4,7 +4,8 @@ Each row carries the id of the transaction that changed it last.  A read returns
 ``changed_xid >= cursor`` and moves the cursor to the snapshot's ``xmin``: all transactions below it had
 ended, so nothing is skipped when transactions commit out of order, and a long one holds nobody up; rows
 at or above it may come again.  A cursor of another epoch, or ahead of the snapshot, belongs to another
-history: everything is read.
+history: everything is read.  So it is on a new connection: a server that crashed gives ids of transactions
+that left no trace on its disk once more, below cursors that were handed out.
 
 Source: the PostgreSQL manual, "Transaction ID and Snapshot Information Functions".
 May import ``syncd.ports`` and the store's own modules.
@@ -26,7 +27,13 @@ def read(session: Session, cursor: Cursor | None) -> Feed:
 
     Shape: with nothing changed, one round trip and one row.
     """
-    return session.run(lambda link: _read(link, session.project, cursor))
+
+    def work(link: Link) -> Feed:
+        is_same = link is session.read_on
+        session.read_on = link
+        return _read(link, session.project, cursor if is_same else None)
+
+    return session.run(work)
 
 
 def _read(link: Link, project: str, cursor: Cursor | None) -> Feed:

@@ -65,6 +65,8 @@ class Session:
         self._settings = {"syncd.actor": actor, "syncd.face": face, "TimeZone": "UTC"}
         self._lock = threading.RLock()
         self._lane: Lane | None = None
+        self.read_on: Link | None = None
+        """The connection on which the feed was read last."""
 
     def fetch(self, name: str, **parameters: Any) -> list[Row]:
         """Run one named query as a transaction of its own and return its rows."""

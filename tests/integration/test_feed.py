@@ -101,6 +101,26 @@ def test_an_idle_read_has_nothing(database: Database) -> None:
     assert (dict(feed.cards), feed.gone, feed.is_full) == ({}, frozenset(), False)
 
 
+def test_a_new_connection_reads_everything(database: Database) -> None:
+    """After a cut, a row is seen although its transaction id lies below the cursor, as after a crash of the server."""
+    store = database.store()
+    cursor = store.read(store.read(None).cursor).cursor
+    with psycopg.connect(database.dsn, autocommit=True) as link:
+        link.execute("set session_replication_role = replica")
+        link.execute(
+            "insert into backlog (id, title, version, changed_xid) values ('A', 'a', 1, %s::text::xid8)",
+            [str(cursor.xmin - 1)],
+        )
+    assert not store.read(cursor).cards
+    database.rows(
+        "select pg_terminate_backend(pid, 5000) from pg_stat_activity"
+        " where datname = current_database() and pid <> pg_backend_pid()"
+    )
+    after = store.read(cursor)
+    assert (after.is_full, set(after.cards)) == (True, {"A"})
+    assert not store.read(after.cursor).is_full
+
+
 def test_case_48_a_table_made_anew_is_another_history(database: Database) -> None:
     """After a restore that made the table again, a cursor of before reads everything."""
     store = database.store()
