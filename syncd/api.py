@@ -6,7 +6,7 @@
         card = workspace.backlog.claim(owner="worker-1", ttl_seconds=600)
 
 The command line holds no rules of its own; what it can do, this module can.
-May import everything below it.
+May import everything below it.  Long because it is one interface, to be read in one place.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ from syncd.errors import Busy, InputOutputError, NotFound, Refused, StoreUnreach
 from syncd.files.layout import Layout, find_root
 from syncd.past import Past as Past
 from syncd.wiring import Wiring
+from syncd.workers import Killed as Killed
+from syncd.workers import Workers as Workers
 
 if TYPE_CHECKING:
     from syncd.core.drift import DriftEntry
@@ -189,10 +191,19 @@ class Workspace:
         """This working copy's id."""
         return self._wiring.replica
 
+    def act_as(self, actor: str) -> None:
+        """Have what follows recorded as this actor's doing."""
+        self._wiring.act_as(actor)
+
     @property
     def backlog(self) -> Backlog:
         """The queue of cards."""
         return Backlog(self._wiring)
+
+    @property
+    def workers(self) -> Workers:
+        """Who works on the cards, on any host."""
+        return Workers(self._wiring)
 
     @property
     def past(self) -> Past:

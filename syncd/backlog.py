@@ -160,6 +160,10 @@ class Backlog:
         """Return the counts of the queue."""
         return self._read.stats()
 
+    def next_due_s(self) -> float | None:
+        """Return the seconds until time alone makes a card claimable: a delay or a lease ends; ``None`` for never."""
+        return self._read.next_due_s()
+
     def pause(self) -> None:
         """Hand out no cards until ``resume``; leases that stand go on."""
         self._write.set_paused(True)

@@ -310,8 +310,11 @@ class Store(SyncStore, Protocol):
         Raises: Refused for a card that is claimed or done.
         """
 
-    def block(self, id: str, reason: str | None = None) -> Card:
-        """Take a card out of the queue; ``reason`` goes to ``last_error``."""
+    def block(self, id: str, reason: str | None = None, *, attempt: int | None = None) -> Card:
+        """Take a card out of the queue; ``reason`` goes to ``last_error``.
+
+        With ``attempt`` only while that is the lease's: what was finished meanwhile stays so.  Raises NotOwner.
+        """
 
     def unblock(self, id: str) -> Card:
         """Make a blocked card ready.  Raises Refused when it is not blocked."""
@@ -430,6 +433,89 @@ class KeepsMissions(Protocol):
     @property
     def missions(self) -> MissionStore:
         """The missions of the project."""
+
+
+# --- workers -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerCard:
+    """A card that a worker runs now: which attempt, and the process that does it."""
+
+    id: str
+    attempt: int
+    pid: int | None
+    started_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Worker:
+    """A worker as it stands in the registry.
+
+    ``owner`` is of this one process and holds its leases; ``name`` is what it was started as.  ``machine``
+    names the system in which ``pid`` means something.  ``age_s`` is how long ago it was heard of, by the
+    store's clock.  With ``takes_assigned`` it claims nothing by itself.
+    """
+
+    owner: str
+    name: str
+    host: str
+    machine: str
+    pid: int
+    concurrency: int
+    ttl_s: int
+    takes_assigned: bool = False
+    cards: tuple[WorkerCard, ...] = ()
+    started_at: datetime | None = None
+    seen_at: datetime | None = None
+    age_s: float = 0.0
+    drain_requested_at: datetime | None = None
+    kill_requested_at: datetime | None = None
+    requested_by: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Orders:
+    """What a worker is to do, and the leases (card, attempt) that the store says it has."""
+
+    must_drain: bool
+    must_die: bool
+    requested_by: str | None
+    leases: Mapping[str, int]
+
+
+class WorkerRegistry(Protocol):
+    """Who works on a project's cards, on any host, and what they are told.  All raise StoreUnreachable."""
+
+    def join(self, worker: Worker) -> None:
+        """Enter a worker.  Raises AlreadyExists when its owner is taken."""
+
+    def beat(self, owner: str, cards: Sequence[WorkerCard]) -> bool:
+        """Record that a worker is here with these cards; False when it is not known (any more)."""
+
+    def orders(self, owner: str) -> Orders | None:
+        """Return what a worker is to do; ``None`` when it is not known."""
+
+    def leave(self, owner: str) -> None:
+        """Take a worker out; one that is not there is no error."""
+
+    def workers(self) -> Sequence[Worker]:
+        """Return all that are entered, by name and age; those not heard of for a day may be forgotten."""
+
+    def order_drain(self, owners: Sequence[str], by: str) -> Sequence[str]:
+        """Tell workers to claim nothing more and end when their cards are done; return those that were told."""
+
+    def order_kill(self, owners: Sequence[str], by: str) -> Sequence[str]:
+        """Tell workers to end what they run and themselves at once; return those that were told."""
+
+
+@runtime_checkable
+class KeepsWorkers(Protocol):
+    """A store that has a registry of workers beside its cards."""
+
+    @property
+    def registry(self) -> WorkerRegistry:
+        """The workers of the project."""
 
 
 # --- files ---------------------------------------------------------------------------------------

@@ -1,7 +1,7 @@
 """The only place that joins real adapters: configuration, files, state and a store, into a cycle or a daemon.
 
 Everything is made when first asked for, so that a command pays for what it uses.
-May import everything below the faces.
+May import everything below the faces.  Long because there is one such place.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from syncd import mission_wiring
 from syncd.errors import ConfigError, NotFound, StoreMismatch, SyncdError
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from syncd.engine.task_edit import EditedRow
     from syncd.files.state import StateFile
     from syncd.files.task_files import WorkspaceFiles
-    from syncd.ports import Store, SyncStore
+    from syncd.ports import Store, SyncStore, WorkerRegistry
     from syncd.schemas.card import Fields
     from syncd.store.embedded import EmbeddedServer
     from syncd.store.postgres import PostgresStore
@@ -136,6 +136,14 @@ class Wiring:
         self._state: StateFile | None = None
         self._may_write = False
 
+    def act_as(self, actor: str) -> None:
+        """Have what follows recorded as this actor's doing."""
+        from syncd.ports import Actable
+
+        self.actor = actor
+        if self._store is not None:
+            cast(Actable, self._store).act_as(actor, self.face)
+
     def close(self) -> None:
         """Give back connections, locks and files, in the reverse order."""
         self._store = self._state = None
@@ -237,6 +245,20 @@ class Wiring:
             self._open.callback(store.close)
             self._store = store
         return self._store
+
+    def registry(self, *, may_make: bool = True) -> WorkerRegistry:
+        """Return the registry of workers, in the store and on its connection; ``may_make`` as for ``store``.
+
+        Raises: ConfigError for a store that has none, and as ``store``.
+        """
+        from syncd.ports import KeepsWorkers
+
+        store = self.store(may_make=may_make)
+        if not isinstance(store, KeepsWorkers):
+            raise ConfigError(
+                f"the {self.choice.kind} store knows no workers", hint="Use a Postgres, or the embedded one."
+            )
+        return store.registry
 
     def another_store(self) -> PostgresStore:
         """Return a second connection to the store, made when it is first used, for whoever asks beside the cycle."""

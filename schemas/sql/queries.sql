@@ -311,6 +311,7 @@ returning {card}
 update backlog b set status = 'blocked', claim_owner = null, claim_ttl_seconds = null, claimed_at = null,
                      last_error = coalesce(%(reason)s, b.last_error)
 where b.project = %(project)s and b.id = %(id)s and b.deleted_at is null
+  and (%(attempt)s::integer is null or (b.attempts = %(attempt)s and b.status = 'claimed'))
 returning {card}
 
 -- name: unblock
@@ -459,3 +460,48 @@ select h.seq, h.at, h.id, h.version, h.op, h.actor, h.face, h.before, h.after
 from mission_history h
 where h.project = %(project)s and (%(mission)s::text is null or h.mission = %(mission)s)
 order by h.seq desc limit %(limit)s
+
+-- Workers that were not heard of for a day are forgotten by whoever comes next.
+-- name: join_worker
+with forgotten as (
+    delete from worker where project = %(project)s and seen_at < now() - interval '1 day' and owner <> %(owner)s
+)
+insert into worker (project, owner, name, host, machine, pid, concurrency, ttl_seconds, takes_assigned)
+values (%(project)s, %(owner)s, %(base)s, %(host)s, %(machine)s, %(pid)s, %(concurrency)s, %(ttl)s, %(assigned)s)
+on conflict do nothing
+returning owner
+
+-- name: beat_worker
+update worker set seen_at = now(), cards = %(cards)s::jsonb
+where project = %(project)s and owner = %(owner)s returning owner
+
+-- name: leave_worker
+delete from worker where project = %(project)s and owner = %(owner)s returning owner
+
+-- name: workers
+select owner, name, host, machine, pid, concurrency, ttl_seconds, takes_assigned, cards, started_at, seen_at,
+       extract(epoch from now() - seen_at)::float8, drain_requested_at, kill_requested_at, requested_by
+from worker where project = %(project)s order by name, started_at, owner
+
+-- One row for each lease that the worker holds, or one row without; none for a worker that is not known.
+-- name: worker_orders
+select w.drain_requested_at is not null, w.kill_requested_at is not null, w.requested_by, b.id, b.attempts
+from worker w
+left join backlog b on b.project = w.project and b.claim_owner = w.owner and b.status = 'claimed'
+                   and b.deleted_at is null
+where w.project = %(project)s and w.owner = %(owner)s
+
+-- Listeners are woken, and the workers that are meant find the order.
+-- name: order_drain
+with told as (
+    update worker set drain_requested_at = coalesce(drain_requested_at, now()), requested_by = %(by)s
+    where project = %(project)s and owner = any(%(owners)s) returning owner
+)
+select owner, pg_notify('syncd', '') from told
+
+-- name: order_kill
+with told as (
+    update worker set kill_requested_at = coalesce(kill_requested_at, now()), requested_by = %(by)s
+    where project = %(project)s and owner = any(%(owners)s) returning owner
+)
+select owner, pg_notify('syncd', '') from told

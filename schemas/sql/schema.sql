@@ -205,14 +205,21 @@ create table mission_session (
 );
 
 create table worker (
-    project           text not null default 'default',
-    owner             text not null,
-    host              text not null,
-    pid               integer not null,
-    card              text,
-    started_at        timestamptz not null default now(),
-    seen_at           timestamptz not null default now(),
-    stop_requested_at timestamptz,
+    project            text not null default 'default',
+    owner              text not null,
+    name               text not null default '',
+    host               text not null,
+    machine            text not null default '',
+    pid                integer not null,
+    concurrency        integer not null default 1,
+    ttl_seconds        integer not null default 900,
+    takes_assigned     boolean not null default false,
+    cards              jsonb not null default '[]',
+    started_at         timestamptz not null default now(),
+    seen_at            timestamptz not null default now(),
+    drain_requested_at timestamptz,
+    kill_requested_at  timestamptz,
+    requested_by       text,
     constraint worker_pkey primary key (project, owner)
 );
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from syncd.cli import backlog, config, db, decisions, editing, git, history, leases, queue, reading, workspace
+from syncd.cli import backlog, config, db, decisions, editing, git, history, leases, queue, reading, workers, workspace
 from syncd.cli.options import RootGroup, group
 from syncd.cli.output import emit
 from syncd.cli.screen import line
@@ -26,7 +26,7 @@ cards = group(
     "The store's cards: create, list, claim, complete, …",
     "syncd backlog list --ready-only",
 )
-for part in (workspace, decisions, history, editing, reading):
+for part in (workspace, decisions, history, editing, reading, workers):
     app.add_typer(part.commands)
 for part in (backlog, leases, queue):
     cards.add_typer(part.commands)

@@ -9,13 +9,13 @@ from syncd.engine.report import problem_json
 from syncd.schemas.card import EXTRA, instant_json
 
 if TYPE_CHECKING:
-    from syncd.api import DbStatus, GitSetup
+    from syncd.api import DbStatus, GitSetup, Killed
     from syncd.core.events import Event
     from syncd.core.history import HistoryEntry
     from syncd.core.standing import Obstacle
     from syncd.parsers.document import Document, FileCard
     from syncd.past import Undo
-    from syncd.ports import Adoption, Pruned, QueueStats
+    from syncd.ports import Adoption, Pruned, QueueStats, Worker
     from syncd.schemas.card import Card, Value
 
 Json = dict[str, Any]
@@ -158,3 +158,41 @@ def pruned_json(pruned: Pruned, *, is_dry: bool) -> Json:
     """Return how many rows went, or would go."""
     counts = {"history": pruned.history, "commits": pruned.commits, "replicas": pruned.replicas}
     return {"pruned": counts, "done": not is_dry}
+
+
+def worker_json(worker: Worker) -> Json:
+    """Return a worker as the registry has it, and how it is."""
+    from syncd.workers import state_of
+
+    return {
+        "owner": worker.owner,
+        "name": worker.name,
+        "state": state_of(worker).value,
+        "host": worker.host,
+        "pid": worker.pid,
+        "concurrency": worker.concurrency,
+        "ttlSeconds": worker.ttl_s,
+        "assignedOnly": worker.takes_assigned,
+        "cards": [
+            {"id": each.id, "attempt": each.attempt, "pid": each.pid, "startedAt": instant_json(each.started_at)}
+            for each in worker.cards
+        ],
+        "startedAt": instant_json(worker.started_at),
+        "lastHeartbeatAt": instant_json(worker.seen_at),
+        "ageSeconds": round(max(0.0, worker.age_s), 3),
+        "drainRequestedAt": instant_json(worker.drain_requested_at),
+        "killRequestedAt": instant_json(worker.kill_requested_at),
+        "requestedBy": worker.requested_by,
+    }
+
+
+def killed_json(killed: Killed) -> Json:
+    """Return what a kill ended, or told to end."""
+    return {
+        "owner": killed.owner,
+        "name": killed.name,
+        "host": killed.host,
+        "pid": killed.pid,
+        "cards": list(killed.cards),
+        "ended": killed.has_ended,
+    }

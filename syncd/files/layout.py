@@ -39,6 +39,8 @@ class Layout:
         self.cycle_lock: Final = self.dot / "lock"
         self.advisory_lock: Final = self.dot / "TASKS.md.lock"
         self.manifest: Final = self.dot / "manifest.json"
+        self.attempts: Final = self.dot / "attempts"
+        self.worktrees: Final = self.dot / "worktrees"
         self.manifest_log: Final = self.dot / "manifest.log"
 
     @property

@@ -96,11 +96,16 @@ def retry(session: Session, id: str) -> Card:
     raise refusals.nothing_to_retry(get(session, id))
 
 
-def block(session: Session, id: str, reason: str | None) -> Card:
-    """Take a card out of the queue, its lease with it.  Raises NotFound, BadValue."""
+def block(session: Session, id: str, reason: str | None, attempt: int | None = None) -> Card:
+    """Take a card out of the queue, its lease with it.  Raises NotFound, BadValue, NotOwner."""
     require_storable(reason)
-    cards = _cards(session, "block", id=id, reason=reason)
-    return cards[0] if cards else get(session, id)
+    cards = _cards(session, "block", id=id, reason=reason, attempt=attempt)
+    if cards:
+        return cards[0]
+    card = get(session, id)
+    if attempt is not None:
+        raise refusals.not_owner(card, None, attempt)
+    return card
 
 
 def unblock(session: Session, id: str) -> Card:

@@ -25,6 +25,7 @@ from syncd.ports import (
     QueueStats,
     StoreInfo,
     Trail,
+    WorkerRegistry,
 )
 from syncd.schemas.card import Card, Fields
 from syncd.store import cards, commits, creation, feed, history, leases, queue, refusals
@@ -32,6 +33,7 @@ from syncd.store.listener import HEARTBEAT_S, PostgresListener
 from syncd.store.missions import PostgresMissions
 from syncd.store.queries import SCHEMA_VERSION
 from syncd.store.session import Session
+from syncd.store.workers import PostgresRegistry
 
 
 class PostgresStore:
@@ -127,6 +129,11 @@ class PostgresStore:
         """Have what follows recorded as this actor's doing, through this face."""
         self._session.act_as(actor, face)
 
+    @property
+    def registry(self) -> WorkerRegistry:
+        """The registry of workers, on the same connection."""
+        return PostgresRegistry(self._session)
+
     def close(self) -> None:
         """Give the connection back; the next use makes another."""
         self._session.close()
@@ -177,9 +184,9 @@ class PostgresStore:
         """Make a blocked or pausing card ready at once.  Raises NotFound, Refused."""
         return leases.retry(self._session, id)
 
-    def block(self, id: str, reason: str | None = None) -> Card:
-        """Take a card out of the queue; ``reason`` goes to ``last_error``.  Raises NotFound."""
-        return leases.block(self._session, id, reason)
+    def block(self, id: str, reason: str | None = None, *, attempt: int | None = None) -> Card:
+        """Take a card out of the queue; ``reason`` goes to ``last_error``.  Raises NotFound, NotOwner."""
+        return leases.block(self._session, id, reason, attempt)
 
     def unblock(self, id: str) -> Card:
         """Make a blocked card ready.  Raises NotFound, Refused when it is not blocked."""

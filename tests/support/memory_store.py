@@ -432,9 +432,9 @@ class MemoryStore:
             raise NotOwner(f"{id} is at attempt {card.attempts}, not {attempt}")
         return card
 
-    def block(self, id: str, reason: str | None = None) -> Card:
+    def block(self, id: str, reason: str | None = None, *, attempt: int | None = None) -> Card:
         require_storable(reason)
-        card = self.get(id)
+        card = self.get(id) if attempt is None else self._held(id, None, attempt)
         return self._put(replace(card, status=Status.BLOCKED, last_error=reason or card.last_error, **_UNLEASED))
 
     def unblock(self, id: str) -> Card:
