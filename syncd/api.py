@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from syncd.parsers.document import Document, ParseOptions, Problem
     from syncd.ports import Adoption, ConflictRecord, Pruned, Store
     from syncd.schemas.card import Card, Fields
+    from syncd.service import Service as Service
+    from syncd.service import ServiceState as ServiceState
 
 Commands = Callable[["Workspace", Mapping[str, Any]], tuple[int, bytes, bytes]]
 """Runs a command line on a workspace that a daemon lends: exit code, stdout, stderr."""
@@ -132,6 +134,17 @@ def run(
         log_format=log_format,
         commands=commands and (lambda wiring, request: commands(Workspace(wiring), request)),
     )
+
+
+def service(path: str | Path | None = None, *, environ: Mapping[str, str] | None = None) -> Service:
+    """Return a workspace's daemon as a service of its user; works with settings that cannot be read, too.
+
+    Raises: NotFound when there is no workspace.
+    """
+    from syncd.service import Service
+
+    environ = os.environ if environ is None else environ
+    return Service(find_root(Path.cwd(), environ, told=None if path is None else Path(path)), environ)
 
 
 def parse_file(path: Path, *, options: ParseOptions | None = None) -> Document:
@@ -337,6 +350,15 @@ class Workspace:
         from syncd import git_merge
 
         return git_merge.uninstall(self.root, self._wiring.environ)
+
+    # --- the service ------------------------------------------------------------------------------
+
+    def service_install(self, *, may_start: bool = True) -> ServiceState:
+        """Make the daemon a service and start it, with what it needs of this environment.  Raises: as ``Service``."""
+        from syncd.service import Service, daemon_variables
+
+        needed = daemon_variables(self._wiring.choice, self._wiring.environ)
+        return Service(self.root, self._wiring.environ).install(needed, may_start=may_start)
 
     # --- settings and schema ----------------------------------------------------------------------
 

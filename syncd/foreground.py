@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -14,14 +15,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from syncd.errors import StoreUnreachable, SyncdError
+from syncd.files.installation import Installation
 from syncd.files.layout import Layout, find_root, private_folder
 from syncd.files.lock import daemon_lock
 from syncd.files.settings import read_config
 from syncd.guest import Commands, handlers
 from syncd.log import configure, event
+from syncd.notify import ServiceManager
 from syncd.wiring import Wiring, choose_store
 
 if TYPE_CHECKING:
+    from syncd.engine.daemon import Ending
     from syncd.schemas.config import Config
 
 
@@ -43,7 +47,8 @@ def run(
     Raises: Busy when another daemon has the workspace, ConfigError and its kin for what is wrong with
     the configuration or the store.  A store that is away is no error: it is tried again.
     """
-    configure(log_format)
+    configure(log_format, environ)
+    manager = ServiceManager(environ, os.getpid())
     root = find_root(Path.cwd(), environ, told=None if path is None else Path(path))
     config: Config | None = None
     while True:
@@ -54,9 +59,14 @@ def run(
             life.enter_context(daemon_lock(wiring.layout))
             if once:
                 return _run_once(wiring)
-            if not _run_daemon(wiring, life, commands):
+            from syncd.engine.daemon import Ending
+
+            ending = _run_daemon(wiring, life, commands, manager)
+            if ending is Ending.STOP:
                 return 0
             config = _reread(wiring)
+        if ending is Ending.RESTART:
+            _start_anew()
 
 
 def _reread(wiring: Wiring) -> Config:
@@ -78,8 +88,17 @@ def _run_once(wiring: Wiring) -> int:
     return 0
 
 
-def _run_daemon(wiring: Wiring, life: ExitStack, commands: Commands | None) -> bool:
-    """Run the daemon; return whether it is to start again with the configuration as it is then."""
+def _start_anew() -> None:
+    """Become the version of syncd that is installed now, in the same process; return where that cannot be started."""
+    event("daemon.upgrading")
+    try:
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
+    except OSError as error:
+        event("daemon.upgrade-failed", level=logging.ERROR, message=f"{error.strerror}: {sys.executable}")
+
+
+def _run_daemon(wiring: Wiring, life: ExitStack, commands: Commands | None, manager: ServiceManager) -> Ending:
+    """Run the daemon; return what is to come after it."""
     from syncd.engine.daemon import Daemon
     from syncd.engine.endpoint import Endpoint
     from syncd.engine.task_engine import TaskEngine
@@ -98,6 +117,8 @@ def _run_daemon(wiring: Wiring, life: ExitStack, commands: Commands | None) -> b
         revive=wiring.revive,
         greet=wiring.greet,
         monotonic=time.monotonic,
+        manager=manager,
+        replaced_in_s=Installation(time.monotonic).replaced_in_s,
         pid=os.getpid(),
     )
     queue = wiring.another_store()

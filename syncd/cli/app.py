@@ -8,7 +8,21 @@ from typing import Annotated, Any
 
 import typer
 
-from syncd.cli import backlog, config, db, decisions, editing, git, history, leases, queue, reading, workers, workspace
+from syncd.cli import (
+    backlog,
+    config,
+    db,
+    decisions,
+    editing,
+    git,
+    history,
+    leases,
+    queue,
+    reading,
+    service,
+    workers,
+    workspace,
+)
 from syncd.cli.options import RootGroup, group
 from syncd.cli.output import emit
 from syncd.cli.screen import line
@@ -34,6 +48,7 @@ app.add_typer(cards, name="backlog")
 app.add_typer(db.commands, name="db")
 app.add_typer(git.commands, name="git")
 app.add_typer(config.commands, name="config")
+app.add_typer(service.commands, name="service")
 
 
 @app.callback(invoke_without_command=True)

@@ -9,7 +9,7 @@ from syncd.engine.report import problem_json
 from syncd.schemas.card import EXTRA, instant_json
 
 if TYPE_CHECKING:
-    from syncd.api import DbStatus, GitSetup, Killed
+    from syncd.api import DbStatus, GitSetup, Killed, ServiceState
     from syncd.core.events import Event
     from syncd.core.history import HistoryEntry
     from syncd.core.standing import Obstacle
@@ -107,6 +107,28 @@ def git_json(setup: GitSetup) -> Json:
         "driver": setup.driver,
         "lines": list(setup.lines),
         "changed": setup.changed,
+    }
+
+
+def service_json(state: ServiceState) -> Json:
+    """Return how the service of a workspace stands."""
+    return {
+        "unit": state.unit,
+        "installed": state.is_installed,
+        "enabled": state.is_enabled,
+        "active": state.active,
+        "sub": state.sub,
+        "result": state.result,
+        "exitCode": state.exit_code,
+        "pid": state.pid,
+        "restarts": state.restarts,
+        "memoryBytes": state.memory_bytes,
+        "text": state.text,
+        "program": list(state.program),
+        "path": str(state.path),
+        "environmentFile": None if state.environment is None else str(state.environment),
+        "lingers": state.lingers,
+        "changed": state.has_changed,
     }
 
 

@@ -37,6 +37,7 @@ from syncd.engine.reinstatement import Past
 from syncd.engine.remote import RemoteView
 from syncd.engine.report import CycleReport, Preview
 from syncd.engine.sighting import Sighting
+from syncd.engine.steps import Step, StepClock
 from syncd.engine.undo import Leases, Undone, undo
 from syncd.errors import Busy
 from syncd.log import event
@@ -116,6 +117,7 @@ class Cycle:
         self._must_read_all = True
         self._last: CycleReport | None = None
         self._seen: Preview | None = None
+        self.steps = StepClock(monotonic)
         self.obstacles: tuple[Problem, ...] = ()
         """Why files could not be written in the last pass; only trying again tells that they can."""
 
@@ -221,17 +223,18 @@ class Cycle:
 
     def _pass(self) -> tuple[CycleReport, bool]:
         """Go through the eight steps once; return what was done and whether to go again at once."""
+        self.steps.begin(Step.RECOVER)
         if self._must_recover:
             self._names.learn(recovery.recover(self._files, self._store, self._state))
             self._must_recover = False
         late = self._late.take_in()
 
-        # 1. Read the files.
+        self.steps.begin(Step.READ_FILES)  # 1
         view = self._observer.look()
         self._names.seen(view)
-        # 2. Read the store.
+        self.steps.begin(Step.READ_STORE)  # 2
         self._load()
-        # 3. Reconcile and guard.
+        self.steps.begin(Step.PLAN)  # 3: reconcile and guard
         postponed = self._postponement.waits(view)
         ids = self._names.give(view, self.remote.cards, closed=view.frozen | postponed.keys())
         view = view.with_ids(ids)
@@ -242,7 +245,7 @@ class Cycle:
 
         if write.bytes or guarded.plan.to_store or guarded.plan.agreed or guarded.plan.forgotten:
             self._durable.secure(view)
-        # 4. Stage the new bytes and journal what is going to happen.
+        self.steps.begin(Step.JOURNAL)  # 4: stage the new bytes, and note what is going to happen
         drafting.stage(write, self._files, self._digest)
         self.obstacles = tuple(each for each in write.problems if each.code == "cannot-write")
         batch = self._batch(write, late)
@@ -255,13 +258,13 @@ class Cycle:
             return self._report(write, guarded, waits), False
         self._must_recover = True
         self._state.write_journal(self._journal(write, batch))
-        # 5. Commit to the store: the losers of conflicts first, then the changes.
+        self.steps.begin(Step.COMMIT)  # 5: the losers of conflicts first, then the changes
         result = self._commit(write, batch)
-        # 6. Replace the files, and look at what came out.
+        self.steps.begin(Step.REPLACE)  # 6, and look at what came out
         replaced = self._replace(write)
-        # 7. Advance the base, from results.
+        self.steps.begin(Step.BASE)  # 7, from results
         self._advance(write, guarded, outcome_of(view, write.plan, batch, result, replaced), replaced)
-        # 8. Clear the journal.
+        self.steps.begin(Step.CLEAR)  # 8: the journal
         is_whole = replaced == write.staged.keys()
         if is_whole:
             self._clear_journal()
@@ -270,9 +273,8 @@ class Cycle:
             each for each, clashes in late.items() if result.moved.isdisjoint(clash.id for clash in clashes)
         )
         self._settle(guarded, self._unwritten(guarded, write, closed, replaced), result.moved | result.refused.keys())
-        return self._report(write, guarded, waits), bool(
-            result.moved or not is_whole or differs(batch, result, self.remote)
-        )
+        again = result.moved or not is_whole or differs(batch, result, self.remote)
+        return self._report(write, guarded, waits), bool(again)
 
     # --- looking and planning ---------------------------------------------------------------------
 

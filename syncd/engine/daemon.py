@@ -8,6 +8,7 @@ May import ``syncd.core``, ``syncd.ports``, ``syncd.errors``, ``syncd.log``.
 from __future__ import annotations
 
 import gc
+import logging
 import os
 import random
 import select
@@ -19,6 +20,7 @@ from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from enum import StrEnum
 from types import FrameType
 from typing import Any, Final, Protocol
 
@@ -27,6 +29,7 @@ from syncd.engine.patience import settled
 from syncd.engine.report import CycleReport, DaemonStatus
 from syncd.errors import Bug, SyncdError
 from syncd.log import event
+from syncd.notify import ServiceManager
 from syncd.ports import Listener, Store
 from syncd.schemas.card import instant_json
 
@@ -93,6 +96,16 @@ class Pulse:
     error: SyncdError | None = None
 
 
+class Ending(StrEnum):
+    """What is to come after a daemon."""
+
+    STOP = "stop"
+    RELOAD = "reload"
+    """The configuration is to be read again."""
+    RESTART = "restart"
+    """Another version of syncd was installed; it is to take over."""
+
+
 class Daemon:
     """The life of one workspace's daemon.
 
@@ -101,6 +114,8 @@ class Daemon:
         revive: brings a store back that this machine runs itself, when it does not answer.
         greet: tells the store that this working copy is here; called at start and with each full compare.
         monotonic: seconds from any start.
+        manager: is told how the daemon is.
+        replaced_in_s: 0 when another version of syncd was installed over this one, else when to look again.
         pid: this process's.
     """
 
@@ -113,9 +128,14 @@ class Daemon:
         revive: Callable[[], None],
         greet: Callable[[], None],
         monotonic: Callable[[], float],
+        manager: ServiceManager,
+        replaced_in_s: Callable[[], float],
         pid: int,
     ) -> None:
         self.cycle = cycle
+        self.cycle.steps.on_step = manager.alive
+        self._manager = manager
+        self._replaced_in_s = replaced_in_s
         self._store = store
         self._watch = watch
         self._revive = revive
@@ -125,8 +145,8 @@ class Daemon:
         self._had_terminal = _has_terminal()
         self._waker = Waker()
         self._calls: deque[tuple[Callable[[], Any], Future[Any]]] = deque()
-        self._is_stopping = False
-        self._must_reload = False
+        self._ending: Ending | None = None
+        self._is_ready = False
         self._retry_s = 0.0
         self._listener: Listener | None = None
         self._held: set[tuple[str, str]] = set()
@@ -134,8 +154,8 @@ class Daemon:
         self._full_due_at = 0.0
         self.pulse = Pulse(since=datetime.now(UTC))
 
-    def run(self) -> bool:
-        """Sync until SIGTERM or SIGINT, or SIGHUP; return True when the configuration is to be read again.
+    def run(self) -> Ending:
+        """Sync until SIGTERM or SIGINT, SIGHUP, or until another version is installed; return what is to come.
 
         A SIGHUP because the terminal was closed in which this was started stops it as SIGTERM does.
 
@@ -146,11 +166,14 @@ class Daemon:
         watch = self._watch(self._waker.wake)
         event("daemon.started", pid=self._pid)
         try:
-            while not self._is_stopping:
+            while not self._is_over():
                 timeout_s = self._turn()
+                self._tell_manager()
                 self._answer()
-                if not self._is_stopping:
-                    self._waker.wait(timeout_s)
+                if not self._is_over():
+                    look_s = self._replaced_in_s()
+                    self._waker.wait(min(timeout_s, look_s, self._manager.alive_every_s or timeout_s))
+            self._manager.stopping() if self._ending is Ending.STOP else self._manager.reloading()
         finally:
             watch.close()
             if self._listener is not None:
@@ -160,8 +183,8 @@ class Daemon:
             for each, handler in before.items():
                 signal.signal(each, handler)
             self._waker.close()
-            event("daemon.stopped", reload=self._must_reload)
-        return self._must_reload
+            event("daemon.stopped", then=self._ending or Ending.RESTART)
+        return self._ending or Ending.RESTART
 
     def call(self, work: Callable[[], Any], *, timeout_s: float) -> Any:
         """Run ``work`` between two cycles, from another thread, and return its result."""
@@ -226,7 +249,9 @@ class Daemon:
 
     def _timed(self, *, full: bool) -> CycleReport:
         started = self._monotonic()
+        self.cycle.steps.start()
         report = self.cycle.run(full=full)
+        self.cycle.steps.end()
         took_ms = round((self._monotonic() - started) * 1000, 2)
         self.pulse.last_cycle_at, self.pulse.last_cycle_ms = datetime.now(UTC), took_ms
         if report.to_store or report.to_file or report.conflicts:
@@ -239,7 +264,7 @@ class Daemon:
             )
         self._tell_news(report)
         if took_ms > SLOW_CYCLE_MS and not full:
-            event("cycle.slow", ms=took_ms)
+            event("cycle.slow", level=logging.WARNING, ms=took_ms, steps=self.cycle.steps.took_ms)
         return report
 
     def _tell_news(self, report: CycleReport) -> None:
@@ -254,6 +279,22 @@ class Daemon:
             for (code, path), number in sorted(Counter((code, path) for code, path, _ in gone_or_new).items()):
                 event(name, code=code, path=path, count=number)
         self._held, self._problems = held, problems
+
+    def _is_over(self) -> bool:
+        """Return whether a signal came, or another version took this one's place."""
+        return self._ending is not None or self._replaced_in_s() == 0
+
+    def _tell_manager(self) -> None:
+        """Say that the daemon is alive and, in a line, how it stands; after the first look it is ready."""
+        error = self.pulse.error
+        held, problems = len(self._held), len(self._problems)
+        parts = [self.mode, f"{held} held" if held else "", f"{problems} problems" if problems else ""]
+        calm = ", ".join(filter(None, parts))
+        self._manager.status(f"{error.message}; trying again" if error else calm)
+        if not self._is_ready:
+            self._is_ready = True
+            self._manager.ready()
+        self._manager.alive()
 
     def _expire(self) -> float | None:
         """Put expired leases back to ready; return the seconds until the next one ends."""
@@ -278,7 +319,7 @@ class Daemon:
         """Carry out what other threads asked for."""
         while self._calls:
             work, done = self._calls.popleft()
-            if self._is_stopping:
+            if self._ending is not None:
                 done.set_exception(Bug("the daemon is stopping"))
                 continue
             try:
@@ -287,8 +328,8 @@ class Daemon:
                 done.set_exception(error)
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
-        self._is_stopping = True
-        self._must_reload = number == signal.SIGHUP and not (self._had_terminal and not _has_terminal())
+        is_hangup = self._had_terminal and not _has_terminal()
+        self._ending = Ending.RELOAD if number == signal.SIGHUP and not is_hangup else Ending.STOP
         self._waker.wake()
 
 

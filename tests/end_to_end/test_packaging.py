@@ -19,6 +19,8 @@ import pytest
 import syncd
 
 ROOT = Path(__file__).resolve().parents[2]
+FOLDERS = ("parsers", "schemas", "systemd")
+LINKED = tuple(f"syncd/{folder}/" for folder in FOLDERS)
 BUILT_FROM = ("tree", "sdist")
 NO_SOURCES = (".git", ".venv", "dist", "build", "*.egg-info", "__pycache__", ".*_cache", ".hypothesis")
 VERSION = syncd.__version__
@@ -129,8 +131,8 @@ def sources(tree: Path, folder: str) -> set[str]:
 def test_wheel_holds_the_package_and_nothing_else(published: Published, built_from: str) -> None:
     """The wheel holds every file of the three folders, below the one package ``syncd``, and the man page."""
     tree = published.tree
-    own = {name for name in sources(tree, "syncd") if not name.startswith(("syncd/parsers/", "syncd/schemas/"))}
-    expected = own | {f"syncd/{name}" for folder in ("parsers", "schemas") for name in sources(tree, folder)}
+    own = {name for name in sources(tree, "syncd") if not name.startswith(LINKED)}
+    expected = own | {f"syncd/{name}" for folder in FOLDERS for name in sources(tree, folder)}
     expected.add(f"syncd-{VERSION}.data/data/share/man/man1/syncd.1")
     found = {name for name in contents(published.wheels[built_from]) if ".dist-info/" not in name}
     assert found == expected
@@ -150,7 +152,7 @@ def test_sdist_holds_sources_and_tests_once(published: Published) -> None:
         members = archive.getmembers()
     names = {name.partition("/")[2] for name in (member.name for member in members)}
     assert not [member.name for member in members if member.issym()]
-    assert not [name for name in names if "__pycache__" in name or name.startswith(("syncd/parsers", "syncd/schemas"))]
+    assert not [name for name in names if "__pycache__" in name or name.startswith(LINKED)]
     assert {"pyproject.toml", "README.md", "LICENSE", "tests/conftest.py", "docs/index.md"} <= names
 
 
@@ -178,9 +180,10 @@ def test_nothing_is_installed_at_the_top_level(python: Path, tmp_path: Path) -> 
 
 
 def test_data_files_are_found_after_installation(python: Path, tmp_path: Path) -> None:
-    """The migrations and the JSON Schemas are found through the installed package."""
+    """The migrations, the JSON Schemas and the unit file are found through the installed package."""
     program = (
         "from importlib.resources import files; root = files('syncd.schemas');"
-        "print(root.joinpath('card.schema.json').is_file(), any(root.joinpath('sql', 'migrations').iterdir()))"
+        "print(root.joinpath('card.schema.json').is_file(), any(root.joinpath('sql', 'migrations').iterdir()),"
+        "files('syncd').joinpath('systemd', 'syncd@.service').is_file())"
     )
-    assert run_installed(python, "-c", program, cwd=tmp_path).split() == ["True", "True"]
+    assert run_installed(python, "-c", program, cwd=tmp_path).split() == ["True", "True", "True"]

@@ -104,8 +104,8 @@ def test_code_is_imported_through_the_package() -> None:
 
 
 def test_links_lead_to_the_real_folders() -> None:
-    """``syncd/parsers`` and ``syncd/schemas`` are relative links to the folders of the top level."""
-    for name in ("parsers", "schemas"):
+    """The links in ``syncd/`` to folders of the top level are relative."""
+    for name in ("parsers", "schemas", "systemd"):
         link = ROOT / "syncd" / name
         assert link.is_symlink()
         assert link.readlink() == Path("..") / name

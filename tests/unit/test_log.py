@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import json
 import logging
+import socket
+from pathlib import Path
+
+import pytest
 
 from syncd import log
 
@@ -31,3 +35,39 @@ def test_a_structured_event_keeps_fifty_ids_and_their_number() -> None:
 def test_nothing_in_a_line_acts_on_the_terminal() -> None:
     """Control characters of an id do not reach the terminal."""
     assert "\x1b" not in log._Short().format(_record("hold.began", guard="deletions", ids=["A\x1b[2J"]))
+
+
+def _entry(data: bytes) -> dict[str, str]:
+    """Return the fields of an entry in the journal's protocol."""
+    fields = {}
+    while data:
+        name, _, rest = data.partition(b"\n")
+        length = int.from_bytes(rest[:8], "little")
+        fields[name.decode()] = rest[8 : 8 + length].decode()
+        assert rest[8 + length : 9 + length] == b"\n"
+        data = rest[9 + length :]
+    return fields
+
+
+def test_the_journal_gets_each_field(tmp_path: Path) -> None:
+    """An event's fields are fields of the journal; a line end in a value stays in that value."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as journal:
+        journal.bind(str(tmp_path / "journal"))
+        journal.settimeout(5)
+        handler = log.JournalHandler(str(tmp_path / "journal"))
+        handler.emit(_record("cycle.failed", code="io", message="two\nlines", ids=["A1"]))
+        fields = _entry(journal.recv(4096))
+        handler.close()
+    assert fields["SYNCD_EVENT"] == "cycle.failed"
+    assert fields["PRIORITY"] == "6"
+    assert fields["SYNCD_MESSAGE"] == "two\nlines"
+    assert json.loads(fields["SYNCD_IDS"]) == ["A1"]
+    assert fields["MESSAGE"].startswith("cycle.failed code=")
+
+
+def test_a_journal_that_is_gone_leaves_stderr(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What the journal does not take is said on stderr, and the daemon goes on."""
+    handler = log.JournalHandler(str(tmp_path / "nowhere"))
+    handler.emit(_record("store.back"))
+    handler.close()
+    assert capsys.readouterr().err == "store.back\n"

@@ -161,7 +161,7 @@ class Arrival:
         try:
             with reported(Path(sys.executable)):
                 subprocess.run(
-                    [sys.executable, "-I", "-S", _WATCHER, json.dumps(order)],
+                    [*_scope(), sys.executable, "-I", "-S", _WATCHER, json.dumps(order)],
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=log,
@@ -206,3 +206,19 @@ class Arrival:
             f"the embedded server in {home.folder} did not start: {complaint or 'it was killed each time'}",
             hint=f"{way}; its log is {home.log}",
         )
+
+
+def _scope() -> list[str]:
+    """Return the words that start a command in a systemd scope of its own, where a systemd service is what starts it.
+
+    The server serves other workspaces too: it must neither count against the limits of the service that came
+    first, nor end with it.
+    """
+    if "INVOCATION_ID" not in os.environ:
+        return []
+    words = ["systemd-run", "--user", "--scope", "--quiet", "--collect", "--description=syncd: embedded PostgreSQL"]
+    try:
+        probe = subprocess.run([*words, "true"], stdin=subprocess.DEVNULL, capture_output=True, timeout=5, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return []
+    return words if probe.returncode == 0 else []
