@@ -13,13 +13,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final
 
 from syncd.backlog import Backlog as Backlog
-from syncd.errors import Busy, InputOutputError, NotFound, Refused, StoreUnreachable, SyncdError
+from syncd.database import Database as Database
+from syncd.database import StoreSchema as StoreSchema
+from syncd.errors import Busy, InputOutputError, NotFound, StoreUnreachable, SyncdError
 from syncd.files.layout import Layout, find_root
 from syncd.past import Past as Past
 from syncd.wiring import Wiring
@@ -33,26 +34,13 @@ if TYPE_CHECKING:
     from syncd.files.git_setup import GitSetup as GitSetup
     from syncd.first_contact import InitPlan
     from syncd.parsers.document import Document, ParseOptions, Problem
-    from syncd.ports import Adoption, ConflictRecord, Pruned, Store
+    from syncd.ports import ConflictRecord, Store
     from syncd.schemas.card import Card, Fields
     from syncd.service import Service as Service
     from syncd.service import ServiceState as ServiceState
 
 Commands = Callable[["Workspace", Mapping[str, Any]], tuple[int, bytes, bytes]]
 """Runs a command line on a workspace that a daemon lends: exit code, stdout, stderr."""
-
-
-@dataclass(frozen=True, slots=True)
-class DbStatus:
-    """A store and its schema; ``schema_version`` is ``None`` where there is none of syncd's yet."""
-
-    kind: str
-    address: str
-    reachable: bool
-    server_version: str
-    schema_version: int | None
-    schema_known: int
-    pending: tuple[str, ...]
 
 
 def open(
@@ -67,7 +55,7 @@ def open(
 
     Args:
         path: the workspace's folder; ``None``: ``$SYNCD_WORKSPACE``, else the nearest one upwards.
-        mode: ``auto``, ``postgres``, ``embedded``; ``None``: what the configuration says.
+        mode: ``auto``, ``postgres``, ``embedded``, ``flatfile``; ``None``: what the configuration says.
         environ: the environment to go by; the process's own by default.
         actor: who makes changes, for the history.
 
@@ -219,6 +207,11 @@ class Workspace:
         return Workers(self._wiring)
 
     @property
+    def database(self) -> Database:
+        """The store as a thing to look after: its schema, its size, and where it is."""
+        return Database(self._wiring)
+
+    @property
     def past(self) -> Past:
         """The audit trail, and the ways back."""
         return Past(self._wiring, sync=self.sync, nudge=self._nudge)
@@ -360,7 +353,7 @@ class Workspace:
         needed = daemon_variables(self._wiring.choice, self._wiring.environ)
         return Service(self.root, self._wiring.environ).install(needed, may_start=may_start)
 
-    # --- settings and schema ----------------------------------------------------------------------
+    # --- settings ----------------------------------------------------------------------
 
     def settings(self) -> dict[str, Any]:
         """Return what ``init`` prints: where the workspace is and what it is set to."""
@@ -383,52 +376,6 @@ class Workspace:
         from syncd.files.settings_edit import edit_config
 
         edit_config(self.config_path, key, parse_value(value))
-
-    def db_status(self) -> DbStatus:
-        """Return what schema the store has and which migrations would run; reads only.
-
-        Raises: StoreUnreachable, SchemaVersionError; NotFound while there is no embedded store.
-        """
-        from syncd.store.migrate import status
-
-        choice = self._wiring.choice
-        found = status(self._wiring.dsn(may_make=False))
-        return DbStatus(
-            kind=choice.kind.value,
-            address=choice.address,
-            reachable=True,
-            server_version=found.server_version,
-            schema_version=found.version,
-            schema_known=found.known,
-            pending=found.pending,
-        )
-
-    def db_migrate(self) -> DbStatus:
-        """Bring the store's schema up to date.  Raises SchemaVersionError for a table that is not syncd's."""
-        self._wiring.migrate()
-        return self.db_status()
-
-    def db_adopt(self, *, dry_run: bool = False) -> Adoption:
-        """Take over a backlog table that a Mosaic service made, in place; with ``dry_run`` say what that does.
-
-        Raises: Refused for a project that its cards would not belong to, and as ``store.adopt.adopt``.
-        """
-        from syncd.store.adopt import PROJECT, adopt
-
-        if self.project != PROJECT:
-            raise Refused(
-                f"the cards of an adopted table belong to the project {PROJECT}, this workspace's to {self.project}",
-                hint=f"syncd config set project {PROJECT}",
-            )
-        return adopt(self._wiring.dsn(may_make=False), dry_run=dry_run)
-
-    def db_prune(self, older_than_s: float, *, dry_run: bool = False) -> Pruned:
-        """Forget what is older and nobody needs: history, commit ids, working copies not seen since.
-
-        Args:
-            dry_run: only count it.
-        """
-        return self._store().prune(older_than_s, dry_run=dry_run)
 
     def _store(self, *, may_make: bool = True) -> Store:
         return self._wiring.store(may_make=may_make)

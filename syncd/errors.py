@@ -110,6 +110,12 @@ class InputOutputError(SyncdError):
     code = "io"
 
 
+class StoreDamaged(InputOutputError):
+    """The manifest or its log is not as it was written."""
+
+    code = "store-damaged"
+
+
 class Busy(SyncdError):
     """Another process holds what this one needs."""
 

@@ -21,7 +21,8 @@ from syncd.parsers.document import Document, Problem
 from syncd.parsers.render import starter
 from syncd.parsers.tasks_md import parse
 from syncd.schemas.config import KEYS, Config, StoreKind, StoreRecord, TaskEntry
-from syncd.wiring import Wiring, choose_store
+from syncd.stores import choose_store
+from syncd.wiring import Wiring
 
 if TYPE_CHECKING:
     from syncd.engine.report import CycleReport
@@ -144,7 +145,9 @@ _Users = Mapping[str, Set[tuple[str, str]]]
 
 
 def _project_users(wiring: Wiring) -> _Users:
-    """Return who uses which project; nobody, where the store is still to be made."""
+    """Return who uses which project; nobody, where the store is still to be made, or is this workspace's alone."""
+    if wiring.choice.kind is StoreKind.FLATFILE:
+        return {}
     from syncd.store.replicas import project_users
 
     try:

@@ -22,7 +22,9 @@ from syncd.files.settings import read_config
 from syncd.guest import Commands, handlers
 from syncd.log import configure, event
 from syncd.notify import ServiceManager
-from syncd.wiring import Wiring, choose_store
+from syncd.schemas.config import StoreKind
+from syncd.stores import choose_store
+from syncd.wiring import Wiring
 
 if TYPE_CHECKING:
     from syncd.engine.daemon import Ending
@@ -105,6 +107,8 @@ def _run_daemon(wiring: Wiring, life: ExitStack, commands: Commands | None, mana
     from syncd.files.watch import Watch
 
     store = wiring.store()
+    if wiring.choice.kind is StoreKind.FLATFILE:
+        wiring.manifest.fold()
     try:
         store.info()
     except StoreUnreachable as error:

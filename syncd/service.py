@@ -21,10 +21,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from syncd.errors import NotFound, Refused
 from syncd.files.atomic import failure, write_whole
-from syncd.wiring import LISTEN_VARIABLE
+from syncd.stores import LISTEN_VARIABLE
 
 if TYPE_CHECKING:
-    from syncd.wiring import StoreChoice
+    from syncd.stores import StoreChoice
 
 TARGET: Final = "syncd.target"
 TEMPLATE: Final = "syncd@.service"

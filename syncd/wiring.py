@@ -12,16 +12,16 @@ import time
 import uuid
 from collections.abc import Mapping
 from contextlib import ExitStack, nullcontext
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from syncd import mission_wiring
-from syncd.errors import ConfigError, NotFound, StoreMismatch, SyncdError
+from syncd.errors import ConfigError, NotFound, StoreUnreachable, SyncdError
 from syncd.files.layout import Layout
 from syncd.files.settings import get_setting, read_config
-from syncd.schemas.config import Config, Mode, StoreKind
+from syncd.schemas.config import Config, StoreKind
+from syncd.stores import LISTEN_VARIABLE, StoreChoice, choose_store
 
 if TYPE_CHECKING:
     from syncd.engine.cycle import Cycle, CycleSettings
@@ -32,75 +32,10 @@ if TYPE_CHECKING:
     from syncd.ports import Store, SyncStore, WorkerRegistry
     from syncd.schemas.card import Fields
     from syncd.store.embedded import EmbeddedServer
-    from syncd.store.postgres import PostgresStore
+    from syncd.store.flatfile.files import ManifestFiles
 
 DAEMON_TIMEOUT_S: Final = 30.0
-URL_VARIABLES: Final = ("SYNCD_DATABASE_URL", "DATABASE_URL")
-LISTEN_VARIABLE: Final = "SYNCD_LISTEN_URL"
-"""The database past a transaction pooler, for LISTEN."""
-
 ACTOR_VARIABLE: Final = "SYNCD_ACTOR"
-
-
-@dataclass(frozen=True, slots=True)
-class StoreChoice:
-    """Which store is meant: its kind, its address without secrets, how to reach it, and what named it."""
-
-    kind: StoreKind
-    address: str
-    source: str
-    dsn: str | None = None
-    data_dir: Path | None = None
-
-
-def choose_store(config: Config, environ: Mapping[str, str], mode: str | None) -> StoreChoice:
-    """Return the store that the command line, the configuration and the environment name, in this order.
-
-    Raises: ConfigError for a mode that nothing here provides, StoreMismatch when the workspace was made
-    with another store.
-    """
-    chosen = _choice(config, environ, Mode(mode) if mode else config.mode)
-    recorded = config.store
-    if recorded is not None and (recorded.kind, recorded.address) != (chosen.kind, chosen.address):
-        raise StoreMismatch(
-            f"this workspace belongs to the {recorded.kind} store at {recorded.address}, "
-            f"but {chosen.source} names the {chosen.kind} store at {chosen.address}",
-            hint=_mismatch_hint(recorded.kind, chosen),
-        )
-    return chosen
-
-
-def _choice(config: Config, environ: Mapping[str, str], mode: Mode) -> StoreChoice:
-    if mode is Mode.FLATFILE:
-        raise ConfigError(
-            "mode flatfile: this version keeps cards in Postgres only",
-            hint="Use mode auto or embedded: the embedded Postgres needs no server and no setup.",
-        )
-    variables = (config.database_url_env,) if config.database_url_env else URL_VARIABLES
-    variable = next((name for name in variables if environ.get(name)), None)
-    if mode is Mode.POSTGRES or (mode is Mode.AUTO and variable is not None):
-        from syncd.store.dsn import address
-
-        if variable is None:
-            raise ConfigError(
-                f"mode postgres needs the database's URL, and {' and '.join(variables)} are not set",
-                hint=f"export {variables[0]}=postgresql://user@host/database",
-            )
-        dsn = environ[variable]
-        return StoreChoice(StoreKind.POSTGRES, address(dsn), f"${variable}", dsn=dsn)
-    from syncd.store.embedded import data_dir
-
-    folder = data_dir(environ)
-    source = "the default (no database URL is set)" if mode is Mode.AUTO else "mode embedded"
-    return StoreChoice(StoreKind.EMBEDDED, str(folder), source, data_dir=folder)
-
-
-def _mismatch_hint(recorded: StoreKind, chosen: StoreChoice) -> str:
-    if recorded is StoreKind.POSTGRES and chosen.kind is StoreKind.EMBEDDED:
-        return f"export {URL_VARIABLES[0]}=… with the URL of the workspace's database."
-    if chosen.source.startswith("$"):
-        return f"unset {chosen.source[1:]}, or set it to the workspace's own store; `store:` in syncd.yaml names it."
-    return "Use the workspace's own store; `store:` in syncd.yaml names it."
 
 
 class Wiring:
@@ -225,8 +160,11 @@ class Wiring:
         Args:
             may_make: whether an embedded server may be created; one that exists is started in any case.
 
-        Raises: NotFound when there is none yet, and what the supervisor raises.
+        Raises: StoreUnreachable where the store is a manifest, NotFound when there is no embedded one yet, and
+        what the supervisor raises.
         """
+        if self.choice.kind is StoreKind.FLATFILE:
+            raise StoreUnreachable("this workspace's cards are in files: there is no database")
         if self.choice.dsn is not None:
             return self.choice.dsn
         if self._server is None:
@@ -260,11 +198,23 @@ class Wiring:
             )
         return store.registry
 
-    def another_store(self) -> PostgresStore:
+    def another_store(self) -> Store:
         """Return a second connection to the store, made when it is first used, for whoever asks beside the cycle."""
         return self._connect(may_make=True)
 
-    def _connect(self, *, may_make: bool) -> PostgresStore:
+    @cached_property
+    def manifest(self) -> ManifestFiles:
+        """The manifest's files, shared by all who use them in this process."""
+        from syncd.stores import manifest_files
+
+        return manifest_files(self.layout.manifest, self.config.project)
+
+    def _connect(self, *, may_make: bool) -> Store:
+        if self.choice.kind is StoreKind.FLATFILE:
+            from syncd.store.flatfile.rules import ManifestStore
+
+            acting = {"actor": self.actor, "face": self.face, "replica": self.replica}
+            return ManifestStore(self.manifest, project=self.config.project, **acting)
         from syncd.store.postgres import PostgresStore
 
         is_served = self.choice.kind is StoreKind.POSTGRES
@@ -280,7 +230,9 @@ class Wiring:
         )
 
     def migrate(self) -> None:
-        """Bring the store's schema up to date; with nothing to do nothing is written."""
+        """Bring the store's schema up to date; with nothing to do nothing is written.  A manifest has none."""
+        if self.choice.kind is StoreKind.FLATFILE:
+            return
         from syncd.store.migrate import migrate
 
         migrate(self.dsn(may_make=True))
@@ -401,7 +353,7 @@ class Wiring:
             store,
             kind=self.choice.kind.value,
             daemon=daemon or DaemonStatus(running=False),
-            mode=mode,
+            mode="flatfile" if self.choice.kind is StoreKind.FLATFILE else mode,
             missions=mission_wiring.read_missions(self.mission_files, self.config),
         )
 

@@ -22,7 +22,7 @@ def status(context: typer.Context) -> None:
     from syncd.cli.shapes import db_json
 
     with workspace(context) as opened:
-        found = db_json(opened.db_status())
+        found = db_json(opened.database.status())
     emit(context, found, lambda: setup.database(found))
 
 
@@ -36,7 +36,7 @@ def migrate(context: typer.Context) -> None:
     from syncd.cli.shapes import db_json
 
     with workspace(context) as opened:
-        found = db_json(opened.db_migrate())
+        found = db_json(opened.database.migrate())
     emit(context, found, lambda: setup.database(found))
 
 
@@ -53,7 +53,7 @@ def adopt(
     from syncd.cli.shapes import adoption_json
 
     with workspace(context) as opened:
-        found = adoption_json(opened.db_adopt(dry_run=dry_run))
+        found = adoption_json(opened.database.adopt(dry_run=dry_run))
     emit(context, found, lambda: setup.adopted(found))
 
 
@@ -72,5 +72,5 @@ def prune(
     from syncd.cli.shapes import pruned_json
 
     with workspace(context) as opened:
-        found = pruned_json(opened.db_prune(days * 86400, dry_run=dry_run), is_dry=dry_run)
+        found = pruned_json(opened.database.prune(days * 86400, dry_run=dry_run), is_dry=dry_run)
     emit(context, found, lambda: setup.pruned(found))

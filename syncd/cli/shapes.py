@@ -9,7 +9,7 @@ from syncd.engine.report import problem_json
 from syncd.schemas.card import EXTRA, instant_json
 
 if TYPE_CHECKING:
-    from syncd.api import DbStatus, GitSetup, Killed, ServiceState
+    from syncd.api import GitSetup, Killed, ServiceState, StoreSchema
     from syncd.core.events import Event
     from syncd.core.history import HistoryEntry
     from syncd.core.standing import Obstacle
@@ -68,7 +68,7 @@ def parse_json(document: Document, *, is_explained: bool = False) -> Json:
     return found
 
 
-def db_json(status: DbStatus) -> Json:
+def db_json(status: StoreSchema) -> Json:
     """Return where the store is, without secrets, and how its schema stands."""
     return {
         "kind": status.kind,

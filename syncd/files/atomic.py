@@ -210,8 +210,11 @@ def make_durable(path: Path) -> None:
     fsync_directory(next(folder for folder in path.parents if folder.is_dir()))
 
 
-def stage(staged: Path, data: bytes, like: Path) -> None:
+def stage(staged: Path, data: bytes, like: Path, *, mode: int = 0o666) -> None:
     """Write a new file and fsync it, with mode, owner and extended attributes of ``like`` where that exists.
+
+    Args:
+        mode: what the user's mask leaves of it is the mode where ``like`` is absent.
 
     Raises:
         InputOutputError: no room, no permission; nothing of it stays.
@@ -224,8 +227,8 @@ def stage(staged: Path, data: bytes, like: Path) -> None:
         raise failure(error, f"Cannot look at {like}") from error
     try:
         # A private file must not be readable to others for a moment.
-        mode = 0o666 if model is None else 0o600
-        handle = os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
+        private = mode if model is None else 0o600
+        handle = os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, private)
     except OSError as error:
         raise failure(error, f"Cannot write beside {like}") from error
     try:
@@ -265,8 +268,11 @@ def _copy_attributes(handle: int, model: os.stat_result, like: Path) -> None:
                 os.setxattr(handle, name, os.getxattr(like, name))
 
 
-def write_whole(path: Path, data: bytes) -> None:
+def write_whole(path: Path, data: bytes, *, mode: int = 0o666) -> None:
     """Replace a file's content atomically and durably, whatever it held; its mode and owner are kept.
+
+    Args:
+        mode: what the user's mask leaves of it is the mode of a new file.
 
     For files that syncd alone writes: nothing is verified, nothing displaced is kept.
 
@@ -274,7 +280,7 @@ def write_whole(path: Path, data: bytes) -> None:
         InputOutputError: no room, no permission; the file is as it was.
     """
     staged = path.with_name(f".{path.name}.syncd-{secrets.token_hex(6)}")
-    stage(staged, data, path)
+    stage(staged, data, path, mode=mode)
     try:
         staged.replace(path)
         fsync_directory(path.parent)

@@ -41,7 +41,6 @@ class Layout:
         self.manifest: Final = self.dot / "manifest.json"
         self.attempts: Final = self.dot / "attempts"
         self.worktrees: Final = self.dot / "worktrees"
-        self.manifest_log: Final = self.dot / "manifest.log"
 
     @property
     def is_workspace(self) -> bool:

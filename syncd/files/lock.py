@@ -27,6 +27,9 @@ from syncd.files.layout import Layout
 HELD_VARIABLE: Final = "SYNCD_LOCK_HELD"
 """Names, in the environment of a command under ``syncd with-lock``, the lock that is held for it."""
 
+MANIFEST_WAIT_S: Final = 10.0
+"""How long a writer of the manifest waits for another one."""
+
 _EDITING: Final = "The lock for editing task files"
 _AT_ONCE_S: Final = 0.02
 _POLL_S: Final = 0.005
@@ -56,10 +59,19 @@ class WorkspaceLock:
         deadline_s: how long to wait for it.
         said: what is said when ``{who}`` has it, in place of the usual words.
         hint: what to do then.
+        is_named: whether its holder writes its name into it; the kernel names one of this machine anyhow, and
+            writing costs what a lock that is taken for a millisecond cannot bear.
     """
 
     def __init__(
-        self, path: Path, what: str, deadline_s: float, *, said: str | None = None, hint: str = "Try again later."
+        self,
+        path: Path,
+        what: str,
+        deadline_s: float,
+        *,
+        said: str | None = None,
+        hint: str = "Try again later.",
+        is_named: bool = True,
     ) -> None:
         self._path = path
         self._what = what
@@ -72,7 +84,7 @@ class WorkspaceLock:
             thread_local=False,
             poll_interval=_POLL_S,
             fallback_to_soft=False,
-            on_acquired=_write_holder,
+            on_acquired=_write_holder if is_named else None,
         )
 
     def acquire(self) -> None:
@@ -120,6 +132,11 @@ def daemon_lock(layout: Layout) -> WorkspaceLock:
 def cycle_lock(layout: Layout, deadline_s: float = 10.0) -> WorkspaceLock:
     """Return the lock of one cycle."""
     return WorkspaceLock(layout.cycle_lock, "This workspace", deadline_s)
+
+
+def manifest_lock(path: Path) -> WorkspaceLock:
+    """Return the lock of a manifest's writers; ``flock(1)`` takes it too."""
+    return WorkspaceLock(path, "The manifest", MANIFEST_WAIT_S, is_named=False)
 
 
 def advisory_lock(layout: Layout, deadline_s: float = 10.0) -> WorkspaceLock:

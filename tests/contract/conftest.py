@@ -5,14 +5,18 @@ from __future__ import annotations
 import contextlib
 import secrets
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Protocol
 
 import psycopg
 import pytest
 
 from syncd.ports import Store
+from syncd.store.flatfile.rules import ManifestStore
 from syncd.store.migrate import migrate
 from syncd.store.postgres import PostgresStore
+from tests.support.flatfile import flatfile
 from tests.support.memory_store import MemoryDatabase
 from tests.support.postgres import fresh_database
 
@@ -53,6 +57,31 @@ class MemoryWorld:
 
     def age_history(self, seconds: float) -> None:
         self._database.advance(seconds)
+
+
+class FlatfileWorld:
+    """A manifest in a folder of its own; another project lies in another folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._late_s = 0.0
+        self.store: ManifestStore = self.open(replica="r1")
+
+    def open(self, *, project: str | None = None, replica: str = "r2") -> ManifestStore:
+        folder = self._folder / (project or "default")
+        folder.mkdir(exist_ok=True)
+        return flatfile(folder, project=project or "default", replica=replica, clock=self._now)
+
+    def advance(self, seconds: float) -> None:
+        self._late_s += seconds
+
+    age_history = advance
+
+    def delete_outright(self, id: str) -> None:
+        self.open().delete_outright(id)
+
+    def _now(self) -> datetime:
+        return datetime.now(UTC) + timedelta(seconds=self._late_s)
 
 
 class PostgresWorld:
@@ -106,9 +135,12 @@ def served_contract_dsn(served_server_dsn: str) -> Iterator[str]:
         yield dsn
 
 
-@pytest.fixture(params=["memory", "embedded", "served"])
-def world(request: pytest.FixtureRequest) -> Iterator[World]:
+@pytest.fixture(params=["memory", "flatfile", "embedded", "served"])
+def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
     """Each store in turn, empty."""
+    if request.param == "flatfile":
+        yield FlatfileWorld(tmp_path)
+        return
     if request.param == "memory":
         yield MemoryWorld()
         return

@@ -37,7 +37,8 @@ def test_an_id_from_elsewhere_that_no_file_can_show_is_a_problem(shop: Desk) -> 
 
 
 def test_mode_flatfile_is_refused_beside_a_daemon(shop: Desk) -> None:
-    """A mode that this version lacks is wrong everywhere, whether a daemon could answer or not."""
+    """A mode that names another store than the workspace's is wrong, whether a daemon could answer or not."""
+    shop("init", "--yes")
     with shop.daemon():
         for words in (("status",), ("backlog", "list"), ("sync",)):
             shop("--mode", "flatfile", *words, code=78)

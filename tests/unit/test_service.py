@@ -9,7 +9,7 @@ import pytest
 
 from syncd.schemas.config import StoreKind
 from syncd.service import daemon_variables, escaped, unit_environment
-from syncd.wiring import StoreChoice
+from syncd.stores import StoreChoice
 
 PATHS = (
     "/",

@@ -277,7 +277,8 @@ def _counts(report: Json, now: datetime) -> Line:
     states = ", ".join(f"{cards[name]} {name}" for name in ("ready", "claimed", "blocked", "done") if cards.get(name))
     parts = [count(cards["total"], "card") + (f" ({states})" if states else "")]
     version = f" {store['serverVersion']}" if store.get("serverVersion") else ""
-    parts.append(f"{store['kind']}{version}, {'answers' if store['reachable'] else 'away'}")
+    state = "away" if not store["reachable"] else "in .syncd/" if store["kind"] == "flatfile" else "answers"
+    parts.append(f"{store['kind']}{version}, {state}")
     if daemon["running"]:
         last = age(daemon.get("lastCycleAt"), now)
         took = f" in {daemon['lastCycleMs']:.1f} ms" if daemon.get("lastCycleMs") is not None else ""

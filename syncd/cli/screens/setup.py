@@ -47,9 +47,13 @@ def init_done(settings: Json, *, was_there: bool) -> Screen:
 
 def database(found: Json) -> Screen:
     """Return which store this is and how its schema stands."""
+    version = found["serverVersion"]
     rows = [
         ("store", f"{found['kind']} at {found['address']}"),
-        ("server", f"PostgreSQL {found['serverVersion']}"),
+        (
+            "server",
+            f"PostgreSQL {version}" if version else "none: the cards are in files",
+        ),
         ("schema", _schema(found)),
     ]
     screen: list[Element] = [Table(tuple((Span(name, "dim"), Span(text)) for name, text in rows))]

@@ -1,0 +1,108 @@
+"""Which store a workspace has: Postgres, served or embedded, or a manifest in files; and that it stays the same.
+
+May import ``syncd.store``, ``syncd.files``, ``syncd.schemas``, ``syncd.errors``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from syncd.errors import ConfigError, StoreMismatch
+from syncd.schemas.config import Config, Mode, StoreKind
+
+if TYPE_CHECKING:
+    from syncd.store.flatfile.files import ManifestFiles
+
+URL_VARIABLES: Final = ("SYNCD_DATABASE_URL", "DATABASE_URL")
+LISTEN_VARIABLE: Final = "SYNCD_LISTEN_URL"
+"""The database past a transaction pooler, for LISTEN."""
+
+MANIFEST: Final = ".syncd/manifest.json"
+"""How a manifest's address reads, whatever folder its workspace is moved to."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoreChoice:
+    """Which store is meant: its kind, its address without secrets, how to reach it, and what named it."""
+
+    kind: StoreKind
+    address: str
+    source: str
+    dsn: str | None = None
+    data_dir: Path | None = None
+
+
+def choose_store(config: Config, environ: Mapping[str, str], mode: str | None) -> StoreChoice:
+    """Return the store that the command line, the configuration and the environment name, in this order.
+
+    Raises: ConfigError for a mode without what it needs, StoreMismatch when the workspace was made with another
+    store.
+    """
+    chosen = _choice(config, environ, Mode(mode) if mode else config.mode)
+    recorded = config.store
+    if recorded is not None and (recorded.kind, recorded.address) != (chosen.kind, chosen.address):
+        raise StoreMismatch(
+            f"this workspace belongs to the {recorded.kind} store at {recorded.address}, "
+            f"but {chosen.source} names the {chosen.kind} store at {chosen.address}",
+            hint=_mismatch_hint(recorded.kind, chosen),
+        )
+    return chosen
+
+
+def manifest_files(path: Path, project: str) -> ManifestFiles:
+    """Return a manifest with what its files are handled with."""
+    from syncd.files.atomic import write_whole
+    from syncd.files.lock import manifest_lock
+    from syncd.files.watch import Watch
+    from syncd.store.flatfile.files import ManifestFiles, Tools
+
+    tools = Tools(
+        lock=lambda: manifest_lock(path.with_suffix(".lock")),
+        write=lambda file, data: write_whole(file, data, mode=0o600),
+        watch=lambda paths, wake: Watch(lambda: paths, wake),
+    )
+    return ManifestFiles(path, project=project, tools=tools)
+
+
+def _choice(config: Config, environ: Mapping[str, str], mode: Mode) -> StoreChoice:
+    if mode is Mode.FLATFILE:
+        return StoreChoice(StoreKind.FLATFILE, MANIFEST, "mode flatfile")
+    variables = (config.database_url_env,) if config.database_url_env else URL_VARIABLES
+    variable = next((name for name in variables if environ.get(name)), None)
+    if mode is Mode.POSTGRES or (mode is Mode.AUTO and variable is not None):
+        from syncd.store.dsn import address
+
+        if variable is None:
+            raise ConfigError(
+                f"mode postgres needs the database's URL, and {' and '.join(variables)} are not set",
+                hint=f"export {variables[0]}=postgresql://user@host/database",
+            )
+        dsn = environ[variable]
+        return StoreChoice(StoreKind.POSTGRES, address(dsn), f"${variable}", dsn=dsn)
+    if mode is Mode.AUTO and _has_no_server(config):
+        return StoreChoice(StoreKind.FLATFILE, MANIFEST, "the default (no database URL is set)")
+    from syncd.store.embedded import data_dir
+
+    folder = data_dir(environ)
+    source = "the default (no database URL is set)" if mode is Mode.AUTO else "mode embedded"
+    return StoreChoice(StoreKind.EMBEDDED, str(folder), source, data_dir=folder)
+
+
+def _has_no_server(config: Config) -> bool:
+    """Return whether a workspace does without the embedded Postgres: it was made so, or there is none to be had."""
+    if config.store is not None:
+        return config.store.kind is StoreKind.FLATFILE
+    from syncd.store.embedded import available
+
+    return available() is not None
+
+
+def _mismatch_hint(recorded: StoreKind, chosen: StoreChoice) -> str:
+    if recorded is StoreKind.POSTGRES and not chosen.source.startswith(("mode", "$")):
+        return f"export {URL_VARIABLES[0]}=… with the URL of the workspace's database."
+    if chosen.source.startswith("$"):
+        return f"unset {chosen.source[1:]}, or set it to the workspace's own store; `store:` in syncd.yaml names it."
+    return "Use the workspace's own store; `store:` in syncd.yaml names it."
