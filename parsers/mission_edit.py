@@ -168,10 +168,12 @@ def _changed_list(
 
 
 def _new_record(document: MissionDocument, array: Node | None, edit: RecordEdit) -> dict[str, Any]:
-    """Return a new element with the keys that its neighbours have, and those that it has values for."""
+    """Return a new element with the keys that all of its neighbours have, and those that it has values for."""
     kind, fields = edit.key.kind, edit.fields or {}
-    model = next((each for each in reversed(array.elements) if each.members), None) if array else None
-    names = {each.name for each in model.members} if model else set()
+    elements = [each for each in array.elements if each.members] if array else []
+    model = elements[-1] if elements else None
+    names = {member.name for each in elements for member in each.members}
+    common = names.intersection(*({member.name for member in each.members} for each in elements))
     id_name = next((each for each in ID_NAMES[kind] if each in names), ID_NAMES[kind][0])
     if model is None:
         id_name = _spelled(document, Node({}, 0, 0), id_name)
@@ -180,7 +182,7 @@ def _new_record(document: MissionDocument, array: Node | None, edit: RecordEdit)
         value = fields.get(name)
         spelled = next((each for each in (name, camel(name)) if each in names), None)
         is_usual = model is None and kind is RecordKind.MILESTONE and name in _USUAL
-        if value is None and spelled is None and not is_usual:
+        if value is None and spelled not in common and not is_usual:
             continue
         key = spelled or _spelled(document, model or Node({}, 0, 0), name)
         said = _spelled_instant(document.text, str(value)) if value and field_kind is FieldKind.INSTANT else value

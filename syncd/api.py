@@ -22,6 +22,7 @@ from syncd.database import Database as Database
 from syncd.database import StoreSchema as StoreSchema
 from syncd.errors import Busy, InputOutputError, NotFound, StoreUnreachable, SyncdError
 from syncd.files.layout import Layout, find_root
+from syncd.missions import Missions as Missions
 from syncd.past import Past as Past
 from syncd.wiring import Wiring
 from syncd.workers import Killed as Killed
@@ -215,6 +216,11 @@ class Workspace:
     def past(self) -> Past:
         """The audit trail, and the ways back."""
         return Past(self._wiring, sync=self.sync, nudge=self._nudge)
+
+    @property
+    def missions(self) -> Missions:
+        """The missions."""
+        return Missions(self._wiring, sync=self.sync, nudge=self._nudge)
 
     # --- sync -------------------------------------------------------------------------------------
 

@@ -6,7 +6,7 @@ May import ``syncd.engine``, ``syncd.files``, and what they may.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
@@ -103,15 +103,26 @@ def mission_sync(host: Host, store: SyncStore, state: State, thresholds: Thresho
 
 def read_missions(files: WorkspaceFiles, config: Config) -> tuple[Mission, ...]:
     """Return the missions that the files tell of, as far as they can be read."""
+    return tuple(mission for _, mission in _told(files, config))
+
+
+def mission_places(files: WorkspaceFiles, config: Config) -> dict[str, str]:
+    """Return in which file each mission stands."""
+    return {mission.id: path for path, mission in _told(files, config)}
+
+
+def _told(files: WorkspaceFiles, config: Config) -> Iterator[tuple[str, Mission]]:
+    """Yield each file that tells of a mission, and that mission; of the usual names only the first file there is."""
     from syncd.parsers.mission_json import parse_mission
 
-    found: dict[str, Mission] = {}
+    seen: set[str] = set()
     for path in files.paths():
         data = files.read(path).data
         if data is None:
             continue
         for mission in missions_in(parse_mission(data, path=path).records):
-            found.setdefault(mission.id, mission)
+            if mission.id not in seen:
+                seen.add(mission.id)
+                yield path, mission
         if config.mission is None:
             break
-    return tuple(found.values())

@@ -79,6 +79,12 @@ class Wiring:
         if self._store is not None:
             cast(Actable, self._store).act_as(actor, self.face)
 
+    def reread(self) -> None:
+        """Take up the configuration as it is written now."""
+        self.config = read_config(self.layout.config)
+        for name in ("files", "mission_files"):
+            self.__dict__.pop(name, None)
+
     def close(self) -> None:
         """Give back connections, locks and files, in the reverse order."""
         self._store = self._state = None

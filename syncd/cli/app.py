@@ -17,6 +17,7 @@ from syncd.cli import (
     git,
     history,
     leases,
+    mission,
     queue,
     reading,
     service,
@@ -47,6 +48,7 @@ for part in (backlog, leases, queue):
 app.add_typer(cards, name="backlog")
 app.add_typer(db.commands, name="db")
 app.add_typer(git.commands, name="git")
+app.add_typer(mission.commands, name="mission")
 app.add_typer(config.commands, name="config")
 app.add_typer(service.commands, name="service")
 

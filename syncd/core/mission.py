@@ -5,12 +5,14 @@ May import ``syncd.core``, ``syncd.parsers``, ``syncd.schemas``.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
 from syncd.core.graph import circle_text, find_cycles
+from syncd.errors import BadValue, NotFound
 from syncd.parsers.fields import status_of
 from syncd.parsers.words import fold
 from syncd.schemas.card import Card, Fields, Status
@@ -23,6 +25,7 @@ _REASONS_MAX: Final = 20
 class MissionCard:
     """A card as far as missions look at it: the file in which it stands, and its fields."""
 
+    id: str
     path: str | None
     fields: Fields
 
@@ -86,6 +89,47 @@ def _is_phase_of(milestone: Milestone, phase: str) -> bool:
 
 def _is_named(phase: str, name: str) -> bool:
     return phase == name or (phase.startswith(name) and not phase[len(name) :][:1].isalnum())
+
+
+def chosen(id: str | None, all_missions: Sequence[Mission], here: Sequence[str]) -> Mission:
+    """Return the mission that is meant: the one named, the only one of this working copy, or the only one at all.
+
+    Raises: NotFound, BadValue when one of several is to be named.
+    """
+    missions = {each.id: each for each in all_missions}
+    if id is not None:
+        if id not in missions:
+            raise NotFound(f"no mission {id}", hint="syncd mission list")
+        return missions[id]
+    candidates = [each for each in here if each in missions] or list(missions)
+    if not candidates:
+        raise NotFound("there is no mission yet", hint='syncd mission init --name "…"')
+    if len(candidates) > 1:
+        raise BadValue(f"there are several missions: {', '.join(candidates)}", hint="Name one of them.")
+    return missions[candidates[0]]
+
+
+def word_for(mission: Mission, state: Status | None, usual: str) -> str:
+    """Return the mission's own word for a state: the one that most of its milestones have."""
+    wanted = Status.READY if state is None else state
+    words = Counter(each.status for each in mission.milestones if each.status and status_of(each.status) is wanted)
+    return str(words.most_common(1)[0][0]) if words else usual
+
+
+def counts_of(cards: Sequence[MissionCard]) -> dict[str, int]:
+    """Return how many cards there are, and how many in each state."""
+    counts = Counter(str(card.fields.get("status")) for card in cards)
+    return {"total": counts.total(), **{each.value: counts[each.value] for each in Status}}
+
+
+def contradiction(milestone: Milestone, counts: Mapping[str, int]) -> str | None:
+    """Return what contradicts itself: a milestone that is done with cards open, or the reverse."""
+    total, done = counts["total"], counts["done"]
+    if total and is_done(milestone) and done < total:
+        return f"says {milestone.status}, but {total - done} of {total} cards are open"
+    if total and done == total and not is_done(milestone):
+        return f"says {milestone.status or 'nothing'}, but all {total} cards are done"
+    return None
 
 
 # --- next ----------------------------------------------------------------------------------------

@@ -101,7 +101,7 @@ def describe(
 
 def mission_json(mission: Mission, remote: Mapping[str, RemoteCard], missions: Sequence[Mission]) -> dict[str, Any]:
     """Return a mission's milestones, each held against its cards; of several missions each has its own."""
-    live = [MissionCard(card.path, card.fields) for card in remote.values() if card.presence is Presence.LIVE]
+    live = [MissionCard(id, card.path, card.fields) for id, card in remote.items() if card.presence is Presence.LIVE]
     return {
         "id": mission.id,
         "milestones": [

@@ -46,7 +46,7 @@ def run_locked(layout: Layout, command: Sequence[str], environ: Mapping[str, str
     lock = nullcontext() if is_held_above(layout, environ) else advisory_lock(layout, -1 if wait_s is None else wait_s)
     with lock:
         try:
-            with _forwarding() as send_to:
+            with forwarding() as send_to:
                 process = subprocess.Popen(command, env={**environ, HELD_VARIABLE: str(layout.advisory_lock)})
                 send_to(process)
                 code = process.wait()
@@ -57,7 +57,7 @@ def run_locked(layout: Layout, command: Sequence[str], environ: Mapping[str, str
     return code if code >= 0 else SIGNALED - code
 
 
-class _Receiver:
+class Receiver:
     """Sends on the signals that this process gets, once there is somebody to send them to."""
 
     def __init__(self) -> None:
@@ -81,8 +81,9 @@ class _Receiver:
 
 
 @contextmanager
-def _forwarding() -> Iterator[_Receiver]:
-    receiver = _Receiver()
+def forwarding() -> Iterator[Receiver]:
+    """Send the signals that this process gets on to a command, once it is named."""
+    receiver = Receiver()
     before = {each: signal.signal(each, receiver.take) for each in _FORWARDED}
     try:
         yield receiver

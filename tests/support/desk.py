@@ -125,9 +125,10 @@ class Desk:
 
     def start(self, *words: str, **popen: Any) -> subprocess.Popen[str]:
         """Start a command as a process of its own."""
-        given = {"cwd": self.root, "env": dict(self.environ), **self.popen, **popen}
+        usual = {"cwd": self.root, "env": dict(self.environ), "stdin": subprocess.DEVNULL}
+        given = {**usual, **self.popen, **popen}
         python = str(given.pop("python", sys.executable))
-        return subprocess.Popen([python, "-P", "-m", "syncd", *words], stdin=subprocess.DEVNULL, text=True, **given)
+        return subprocess.Popen([python, "-P", "-m", "syncd", *words], text=True, **given)
 
     def __call__(self, *words: str, code: int | None = 0, **popen: Any) -> Ended:
         """Run a command and assert its exit code; None takes any."""
