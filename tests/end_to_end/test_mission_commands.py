@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +26,11 @@ TASKS = """\
 
 
 @pytest.fixture
-def here(tmp_path: Path, postgres_dsn: str) -> Iterator[Desk]:
+def here(tmp_path: Path, postgres_dsn: str) -> Desk:
     """A working copy with a mission of two milestones."""
     made = desk(tmp_path / "here", postgres_dsn, TASKS)
     made("mission", "init", "--name", "Web shop", "--milestone", "M1=Base", "--milestone", "M2=Front")
-    yield made
+    return made
 
 
 def valid(name: str, value: Any) -> Any:
