@@ -48,6 +48,7 @@ def guard(plan: Plan, sight: Sight, thresholds: Thresholds, decisions: Mapping[s
         waits=waits,
         rejected=tuple(desk.rejected),
         accepted=tuple(desk.accepted),
+        marks=frozenset(desk.marks),
         planned=plan,
     )
 
@@ -64,6 +65,7 @@ class _Desk:
     holds: list[Hold] = field(default_factory=list)
     accepted: list[Hold] = field(default_factory=list)
     rejected: list[Hold] = field(default_factory=list)
+    marks: set[str] = field(default_factory=set)
 
     def judge(self, trips: Sequence[Trip]) -> None:
         """Hold the parts of one guard's trips, or do with them what was decided."""
@@ -100,9 +102,11 @@ class _Desk:
     def _hold(self, trips: Sequence[Trip]) -> None:
         """Keep the parts back; what goes on meanwhile takes their place."""
         _, holds = self._take(trips)
-        rows = tuple(row for trip in trips for row in trip.meanwhile if row.path not in self.waiting)
-        self.open = join(self.open, Plan(to_file=rows))
+        acting = [trip for trip in trips if all(row.path not in self.waiting for row in trip.meanwhile)]
+        rows = tuple(row for trip in acting for row in trip.meanwhile)
+        self.open = join(self.open, Plan(to_file=rows, conflicts=tuple(each for trip in acting for each in trip.lost)))
         self.holds += holds
+        self.marks.update(mark for trip in trips for mark in trip.marks)
 
 
 def _in_order(result: Plan, plan: Plan, remote: Mapping[str, RemoteCard]) -> Plan:

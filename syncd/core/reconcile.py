@@ -31,10 +31,11 @@ from syncd.core.plan import (
     Winner,
     advance,
 )
-from syncd.core.values import CLAIM_OWNER, STATUS, is_empty, stored
+from syncd.core.values import CLAIM_OWNER, STATUS, is_empty, is_same, stored
 from syncd.schemas.card import EXTRA, OWNER_TEXT, Fields, Status, Value
 
 _NOTHING_RECENT: Final[Recent] = MappingProxyType({})
+_NOTHING_TAKEN_OUT: Final[Mapping[str, Fields]] = MappingProxyType({})
 
 
 def reconcile(
@@ -45,6 +46,7 @@ def reconcile(
     *,
     frozen: frozenset[str] = frozenset(),
     recent: Recent = _NOTHING_RECENT,
+    taken_out: Mapping[str, Fields] = _NOTHING_TAKEN_OUT,
 ) -> Plan:
     """Return the changes that make both sides agree, and the conflicts that this decides.
 
@@ -57,6 +59,8 @@ def reconcile(
             side, and from a row's absence nothing is inferred.
         recent: what syncd's own last write, under 10 s ago, replaced.  A file that goes back to exactly
             that is an old buffer that an editor saved.
+        taken_out: the rows that syncd took out of the files, under 10 s ago, with what they said.  One that is
+            back as it was is an old buffer too.
 
     Returns:
         The plan.  Store changes are in the order of ``local``, then of ``remote``; so are the others.
@@ -64,7 +68,7 @@ def reconcile(
     Shape: n cards in, at most one change a side and card.
     Holds: I3, I4, I8, I10, I11 (tests/property/test_reconcile_laws.py).
     """
-    planner = _Planner(base, local, remote, policy, frozen, recent)
+    planner = _Planner(base, local, remote, policy, frozen, recent, taken_out)
     for id, here in local.items():
         known, there = base.get(id), remote.get(id)
         if known is not None and there is not None and _is_settled(known, here, there):
@@ -123,6 +127,7 @@ class _Planner:
     policy: Policy
     frozen: frozenset[str]
     recent: Recent
+    taken_out: Mapping[str, Fields]
     to_store: list[Change] = field(default_factory=list)
     to_file: list[Change] = field(default_factory=list)
     conflicts: list[Conflict] = field(default_factory=list)
@@ -162,9 +167,22 @@ class _Planner:
             self.agreed.append(local.id)
 
     def only_file_shows(self, local: LocalCard, remote: RemoteCard | None) -> None:
-        """Take in a card that was never agreed on: new, or an old id that is written down again."""
+        """Take in a card that was never agreed on: new, or an old id that is written down again.
+
+        A row that syncd took out a moment ago is no such thing: an editor saved the buffer in which it still
+        stood.  As it was, it goes again; edited since, the edit lives (I8).  Either way the loser is recorded.
+        """
+        was = self.taken_out.get(local.id)
+        if was is not None and _says_the_same(local.fields, was):
+            self._take_out(local)
+            self.conflicts.append(
+                Conflict(local.id, CARD_FIELD, _title(was), _title(local.fields), None, Winner.REMOTE)
+            )
+            return
         kind = ChangeKind.CREATE if remote is None else ChangeKind.RESTORE
         self._put_into_store(kind, local, remote)
+        if was is not None:
+            self.conflicts.append(Conflict(local.id, CARD_FIELD, _title(was), _title(local.fields), None, Winner.LOCAL))
 
     def gone_from_store(self, base: BaseCard, local: LocalCard, remote: RemoteCard | None) -> None:
         """Take out the row of a card that the store archived or deleted, unless the row was edited."""
@@ -174,8 +192,7 @@ class _Planner:
             self._put_into_store(kind, local, remote)
             self._record_existence(base, local=_title(local.fields), remote=None, winner=Winner.LOCAL)
         else:
-            removal = Change(ChangeKind.REMOVE, local.id, path=local.path, before=dict(local.fields))
-            self.to_file.append(removal)
+            self._take_out(local)
 
     def only_store_shows(self, remote: RemoteCard) -> None:
         """Render a card that no file of this workspace ever had."""
@@ -214,6 +231,10 @@ class _Planner:
     def _put_into_store(self, kind: ChangeKind, local: LocalCard, remote: RemoteCard | None) -> None:
         """Add a row's card to the store with all that the row says."""
         self.to_store.append(offer(kind, local, remote, self.policy))
+
+    def _take_out(self, local: LocalCard) -> None:
+        """Take a row out of its file."""
+        self.to_file.append(Change(ChangeKind.REMOVE, local.id, path=local.path, before=dict(local.fields)))
 
     def _put_into_file(self, remote: RemoteCard, path: str | None) -> None:
         """Add a row for a stored card."""
@@ -278,6 +299,11 @@ def _store_change(merge: CardMerge) -> Change:
 def _values(fields: Fields, names: Mapping[str, Value]) -> dict[str, Value]:
     """Return what these fields hold now."""
     return {name: fields.get(name) for name in names}
+
+
+def _says_the_same(here: Fields, was: Fields) -> bool:
+    """Return whether a row says what it said before."""
+    return all(is_same(name, here.get(name), was.get(name)) for name in here.keys() | was.keys())
 
 
 def _title(fields: Fields) -> Value:

@@ -81,8 +81,9 @@ class Sight:
         own_writes: syncd's own writes of the last 10 cycles, oldest first.
         short_lived: rows that went within 10 s of syncd's putting them into the file, with that time in seconds:
             an editor that had read the file before may have saved its old buffer.
-        standing: the fingerprints of the holds that stood after the last cycle.  What is held stays
-            held until a decision or an edit, even when less than before now trips the guard.
+        standing: the fingerprints of the holds that stood after the last cycle, and the marks of what was taken
+            back.  What is held stays held until a decision or an edit, even when less than before now trips
+            the guard.
     """
 
     base: Mapping[str, BaseCard]
@@ -118,6 +119,7 @@ class Guarded:
 
     ``plan`` may be carried out.  ``holds`` wait for a person, ``waits`` for time.  ``accepted`` and
     ``rejected`` were decided: the plan carries the decisions out, and once it is done they can be forgotten.
+    ``marks`` name what is taken back without asking, as long as the files do not show that yet.
     ``planned`` is the whole plan that was judged: what the drift report reads.
     """
 
@@ -126,4 +128,5 @@ class Guarded:
     waits: tuple[Wait, ...] = ()
     rejected: tuple[Hold, ...] = ()
     accepted: tuple[Hold, ...] = ()
+    marks: frozenset[str] = frozenset()
     planned: Plan = field(default_factory=Plan)

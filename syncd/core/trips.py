@@ -17,7 +17,7 @@ import msgspec
 from syncd.core.card_merge import take_back
 from syncd.core.graph import circle_text, find_knots, would_close
 from syncd.core.parts import Part, parts_of_file
-from syncd.core.plan import Change, ChangeKind, FieldName, Hold, Plan, Presence, Winner
+from syncd.core.plan import Change, ChangeKind, Conflict, FieldName, Hold, Plan, Presence, Winner
 from syncd.core.settling import vanished
 from syncd.core.sight import STORE, FileSight, OwnWrite, Side, Sight, Thresholds
 from syncd.core.values import CLAIM_OWNER, DEPENDS_ON, STATUS, is_same
@@ -42,6 +42,8 @@ class Trip:
         hold: what a person is told; ``None`` when there is nothing to ask.
         parts: what leaves the plan.
         meanwhile: the rows that are written instead while it is held.
+        lost: what those rows said until then, to be recorded.
+        marks: names of what it takes back, for as long as the files do not show that yet.
         path: the file, when it is held as a whole.
         may_pass: False when accepting cannot help.
     """
@@ -49,6 +51,8 @@ class Trip:
     hold: Hold | None
     parts: tuple[Part, ...]
     meanwhile: tuple[Change, ...] = ()
+    lost: tuple[Conflict, ...] = ()
+    marks: tuple[str, ...] = ()
     path: str | None = None
     may_pass: bool = True
 
@@ -122,8 +126,9 @@ def emptied(plan: Plan, sight: Sight, _: Thresholds) -> Iterator[Trip]:
 def time_travel(plan: Plan, sight: Sight, thresholds: Thresholds) -> Iterator[Trip]:
     """Trip when a file is again what it was before (git checkout, restore), and that would revert cards.
 
-    The state of a card is the store's then and goes to the file; new cards are taken.  What is held stays
-    held field by field, whatever else is edited in the row meanwhile.
+    The state of a card is the store's then and goes to the file; new cards are taken.  A checkout brings states
+    that are known of old; without one somebody may have meant them, so what the rows said is recorded (I2).
+    What is held stays held field by field, whatever else is edited in the row meanwhile.
     """
     for path, changes in _by_path(plan.to_store).items():
         file = sight.files.get(path)
@@ -131,6 +136,10 @@ def time_travel(plan: Plan, sight: Sight, thresholds: Thresholds) -> Iterator[Tr
         has_tripped = file is not None and _is_revert(file, len(reverts), thresholds)
         for change in reverts:
             is_edit = change.kind in _EDITS
+            if is_edit and STATUS in change.fields:
+                is_waiting = _part(change.id, STATUS, change.fields) in sight.standing
+                if file is not None and (has_tripped or is_waiting):
+                    yield _taken_back(change, file, sight)
             rest = {name: value for name, value in change.fields.items() if name not in _STATE}
             hold = _travel_hold(change, path, rest)
             if not has_tripped and hold.fingerprint not in sight.standing:
@@ -138,11 +147,22 @@ def time_travel(plan: Plan, sight: Sight, thresholds: Thresholds) -> Iterator[Tr
                 if not rest:
                     continue
                 hold = _travel_hold(change, path, rest)
-            if is_edit and STATUS in change.fields:
-                state = frozenset(change.fields) & _STATE
-                yield Trip(None, (Part(change.id, state, to_file=False),), (_state_to_file(sight, change),))
             if rest or not is_edit:
                 yield Trip(hold, (Part(change.id, frozenset(rest) if is_edit else None, to_file=False),))
+
+
+def _taken_back(change: Change, file: FileSight, sight: Sight) -> Trip:
+    """Return the trip that gives a row the state that its card has in the store."""
+    local, remote = sight.local[change.id], sight.remote[change.id]
+    taken = take_back(sight.base.get(change.id), local, remote, (STATUS,))
+    before = {name: local.fields.get(name) for name in taken.to_file}
+    return Trip(
+        None,
+        (Part(change.id, frozenset(change.fields) & _STATE, to_file=False),),
+        meanwhile=(Change(ChangeKind.UPDATE, change.id, taken.to_file, path=local.path, before=before),),
+        lost=() if file.head_moved else tuple(taken.conflicts),
+        marks=(_part(change.id, STATUS, change.fields),),
+    )
 
 
 def _travel_hold(change: Change, path: str, rest: Fields) -> Hold:
@@ -198,7 +218,8 @@ def deletions(plan: Plan, sight: Sight, thresholds: Thresholds) -> Iterator[Trip
             where = "rows are gone" if source == "files" else "the store dropped them"
             reason = f"{what} ({where}); {int(cap)} may go without asking"
             file = sight.files.get(path)
-            for change in going:
+            # A row that an old buffer brought back went with its card already.
+            for change in (each for each in going if each.id in sight.base):
                 doubt = _doubt(change.id, going, sight, file) if source == "files" and file is not None else None
                 content = [source, sight.base[change.id].fields]
                 hold = make_hold("deletions", change.id, doubt or reason, content, path=path)
@@ -333,14 +354,6 @@ def _deed(change: Change, fields: Fields) -> str:
             return "bring back"
         case _:
             return f"revert {', '.join(sorted(fields))} of"
-
-
-def _state_to_file(sight: Sight, change: Change) -> Change:
-    """Return the file change that gives a row the state that its card has in the store."""
-    local, remote = sight.local[change.id], sight.remote[change.id]
-    taken = take_back(sight.base.get(change.id), local, remote, (STATUS,))
-    before = {name: local.fields.get(name) for name in taken.to_file}
-    return Change(ChangeKind.UPDATE, change.id, taken.to_file, path=local.path, before=before)
 
 
 def _swings(history: list[OwnWrite]) -> int:

@@ -296,7 +296,15 @@ class Cycle:
         base, remote = self._state.base(), self.remote.remote
         sight = self._sighting.sight(view, self.remote)
         frozen = view.frozen | unsure(sight, self._settings.thresholds).keys()
-        plan = reconcile(base, view.local, remote, self._settings.policy, frozen=frozen, recent=self._sighting.recent())
+        plan = reconcile(
+            base,
+            view.local,
+            remote,
+            self._settings.policy,
+            frozen=frozen,
+            recent=self._sighting.recent(),
+            taken_out=self._sighting.taken_out(),
+        )
         plan, self._unplaceable = without_unplaceable(view, plan)
         guarded = guard(edits.showable(view, plan), sight, self._settings.thresholds, self._state.decisions())
         waits = unsure(sight, self._settings.thresholds, but={wait.path for wait in guarded.waits})
@@ -321,7 +329,7 @@ class Cycle:
         """
         closed = closed_by(guarded) | unwritten
         is_waiting = bool(guarded.waits or unwritten)
-        self._sighting.remember(self._observer.last, guarded.holds, closed, is_waiting=is_waiting)
+        self._sighting.remember(self._observer.last, guarded.holds, guarded.marks, closed, is_waiting=is_waiting)
         asking.settle_past(self._store, self._state, guarded.plan.conflicts, self._settings.policy.replica)
         if self._state.was_lost is not None:
             event("state.lost", kept=self._state.was_lost)

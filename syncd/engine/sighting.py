@@ -19,7 +19,7 @@ from syncd.parsers.document import Document
 from syncd.parsers.remains import lines_naming
 from syncd.parsers.tasks_md import PARSER_VERSION
 from syncd.ports import Cursor, FileRead, State, TaskFiles
-from syncd.schemas.card import Value
+from syncd.schemas.card import Fields, Value
 
 RECENT_S: Final = 10.0
 """How long a value that syncd replaced counts as one that an editor may still have in its buffer."""
@@ -54,6 +54,7 @@ class Sighting:
         self._own: deque[OwnWrite] = deque(maxlen=OWN_WRITES_MAX)
         self._replaced: dict[tuple[str, str], tuple[Value, float]] = {}
         self._inserted: dict[str, float] = {}
+        self._taken_out: dict[str, tuple[Fields, float]] = {}
 
     def sight(self, view: LocalView, remote: RemoteView) -> Sight:
         """Return everything that the guards see of this pass."""
@@ -82,6 +83,12 @@ class Sighting:
         now = self._monotonic()
         self._replaced = {key: each for key, each in self._replaced.items() if now - each[1] < RECENT_S}
         return {key: value for key, (value, _) in self._replaced.items()}
+
+    def taken_out(self) -> Mapping[str, Fields]:
+        """Return the rows that syncd took out of the files a moment ago, with what they said."""
+        now = self._monotonic()
+        self._taken_out = {id: each for id, each in self._taken_out.items() if now - each[1] < RECENT_S}
+        return {id: fields for id, (fields, _) in self._taken_out.items()}
 
     def short_lived(self, view: LocalView, base: Mapping[str, BaseCard]) -> Mapping[str, float]:
         """Return the rows that syncd had put into a file a moment before they went, each with its life in seconds."""
@@ -113,6 +120,8 @@ class Sighting:
             if change.kind is ChangeKind.CREATE:
                 self._inserted[change.id] = now
             before = view.local.get(change.id)
+            if change.kind is ChangeKind.REMOVE and before is not None:
+                self._taken_out[change.id] = (before.fields, now)
             for name, value in change.fields.items():
                 if before is not None and name in before.fields:
                     self._replaced[change.id, name] = (before.fields[name], now)
@@ -123,6 +132,7 @@ class Sighting:
         self._own.clear()
         self._replaced.clear()
         self._inserted.clear()
+        self._taken_out.clear()
 
     def expect(self, id: str, names: Iterable[str]) -> None:
         """Forget what syncd replaced in these fields: somebody who has seen it is about to edit them."""
@@ -135,8 +145,16 @@ class Sighting:
             for name, value in change.fields.items():
                 self._own.append(OwnWrite(change.id, name, "store", value))
 
-    def remember(self, view: LocalView, holds: Sequence[Hold], closed: frozenset[str], *, is_waiting: bool) -> None:
-        """Keep the versions of the files that were taken in, and the holds that stand.
+    def remember(
+        self,
+        view: LocalView,
+        holds: Sequence[Hold],
+        marks: frozenset[str],
+        closed: frozenset[str],
+        *,
+        is_waiting: bool,
+    ) -> None:
+        """Keep the versions of the files that were taken in, and the holds and marks that stand.
 
         Args:
             is_waiting: something waits, a field that was held perhaps: nothing ceases to stand meanwhile.
@@ -148,7 +166,7 @@ class Sighting:
             is_news = read.data is not None and read.digest is not None and is_open
             if is_news and read.data is not None and self._state.version_rank(path, read.digest or "") != 0:
                 self._state.remember_version(path, read.digest or "", read.data)
-        stand = {each for hold in holds for each in (hold.fingerprint, *hold.parts)}
+        stand = {*marks, *(each for hold in holds for each in (hold.fingerprint, *hold.parts))}
         if is_waiting:
             stand.update(json.loads(self._state.meta(_STANDING) or "[]"))
         standing = json.dumps(sorted(stand))
@@ -159,7 +177,7 @@ class Sighting:
             facts[_PARSER] = str(PARSER_VERSION)
         for key, value in facts.items():
             known = self._state.meta(key)
-            is_first_of_nothing = known is None and key in (_STANDING, HELD_FILES) and not holds
+            is_first_of_nothing = known is None and key in (_STANDING, HELD_FILES) and not (holds or marks)
             if known != value and not is_first_of_nothing:
                 self._state.set_meta(key, value)
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from syncd.engine.decisions import decide
+from syncd.engine.decisions import decide, resolve
 from syncd.files.lock import advisory_lock
 from syncd.ports import Cursor
 from tests.support.workspace import TABLE, Site, site
@@ -206,3 +206,58 @@ def test_a_refused_change_is_tried_again_after_a_full_compare(here: Site) -> Non
     here.cycle.run(full=True)
     assert here.column("title", "A2") == "Forbidden"
     assert here.text.replace("Forbidden", "Write the parser") == TABLE
+
+
+def test_states_taken_back_to_an_older_version_can_be_had(here: Site) -> None:
+    """Two states that an editor takes back, so that the bytes are an older version's, go back, and are recorded."""
+    before = here.text
+    here.write(before.replace("not-started", "done"))
+    here.sync()
+    after = here.text
+    here.write(before)
+    here.sync()
+    assert here.text == after
+    records = here.wiring.store().conflicts()
+    assert [(each.conflict.id, each.conflict.field, each.conflict.local) for each in records] == [
+        ("A2", "status", "ready"),
+        ("A3", "status", "ready"),
+    ]
+    for id in ("A2", "A3"):
+        resolve(here.wiring.store(), here.wiring.state(), id, "status", "local")
+    here.sync()
+    assert here.text == before
+    assert here.wiring.store().conflicts() == []
+
+
+def test_an_old_buffer_brings_no_card_back(here: Site) -> None:
+    """A card deleted in the store stays so when an editor saves the buffer in which its row still stood."""
+    buffer = here.text
+    here.sql("update backlog set deleted_at = now() where id = 'A3'")
+    here.sync()
+    without = here.text
+    assert "| A3 |" not in without
+    here.write(buffer)
+    here.sync()
+    assert here.text == without
+    (record,) = here.wiring.store().conflicts()
+    assert (record.conflict.id, record.conflict.local, record.conflict.remote) == ("A3", "Write the docs", None)
+    resolve(here.wiring.store(), here.wiring.state(), "A3", None, "local")
+    here.sync()
+    assert here.text == buffer
+    assert here.column("deleted_at", "A3") is None
+
+
+def test_many_rows_in_an_old_buffer(tmp_path: Path, postgres_dsn: str) -> None:
+    """More rows than a guard lets go at once go again all the same: their cards went before."""
+    rows = "".join(f"| C{at} | Card {at} | todo |\n" for at in range(1, 31))
+    with site(tmp_path / "shop", postgres_dsn, HEAD + rows) as here:
+        here.sync()
+        buffer = here.text
+        for at in range(1, 6):
+            here.sql("update backlog set deleted_at = now() where id = %s", f"C{at}")
+        here.sync()
+        without = here.text
+        here.write(buffer)
+        report = here.sync()
+        assert report.held == ()
+        assert (here.text, live(here)) == (without, 25)

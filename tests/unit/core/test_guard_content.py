@@ -42,6 +42,50 @@ def test_an_older_version_of_a_file_reverts_nothing_by_itself() -> None:
     }
 
 
+def test_states_that_an_older_version_takes_back_are_recorded() -> None:
+    """Without a checkout somebody may have meant the older states: the store's stay, and the rows' are recorded."""
+    desk = travelled()
+    desk.edit("A1", status="done")
+    desk.edit("A2", status="blocked")
+    guarded = desk.look()
+    assert not guarded.plan.to_store
+    assert [(each.id, each.field, each.local, each.remote, each.winner) for each in guarded.plan.conflicts] == [
+        ("A1", "status", "done", "ready", Winner.REMOTE),
+        ("A2", "status", "blocked", "ready", Winner.REMOTE),
+    ]
+    desk.file = replace(desk.file, head_moved=True)
+    assert desk.look().plan.conflicts == ()
+
+
+def test_a_state_that_waits_to_be_taken_back_is_no_edit() -> None:
+    """While the file cannot be written yet, another edit in it does not make the older states new ones."""
+    desk = travelled()
+    desk.edit("A1", status="done")
+    desk.edit("A2", status="done")
+    marks = desk.look().marks
+    desk.edit("A3", title="New")
+    desk.file = FileSight(PATH)
+    guarded = desk.look(standing=marks)
+    assert [(change.id, change.fields) for change in guarded.plan.to_store] == [("A3", {"title": "New"})]
+    assert [(change.id, change.fields) for change in guarded.plan.to_file] == [
+        ("A1", {"status": "ready"}),
+        ("A2", {"status": "ready"}),
+    ]
+
+
+def test_a_state_is_edited_although_the_title_of_its_card_is_held() -> None:
+    """What is held of a card does not take back what is done with the rest of it afterwards."""
+    desk = travelled()
+    desk.edit("A1", title="Old title")
+    desk.edit("A2", title="Old title")
+    standing = frozenset(hold.fingerprint for hold in desk.look().holds)
+    desk.edit("A1", status="done")
+    desk.file = FileSight(PATH)
+    guarded = desk.look(standing=standing)
+    assert [(change.id, change.fields) for change in guarded.plan.to_store] == [("A1", {"status": "done"})]
+    assert {hold.id for hold in guarded.holds} == {"A1", "A2"}
+
+
 def test_the_holds_of_time_travel_outlive_syncd_s_own_write() -> None:
     """The states that went to the file made it a new version; what is held stays held all the same."""
     desk = travelled()

@@ -4,7 +4,20 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from syncd.core.plan import BaseCard, ChangeKind, LocalCard, Plan, Policy, RemoteCard, Winner, advance
+import pytest
+
+from syncd.core.plan import (
+    CARD_FIELD,
+    BaseCard,
+    ChangeKind,
+    LocalCard,
+    Plan,
+    Policy,
+    Presence,
+    RemoteCard,
+    Winner,
+    advance,
+)
 from syncd.core.reconcile import reconcile
 from syncd.schemas.card import STATUS_WORD, Value
 
@@ -85,3 +98,35 @@ def test_a_word_waits_with_its_status() -> None:
     result = plan(base(), here, remote(status="done"), policy=Policy(winners={"status": "ask"}))
     assert not result.to_store
     assert [each.field for each in result.conflicts] == ["status"]
+
+
+TOMBSTONE = replace(remote(), version=2, presence=Presence.DELETED)
+
+
+@pytest.mark.parametrize("there", [{"A1": TOMBSTONE}, {}])
+def test_an_old_buffer_does_not_bring_a_card_back(there: dict[str, RemoteCard]) -> None:
+    """A row that syncd took out a moment ago, and that is back as it was, goes again, with a record of it."""
+    result = reconcile({}, {"A1": local()}, there, Policy(), taken_out={"A1": PLAIN})
+    assert not result.to_store
+    assert [(change.kind, change.id) for change in result.to_file] == [(ChangeKind.REMOVE, "A1")]
+    assert [(each.field, each.local, each.remote, each.winner) for each in result.conflicts] == [
+        (CARD_FIELD, "Parser", None, Winner.REMOTE)
+    ]
+
+
+def test_an_edit_in_an_old_buffer_outlives_the_deletion() -> None:
+    """A row that comes back edited is a restore, and the deletion that loses is recorded."""
+    here = {"A1": local(title="Better")}
+    result = reconcile({}, here, {"A1": TOMBSTONE}, Policy(), taken_out={"A1": PLAIN})
+    assert [(change.kind, change.fields["title"]) for change in result.to_store] == [(ChangeKind.RESTORE, "Better")]
+    assert not result.to_file
+    assert [(each.field, each.local, each.winner) for each in result.conflicts] == [
+        (CARD_FIELD, "Better", Winner.LOCAL)
+    ]
+
+
+def test_an_id_that_reappears_later_is_a_restore() -> None:
+    """A row that nobody took out a moment ago is written down again on purpose."""
+    result = reconcile({}, {"A1": local()}, {"A1": TOMBSTONE}, Policy())
+    assert [change.kind for change in result.to_store] == [ChangeKind.RESTORE]
+    assert result.conflicts == ()

@@ -50,9 +50,9 @@ class Look:
     def file(self) -> FileSight:
         return self.sight().files[PATH]
 
-    def remember(self, *holds: Hold, closed: frozenset[str] = frozenset()) -> None:
+    def remember(self, *holds: Hold, marks: frozenset[str] = frozenset(), closed: frozenset[str] = frozenset()) -> None:
         """End a cycle."""
-        self.sighting.remember(self.observer.last, holds, closed, is_waiting=False)
+        self.sighting.remember(self.observer.last, holds, marks, closed, is_waiting=False)
 
 
 @pytest.fixture
@@ -202,6 +202,8 @@ def test_holds_stand_until_a_cycle_without_them(look: Look) -> None:
     """What was held after a cycle stands at the next one."""
     look.remember(Hold("A1", "deletions", "", "", fingerprint="f"))
     assert look.sight().standing == {"f"}
+    look.remember(marks=frozenset({"m"}))
+    assert look.sight().standing == {"m"}
     look.remember()
     assert look.sight().standing == frozenset()
 
@@ -230,6 +232,19 @@ def test_what_syncd_replaced_is_known_for_a_while(look: Look) -> None:
     assert look.sighting.recent()
     look.now_s += 0.1
     assert look.sighting.recent() == {}
+
+
+def test_rows_that_syncd_took_out_are_known_for_a_while(look: Look) -> None:
+    """For some seconds syncd knows what the rows said that it took out, unless somebody takes that back on purpose."""
+    look.sight()
+    gone = Change(ChangeKind.REMOVE, "A2", path=PATH)
+    look.sighting.wrote([gone], look.view)
+    assert look.sighting.taken_out() == {"A2": {"title": "Two", "status": "ready", "extra.statusWord": "todo"}}
+    look.now_s += RECENT_S
+    assert look.sighting.taken_out() == {}
+    look.sighting.wrote([gone], look.view)
+    look.sighting.forget_writes()
+    assert look.sighting.taken_out() == {}
 
 
 def test_rows_that_go_right_after_syncd_made_them_are_known(look: Look) -> None:
