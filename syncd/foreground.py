@@ -28,6 +28,7 @@ from syncd.wiring import Wiring
 
 if TYPE_CHECKING:
     from syncd.engine.daemon import Ending
+    from syncd.ports import SyncStore
     from syncd.schemas.config import Config
 
 
@@ -103,6 +104,7 @@ def _run_daemon(wiring: Wiring, life: ExitStack, commands: Commands | None, mana
     """Run the daemon; return what is to come after it."""
     from syncd.engine.daemon import Daemon
     from syncd.engine.endpoint import Endpoint
+    from syncd.engine.last_call import LastCall
     from syncd.engine.task_engine import TaskEngine
     from syncd.files.watch import Watch
 
@@ -113,6 +115,11 @@ def _run_daemon(wiring: Wiring, life: ExitStack, commands: Commands | None, mana
         store.info()
     except StoreUnreachable as error:
         event("store.offline", message=error.message, hint=error.hint)
+    queue = wiring.another_store()
+    # Given back in the reverse order: what waits for the store is interrupted until its last user is gone.
+    last_call = LastCall(lambda: _interrupt(store, queue))
+    life.callback(last_call.close)
+    life.callback(queue.close)
     cycle = wiring.cycle(is_paced=True)
     daemon = Daemon(
         cycle,
@@ -124,11 +131,15 @@ def _run_daemon(wiring: Wiring, life: ExitStack, commands: Commands | None, mana
         manager=manager,
         replaced_in_s=Installation(time.monotonic).replaced_in_s,
         pid=os.getpid(),
+        stopping=last_call.call,
     )
-    queue = wiring.another_store()
-    life.callback(queue.close)
     engine = TaskEngine(queue)
     private_folder(wiring.socket.parent)
     endpoint = Endpoint(wiring.socket, handlers(wiring, daemon, engine, commands), beside=engine.run())
     life.callback(endpoint.close)
     return daemon.run()
+
+
+def _interrupt(*stores: SyncStore) -> None:
+    for each in stores:
+        each.interrupt()

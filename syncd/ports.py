@@ -246,6 +246,9 @@ class SyncStore(Protocol):
     def touch_replica(self, replica: str, host: str, path: str) -> None:
         """Record that this working copy was here now."""
 
+    def interrupt(self) -> None:
+        """Make what is asked of it right now fail as Busy, from any thread; with nothing under way, do nothing."""
+
     def close(self) -> None:
         """Give connections back."""
 

@@ -11,13 +11,10 @@ import gc
 import logging
 import os
 import random
-import select
 import signal
-import socket
 from collections import Counter, deque
 from collections.abc import Callable
 from concurrent.futures import Future
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -27,7 +24,8 @@ from typing import Any, Final, Protocol
 from syncd.engine.cycle import Cycle
 from syncd.engine.patience import settled
 from syncd.engine.report import CycleReport, DaemonStatus
-from syncd.errors import Bug, SyncdError
+from syncd.engine.waker import Waker
+from syncd.errors import Busy, SyncdError
 from syncd.log import event
 from syncd.notify import ServiceManager
 from syncd.ports import Listener, Store
@@ -38,7 +36,6 @@ RETRY_MIN_S: Final = 1.0
 RETRY_MAX_S: Final = 60.0
 OBSTACLE_S: Final = 5.0
 SLOW_CYCLE_MS: Final = 250.0
-_DRAIN_BYTES: Final = 4096
 
 
 class Closable(Protocol):
@@ -46,44 +43,6 @@ class Closable(Protocol):
 
     def close(self) -> None:
         """End it."""
-
-
-class Waker:
-    """A flag that threads and signals may raise and one thread waits for; raised while nobody waits, it is not lost.
-
-    It is a pair of sockets, for the sake of signals: one that comes in the moment before a wait begins would
-    leave a lock waiting with its handler not run.  Here the interpreter itself writes (``signal.set_wakeup_fd``).
-    """
-
-    def __init__(self) -> None:
-        self._reader, self._writer = socket.socketpair()
-        for each in (self._reader, self._writer):
-            each.setblocking(False)
-
-    def fileno(self) -> int:
-        """Return the descriptor that raises the flag when a byte is written to it."""
-        return self._writer.fileno()
-
-    def wake(self) -> None:
-        """Raise the flag; after ``close`` nothing happens."""
-        # Full means that it is up already.
-        with suppress(OSError):
-            self._writer.send(b"\0")
-
-    def wait(self, timeout_s: float) -> bool:
-        """Wait for the flag, take it down, and return whether it was up."""
-        poller = select.poll()
-        poller.register(self._reader, select.POLLIN)
-        was_raised = bool(poller.poll(timeout_s * 1000))
-        with suppress(BlockingIOError):
-            while self._reader.recv(_DRAIN_BYTES):
-                continue
-        return was_raised
-
-    def close(self) -> None:
-        """Give the sockets back."""
-        self._reader.close()
-        self._writer.close()
 
 
 @dataclass(slots=True)
@@ -117,6 +76,7 @@ class Daemon:
         manager: is told how the daemon is.
         replaced_in_s: 0 when another version of syncd was installed over this one, else when to look again.
         pid: this process's.
+        stopping: told, inside a signal handler, that the end was asked for.
     """
 
     def __init__(
@@ -131,6 +91,7 @@ class Daemon:
         manager: ServiceManager,
         replaced_in_s: Callable[[], float],
         pid: int,
+        stopping: Callable[[], None] = lambda: None,
     ) -> None:
         self.cycle = cycle
         self.cycle.steps.on_step = manager.alive
@@ -142,6 +103,7 @@ class Daemon:
         self._greet = greet
         self._monotonic = monotonic
         self._pid = pid
+        self._stopping = stopping
         self._had_terminal = _has_terminal()
         self._waker = Waker()
         self._calls: deque[tuple[Callable[[], Any], Future[Any]]] = deque()
@@ -320,7 +282,7 @@ class Daemon:
         while self._calls:
             work, done = self._calls.popleft()
             if self._ending is not None:
-                done.set_exception(Bug("the daemon is stopping"))
+                done.set_exception(Busy("the daemon is stopping", hint="Try again."))
                 continue
             try:
                 done.set_result(work())
@@ -331,6 +293,7 @@ class Daemon:
         is_hangup = self._had_terminal and not _has_terminal()
         self._ending = Ending.RELOAD if number == signal.SIGHUP and not is_hangup else Ending.STOP
         self._waker.wake()
+        self._stopping()
 
 
 def _has_terminal() -> bool:

@@ -58,6 +58,9 @@ class TaskEngine:
                 continue
             try:
                 result = await asyncio.to_thread(request.work, self._store)
+            except asyncio.CancelledError:
+                request.done.set_exception(_stopping())
+                raise
             except BaseException as error:  # noqa: BLE001 - the one who asked gets it
                 request.done.set_exception(error)
             else:
@@ -67,7 +70,7 @@ class TaskEngine:
     async def submit(self, work: Callable[[Store], T]) -> T:
         """Queue a piece of work and return its result, or raise its error.  Raises Busy once closed."""
         if self._is_closed:
-            raise Busy("the daemon is stopping", hint="Try again.")
+            raise _stopping()
         done: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         await self._requests.put(_Request(work, done))
         return await done
@@ -129,6 +132,10 @@ class _EngineStore:
 def through_engine(engine: TaskEngine, actor: str, face: str) -> Store:
     """Return the engine's store as one caller inside the daemon sees it; its doings are recorded as the actor's."""
     return cast(Store, _EngineStore(engine, actor, face))
+
+
+def _stopping() -> Busy:
+    return Busy("the daemon is stopping", hint="Try again.")
 
 
 def _cards_in(result: Any) -> list[Card]:

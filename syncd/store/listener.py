@@ -37,6 +37,8 @@ HEARTBEAT_WAIT_S: Final = 3.0
 POLL_MIN_S: Final = 1.0
 POLL_MAX_S: Final = 10.0
 RECONNECT_MAX_S: Final = 60.0
+STEADY_S: Final = 5.0
+"""A connection that lasts shorter failed by itself: the next one waits."""
 UNDER_WAY_MIN_S: Final = 0.003
 UNDER_WAY_MAX_S: Final = 1.0
 
@@ -124,22 +126,29 @@ class PostgresListener:
     def _run(self) -> None:
         backoff_s = POLL_MIN_S
         while not self._closing.is_set():
-            try:
-                link = connect(self._dsn, pooled=not self._may_listen)
-            except SyncdError as error:
-                event("store.listener.unreachable", level=logging.DEBUG, message=error.message)
+            began = time.monotonic()
+            self._connect_and_serve()
+            if time.monotonic() - began >= STEADY_S:
+                # A connection that was cut is made anew at once.
+                backoff_s = POLL_MIN_S
+            else:
                 was_hurried = self._hurried.wait(backoff_s * random.uniform(0.5, 1.0))
                 backoff_s = POLL_MIN_S if was_hurried else min(backoff_s * 2, RECONNECT_MAX_S)
                 self._hurried.clear()
-                continue
-            backoff_s = POLL_MIN_S
-            with contextlib.closing(link):
-                try:
-                    self._serve(link)
-                except psycopg.Error as error:
-                    event("store.listener.lost", level=logging.WARNING, message=str(error).splitlines()[0])
-                finally:
-                    self._mode = "poll"
+
+    def _connect_and_serve(self) -> None:
+        try:
+            link = connect(self._dsn, pooled=not self._may_listen)
+        except SyncdError as error:
+            event("store.listener.unreachable", level=logging.DEBUG, message=error.message)
+            return
+        with contextlib.closing(link):
+            try:
+                self._serve(link)
+            except psycopg.Error as error:
+                event("store.listener.lost", level=logging.WARNING, message=str(error).splitlines()[0])
+            finally:
+                self._mode = "poll"
 
     def _serve(self, link: Link) -> None:
         """Wake the subscriber as long as the connection lasts."""

@@ -134,6 +134,10 @@ class PostgresStore:
         """The registry of workers, on the same connection."""
         return PostgresRegistry(self._session)
 
+    def interrupt(self) -> None:
+        """Make what runs on the server right now fail as Busy, from any thread."""
+        self._session.interrupt()
+
     def close(self) -> None:
         """Give the connection back; the next use makes another."""
         self._session.close()

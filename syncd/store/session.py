@@ -12,7 +12,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from typing import Any, Final, TypeAlias, TypeVar
 
 import msgspec
@@ -43,6 +43,7 @@ where name in ('syncd.actor', 'syncd.face', 'TimeZone') or current_setting(name)
 
 _ATTEMPTS_MAX = 8
 _BACKOFF_S = 0.01
+_CANCEL_S = 1.0
 
 
 class Session:
@@ -118,6 +119,13 @@ class Session:
         with link.transaction():
             self._set(link, is_local=True)
             yield
+
+    def interrupt(self) -> None:
+        """Have the server cancel the statement that runs, from any thread; with none, nothing happens."""
+        link = self._link
+        if link is not None and not link.closed:
+            with suppress(psycopg.Error):
+                link.cancel_safe(timeout=_CANCEL_S)
 
     def close(self) -> None:
         """Give the connection back."""

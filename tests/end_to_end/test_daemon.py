@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
 import stat
 import subprocess
+import termios
 import time
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from syncd.files.layout import Layout
 from syncd.files.lock import holder
-from tests.support.desk import TABLE, Desk, desk, quiet_for, until
+from tests.support.desk import DEADLINE_S, TABLE, Desk, Running, desk, quiet_for, until
 
 GIT = ("git", "-c", "user.name=Test", "-c", "user.email=test@example.invalid", "-c", "core.autocrlf=false")
 
@@ -81,6 +84,41 @@ def test_sigterm_in_the_middle_of_a_cycle(tmp_path: Path, postgres_dsn: str) -> 
     assert here.sql("select count(*) from backlog") == [(3003,)]
 
 
+def test_sigterm_while_somebody_holds_a_row(shop: Desk) -> None:
+    """SIGTERM while another's transaction holds the row ends the daemon in about a second, and loses nothing."""
+    with shop.daemon() as daemon, psycopg.connect(shop.dsn) as other:
+        other.execute("update backlog set priority = 8 where id = 'A1'")
+        shop.edit("| A1 | not-started |", "| A1 | done |")
+        until(lambda: waiting_for_a_lock(shop) == 1, "the daemon waits for the row")
+        begun = time.monotonic()
+        assert daemon.ended(signal.SIGTERM) == 0, daemon.text
+        assert time.monotonic() - begun < 2.0
+        other.commit()
+    shop("run", "--once")
+    assert (shop.cell("status", "A1"), shop.cell("priority", "A1")) == ("done", "8")
+    assert "| A1 | done | Draw the schema | — | 8 |" in shop.text
+    assert shop.json("conflicts") == []
+
+
+def test_sigterm_while_a_command_waits_for_a_row(shop: Desk) -> None:
+    """A command that the daemon runs, and that waits for another's transaction, does not keep it from ending."""
+    with shop.daemon() as daemon, psycopg.connect(shop.dsn) as other:
+        other.execute("update backlog set priority = 8 where id = 'A1'")
+        command = shop.start("backlog", "update", "A1", "title=Better", stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        until(lambda: waiting_for_a_lock(shop) == 1, "the command waits for the row")
+        begun = time.monotonic()
+        assert daemon.ended(signal.SIGTERM) == 0, daemon.text
+        assert time.monotonic() - begun < 2.0
+        other.commit()
+        command.communicate(timeout=DEADLINE_S)
+    assert shop.cell("priority", "A1") == "8"
+
+
+def waiting_for_a_lock(shop: Desk) -> int:
+    """Return how many connections to the project's database wait for a lock."""
+    return int(shop.sql("select count(*) from pg_stat_activity where wait_event_type = 'Lock'")[0][0])
+
+
 def test_sighup_takes_the_changed_configuration(shop: Desk) -> None:
     """SIGHUP makes the daemon take a task file that syncd.yaml names since, in the same process."""
     (shop.root / "more.md").write_text("| id | status | title |\n|---|---|---|\n| M1 | done | More |\n")
@@ -103,6 +141,40 @@ def test_sighup_with_a_broken_configuration_keeps_the_one_in_force(shop: Desk) -
         assert "syncd.yaml:2" in daemon.events("config.refused")[0]["message"]
         shop.edit("| A1 | not-started |", "| A1 | done |")
         until(lambda: shop.cell("status", "A1") == "done", "the edit is in the table")
+
+
+def test_sighup_of_a_terminal_that_was_closed(shop: Desk) -> None:
+    """When the terminal is closed in which it was started, the daemon ends as by SIGTERM and reads nothing again."""
+    terminal, end = os.openpty()
+    log = shop.root.parent / "terminal.log"
+    with log.open("w") as said:
+        process = shop.start(
+            "--log-format", "json", "run", stdout=said, stderr=subprocess.STDOUT, start_new_session=True,
+            preexec_fn=lambda: fcntl.ioctl(end, termios.TIOCSCTTY, 0),
+        )  # fmt: skip
+    os.close(end)
+    daemon = Running(process, log)
+    until(lambda: shop.is_up(daemon), "the daemon is up")
+    os.close(terminal)
+    assert daemon.ended() == 0, daemon.text
+    assert [each["reload"] for each in daemon.events("daemon.stopped")] == [False]
+    assert not shop.socket.exists()
+
+
+def test_a_writer_that_still_holds_the_old_file_is_heard(shop: Desk) -> None:
+    """What is written into a file after syncd replaced it arrives, though no name in the folder changes."""
+    with shop.daemon(), shop.file.open("r+") as held:
+        read = held.read()
+        shop.sql("update backlog set status = 'blocked' where id = 'A3'")
+        until(lambda: "| A3 | blocked |" in shop.text, "the update is in the file")
+        held.seek(0)
+        held.write(read.replace("| A1 | not-started |", "| A1 | done |"))
+        held.truncate()
+        held.flush()
+        until(lambda: shop.cell("status", "A1") == "done", "the late write is in the table")
+        until(lambda: "| A1 | done |" in shop.text, "the late write is in the file")
+        assert "| A3 | blocked |" in shop.text
+        assert shop.ask("status")["conflicts"] == []
 
 
 def test_killed_and_started_again(shop: Desk) -> None:

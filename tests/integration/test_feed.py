@@ -11,7 +11,7 @@ import psycopg
 import pytest
 
 from syncd.ports import NewCard
-from syncd.store.listener import PostgresListener
+from syncd.store.listener import POLL_MIN_S, PostgresListener
 from syncd.store.queries import query
 from tests.support.feeds import caught_up
 from tests.support.migrated import Database
@@ -155,6 +155,27 @@ def test_case_51_a_cut_listener_comes_back_and_looks(
     count = wakes.count
     database.rows("insert into backlog (id, title) values ('A', 'a')")
     wakes.wait_beyond(count)
+
+
+def test_any_error_of_the_database_means_polling(database: Database, wakes: Wakes) -> None:
+    """A listener whose statements fail tells to poll, tries again without hurry, and is live when they work again."""
+    listener = PostgresListener(database.dsn, project="default", wake=wakes, heartbeat_s=0.05)
+    try:
+        wait_until(lambda: listener.mode == "live")
+        database.rows("alter table backlog rename to away")
+        wait_until(lambda: listener.mode == "poll")
+        count = wakes.count
+        wakes.wait_beyond(count)
+        began, count = time.monotonic(), wakes.count
+        wakes.wait_beyond(count + 2)
+        assert time.monotonic() - began > POLL_MIN_S / 2
+        database.rows("alter table away rename to backlog")
+        wait_until(lambda: listener.mode == "live")
+        count = wakes.count
+        database.rows("insert into backlog (id, title) values ('A', 'a')")
+        wakes.wait_beyond(count)
+    finally:
+        listener.close()
 
 
 def lease(link: psycopg.Connection, owner: str) -> str:

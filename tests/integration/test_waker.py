@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from syncd.engine.daemon import Waker
+from syncd.engine.waker import Waker
 
 LONG_S = 20.0
 
