@@ -15,7 +15,7 @@ from syncd.core.plan import Change, ChangeKind, Hold, Plan, RemoteCard
 from syncd.core.reversal import offered, undone
 from syncd.core.settling import settle
 from syncd.core.sight import ACCEPT, REJECT, Guarded, Sight, Thresholds
-from syncd.core.trips import GUARDS, STORE_REWOUND, Trip, cycles, undecided
+from syncd.core.trips import GUARDS, PING_PONG, STORE_REWOUND, Trip, cycles, undecided
 
 
 def guard(plan: Plan, sight: Sight, thresholds: Thresholds, decisions: Mapping[str, str]) -> Guarded:
@@ -87,9 +87,9 @@ class _Desk:
         return taken, [trip.hold for trip in trips if trip.hold is not None]
 
     def _accept(self, trips: Sequence[Trip]) -> None:
-        """Let the parts pass; a store that went back is offered what the files say."""
+        """Let the parts pass; a store that went back, or that keeps undoing a field, is offered what the files say."""
         taken, holds = self._take(trips)
-        is_offer = any(hold.guard == STORE_REWOUND for hold in holds)
+        is_offer = any(hold.guard in (STORE_REWOUND, PING_PONG) for hold in holds)
         self.decided = join(self.decided, offered(taken, self.sight) if is_offer else taken)
         self.accepted += holds
 

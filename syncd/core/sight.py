@@ -59,7 +59,8 @@ class FileSight:
 class OwnWrite:
     """A value that syncd itself wrote to one side.
 
-    Only cycles without a foreign writer of the store and without an editor count.
+    Only cycles without a foreign writer of the store and without an editor count.  What a program put back in
+    the file right after syncd had replaced it counts as a write to the store, whether it got there or not.
     """
 
     id: str
@@ -78,7 +79,7 @@ class Sight:
         store_rewound: why the store is believed to have gone back in time; ``None``: it has not.
         parser_changed: another version of the parser read these files last time; stays True while a hold on
             that stands.
-        own_writes: syncd's own writes of the last 10 cycles, oldest first.
+        own_writes: syncd's own writes of late, and what undid them, oldest first.
         short_lived: rows that went within 10 s of syncd's putting them into the file, with that time in seconds:
             an editor that had read the file before may have saved its old buffer.
         standing: the fingerprints of the holds that stood after the last cycle, and the marks of what was taken

@@ -27,6 +27,7 @@ MARKERS: Final = "markers"
 STORE_REWOUND: Final = "store-rewound"
 EMPTIED: Final = "emptied"
 CYCLE: Final = "cycle"
+PING_PONG: Final = "ping-pong"
 ASK: Final = "ask"
 
 _EDITS: Final = (ChangeKind.UPDATE, ChangeKind.CLAIM)
@@ -251,7 +252,7 @@ def removed(plan: Plan, sight: Sight, _: Thresholds) -> Iterator[Trip]:
 
 
 def ping_pong(plan: Plan, sight: Sight, thresholds: Thresholds) -> Iterator[Trip]:
-    """Trip when syncd itself writes a field to and fro between the sides."""
+    """Trip when a field goes to and fro between the sides, and only syncd and what answers it write there."""
     writes: dict[tuple[str, FieldName], list[OwnWrite]] = defaultdict(list)
     for write in sight.own_writes:
         writes[write.id, write.field].append(write)
@@ -263,9 +264,9 @@ def ping_pong(plan: Plan, sight: Sight, thresholds: Thresholds) -> Iterator[Trip
             for name, value in change.fields.items() if change.kind in _EDITS else ():
                 history = writes[change.id, name]
                 pair = sorted([repr(value), repr(change.before.get(name))])
-                reason = f"syncd wrote {name} of {change.id} to and fro {len(history)} times"
-                hold = make_hold("ping-pong", change.id, reason, [name, pair], path=change.path, fields=(name,))
-                swings = _swings([*history, OwnWrite(change.id, name, side, value)])
+                reason = f"{name} of {change.id} goes to and fro: another program undoes what syncd writes"
+                hold = make_hold(PING_PONG, change.id, reason, [name, pair], path=change.path, fields=(name,))
+                swings = _swings(history, OwnWrite(change.id, name, side, value))
                 if swings >= thresholds.swings_max or hold.fingerprint in sight.standing:
                     yield Trip(hold, (Part(change.id, frozenset({name})),))
 
@@ -356,8 +357,10 @@ def _deed(change: Change, fields: Fields) -> str:
             return f"revert {', '.join(sorted(fields))} of"
 
 
-def _swings(history: list[OwnWrite]) -> int:
-    """Return how often, at the end of a history, a field swung between two values and the two sides."""
+def _swings(history: list[OwnWrite], planned: OwnWrite) -> int:
+    """Return how often, with the write that is planned, a field swung between two values and the two sides."""
+    if not history or history[-1].side != planned.side:
+        history = [*history, planned]
     swings = 0
     for at in range(len(history) - 1, 0, -1):
         last, previous = history[at], history[at - 1]

@@ -13,6 +13,7 @@ from typing import Final
 
 from syncd.core.plan import BaseCard, Change, ChangeKind, Hold, Policy
 from syncd.core.sight import FileSight, OwnWrite, Sight
+from syncd.core.values import is_same
 from syncd.engine.observe import HELD_FILES, LocalView, Observer
 from syncd.engine.remote import RemoteView
 from syncd.parsers.document import Document
@@ -58,9 +59,11 @@ class Sighting:
 
     def sight(self, view: LocalView, remote: RemoteView) -> Sight:
         """Return everything that the guards see of this pass."""
-        if self._observer.saw_editor or remote.saw_foreign_writer:
+        if remote.saw_foreign_writer:
             self._own.clear()
             remote.saw_foreign_writer = False
+        elif self._observer.saw_editor:
+            self._keep_what_was_undone(view)
         gone = self._gone(view)
         return Sight(
             base=self._state.base(),
@@ -78,6 +81,29 @@ class Sighting:
             standing=frozenset(json.loads(self._state.meta(_STANDING) or "[]")),
         )
 
+    def _keep_what_was_undone(self, view: LocalView) -> None:
+        """Forget syncd's own writes, since an editor has saved; but not those of fields that only came to be undone.
+
+        A program that answers each write of syncd with what stood there before counts as the other side: that is
+        no editor with a will of its own (case 62).
+        """
+        written = {(each.id, each.field) for each in self._own}
+        undone = {
+            (id, name): value
+            for (id, name), value in self.recent().items()
+            if (id, name) in written and id in view.local and is_same(name, view.local[id].fields.get(name), value)
+        }
+        kept = [each for each in self._own if (each.id, each.field) in undone]
+        self._own = deque(kept, maxlen=OWN_WRITES_MAX)
+        for (id, name), value in undone.items():
+            self._note_write(OwnWrite(id, name, "store", value))
+
+    def _note_write(self, write: OwnWrite) -> None:
+        """Add to the history of a field; the same word of the same side again is none."""
+        last = next((each for each in reversed(self._own) if (each.id, each.field) == (write.id, write.field)), None)
+        if last is None or last.side != write.side or not is_same(write.field, last.value, write.value):
+            self._own.append(write)
+
     def recent(self) -> Mapping[tuple[str, str], Value]:
         """Return what syncd's own writes replaced a moment ago, by card and field."""
         now = self._monotonic()
@@ -85,7 +111,10 @@ class Sighting:
         return {key: value for key, (value, _) in self._replaced.items()}
 
     def taken_out(self) -> Mapping[str, Fields]:
-        """Return the rows that syncd took out of the files a moment ago, with what they said."""
+        """Return the rows that syncd took out of the files a moment ago, with what they said.
+
+        One that it took out twice is none: whoever brings it back a third time insists.
+        """
         now = self._monotonic()
         self._taken_out = {id: each for id, each in self._taken_out.items() if now - each[1] < RECENT_S}
         return {id: fields for id, (fields, _) in self._taken_out.items()}
@@ -120,12 +149,12 @@ class Sighting:
             if change.kind is ChangeKind.CREATE:
                 self._inserted[change.id] = now
             before = view.local.get(change.id)
-            if change.kind is ChangeKind.REMOVE and before is not None:
+            if change.kind is ChangeKind.REMOVE and before is not None and self._taken_out.pop(change.id, None) is None:
                 self._taken_out[change.id] = (before.fields, now)
             for name, value in change.fields.items():
                 if before is not None and name in before.fields:
                     self._replaced[change.id, name] = (before.fields[name], now)
-                self._own.append(OwnWrite(change.id, name, "file", value))
+                self._note_write(OwnWrite(change.id, name, "file", value))
 
     def forget_writes(self) -> None:
         """Forget syncd's own writes: somebody took one back on purpose, which is no old buffer and no ping-pong."""
@@ -143,7 +172,7 @@ class Sighting:
         """Remember what syncd wrote to the store."""
         for change in changes:
             for name, value in change.fields.items():
-                self._own.append(OwnWrite(change.id, name, "store", value))
+                self._note_write(OwnWrite(change.id, name, "store", value))
 
     def remember(
         self,

@@ -270,6 +270,20 @@ def test_a_field_that_syncd_writes_to_and_fro_is_held(writes: int, trips: bool) 
     assert guarded.plan.to_file[0].fields["priority"] == 3
 
 
+def test_a_fight_over_a_field_is_decided_for_one_side() -> None:
+    """Accepting what goes to and fro gives the store the file's value, whichever way it was about to go; rejecting not."""
+    desk = Desk(3)
+    desk.store_edit("A1", title="Task-1")
+    history = desk.swings("A1", "title", ["Task-1", "Task 1", "Task-1", "Task 1"])
+    held = desk.look(own_writes=history)
+    assert [(hold.id, hold.guard) for hold in held.holds] == [("A1", "ping-pong")]
+    accepted = desk.look(decide(held, "accept"), own_writes=history).plan
+    assert ([change.fields for change in accepted.to_store], accepted.to_file) == ([{"title": "Task 1"}], ())
+    assert [(each.remote, each.winner) for each in accepted.conflicts] == [("Task-1", Winner.LOCAL)]
+    rejected = desk.look(decide(held, "reject"), own_writes=history).plan
+    assert ([change.fields for change in rejected.to_file], rejected.to_store) == ([{"title": "Task-1"}], ())
+
+
 def test_repeated_writes_of_one_side_are_no_ping_pong() -> None:
     """A service that toggles a field is followed; only syncd's writes on both sides in turn count."""
     desk = Desk(3)

@@ -213,7 +213,10 @@ def test_holds_stand_until_a_cycle_without_them(look: Look) -> None:
 
 def test_own_writes_are_known_until_somebody_else_writes(look: Look) -> None:
     """What syncd wrote to either side counts until an editor or a foreign writer of the store takes part."""
-    for meddle in (lambda: look.write(TABLE + "\n"), lambda: setattr(look.remote, "saw_foreign_writer", True)):
+    for meddle in (
+        lambda: look.write(TABLE.replace("One", "Uno")),
+        lambda: setattr(look.remote, "saw_foreign_writer", True),
+    ):
         look.write(TABLE)
         look.sight()
         look.sighting.sent([update(title="a")])
@@ -221,6 +224,19 @@ def test_own_writes_are_known_until_somebody_else_writes(look: Look) -> None:
         assert [(each.side, each.value) for each in look.sight().own_writes] == [("store", "a"), ("file", "b")]
         meddle()
         assert look.sight().own_writes == ()
+
+
+def test_what_a_program_undoes_counts_as_the_other_side(look: Look) -> None:
+    """A save that only puts back what syncd's write replaced continues the history of that field, and of no other."""
+    look.sight()
+    look.sighting.wrote([update(title="b"), update("A2", title="c")], look.view)
+    look.write(TABLE.replace("Two", "Zwei"))
+    assert [(each.id, each.side, each.value) for each in look.sight().own_writes] == [
+        ("A1", "file", "b"),
+        ("A1", "store", "One"),
+    ]
+    look.sighting.sent([update(title="One")])
+    assert len(look.sight().own_writes) == 2
 
 
 def test_what_syncd_replaced_is_known_for_a_while(look: Look) -> None:
@@ -235,7 +251,7 @@ def test_what_syncd_replaced_is_known_for_a_while(look: Look) -> None:
 
 
 def test_rows_that_syncd_took_out_are_known_for_a_while(look: Look) -> None:
-    """For some seconds syncd knows what the rows said that it took out, unless somebody takes that back on purpose."""
+    """For some seconds syncd knows what the rows said that it took out, unless that is taken back on purpose."""
     look.sight()
     gone = Change(ChangeKind.REMOVE, "A2", path=PATH)
     look.sighting.wrote([gone], look.view)
@@ -244,6 +260,9 @@ def test_rows_that_syncd_took_out_are_known_for_a_while(look: Look) -> None:
     assert look.sighting.taken_out() == {}
     look.sighting.wrote([gone], look.view)
     look.sighting.forget_writes()
+    assert look.sighting.taken_out() == {}
+    look.sighting.wrote([gone], look.view)
+    look.sighting.wrote([gone], look.view)
     assert look.sighting.taken_out() == {}
 
 
