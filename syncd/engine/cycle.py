@@ -296,15 +296,8 @@ class Cycle:
         base, remote = self._state.base(), self.remote.remote
         sight = self._sighting.sight(view, self.remote)
         frozen = view.frozen | unsure(sight, self._settings.thresholds).keys()
-        plan = reconcile(
-            base,
-            view.local,
-            remote,
-            self._settings.policy,
-            frozen=frozen,
-            recent=self._sighting.recent(),
-            taken_out=self._sighting.taken_out(),
-        )
+        policy, recent, taken_out = self._settings.policy, self._sighting.recent(), self._sighting.taken_out()
+        plan = reconcile(base, view.local, remote, policy, frozen=frozen, recent=recent, taken_out=taken_out)
         plan, self._unplaceable = without_unplaceable(view, plan)
         guarded = guard(edits.showable(view, plan), sight, self._settings.thresholds, self._state.decisions())
         waits = unsure(sight, self._settings.thresholds, but={wait.path for wait in guarded.waits})
