@@ -271,7 +271,7 @@ def test_a_field_that_syncd_writes_to_and_fro_is_held(writes: int, trips: bool) 
 
 
 def test_a_fight_over_a_field_is_decided_for_one_side() -> None:
-    """Accepting what goes to and fro gives the store the file's value, whichever way it was going; rejecting does not."""
+    """Accepting what goes to and fro gives the store what the file says, whichever way it went; rejecting does not."""
     desk = Desk(3)
     desk.store_edit("A1", title="Task-1")
     history = desk.swings("A1", "title", ["Task-1", "Task 1", "Task-1", "Task 1"])
