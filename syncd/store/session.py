@@ -122,10 +122,10 @@ class Session:
 
     def interrupt(self) -> None:
         """Have the server cancel the statement that runs, from any thread; with none, nothing happens."""
-        link = self._link
-        if link is not None and not link.closed:
+        lane = self._lane
+        if lane is not None and not lane.link.closed:
             with suppress(psycopg.Error):
-                link.cancel_safe(timeout=_CANCEL_S)
+                lane.link.cancel_safe(timeout=_CANCEL_S)
 
     def close(self) -> None:
         """Give the connection back."""
