@@ -131,6 +131,7 @@ def _run_daemon(wiring: Wiring, life: ExitStack, commands: Commands | None, mana
         manager=manager,
         replaced_in_s=Installation(time.monotonic).replaced_in_s,
         pid=os.getpid(),
+        is_lost=wiring.state().is_lost,
         stopping=last_call.call,
     )
     engine = TaskEngine(queue)

@@ -76,6 +76,7 @@ class Daemon:
         manager: is told how the daemon is.
         replaced_in_s: 0 when another version of syncd was installed over this one, else when to look again.
         pid: this process's.
+        is_lost: whether the state beside the files is gone (``git clean``, a damaged disk): then it begins anew.
         stopping: told, inside a signal handler, that the end was asked for.
     """
 
@@ -91,6 +92,7 @@ class Daemon:
         manager: ServiceManager,
         replaced_in_s: Callable[[], float],
         pid: int,
+        is_lost: Callable[[], bool] = lambda: False,
         stopping: Callable[[], None] = lambda: None,
     ) -> None:
         self.cycle = cycle
@@ -103,6 +105,7 @@ class Daemon:
         self._greet = greet
         self._monotonic = monotonic
         self._pid = pid
+        self._is_lost = is_lost
         self._stopping = stopping
         self._had_terminal = _has_terminal()
         self._waker = Waker()
@@ -243,7 +246,11 @@ class Daemon:
         self._held, self._problems = held, problems
 
     def _is_over(self) -> bool:
-        """Return whether a signal came, or another version took this one's place."""
+        """Return whether a signal came, another version took this one's place, or the state is lost."""
+        if self._ending is None and self._is_lost():
+            # Nobody would find what is remembered from now on.
+            event("state.lost")
+            self._ending = Ending.RELOAD
         return self._ending is not None or self._replaced_in_s() == 0
 
     def _tell_manager(self) -> None:

@@ -54,6 +54,8 @@ class Database:
         self._path = path
         self._lock = threading.RLock()
         self._is_durable = True
+        self._is_damaged = False
+        self._inode: tuple[int, int] | None = None
         with self._told():
             self._connection = self._open(is_read_only)
         try:
@@ -93,6 +95,18 @@ class Database:
         with self.reading() as connection:
             return int(connection.execute("pragma data_version").fetchone()[0])
 
+    def is_lost(self) -> bool:
+        """Return whether what is written here is gone: the file was found damaged, removed, or put aside."""
+        if self._is_damaged or self._path is None:
+            return self._is_damaged
+        try:
+            found = self._path.stat()
+        except FileNotFoundError:
+            return True
+        except OSError:
+            return False
+        return (found.st_dev, found.st_ino) != self._inode
+
     def close(self) -> None:
         """Close the connection; twice is fine."""
         with self._lock:
@@ -106,7 +120,10 @@ class Database:
             # promise that nobody writes it; there, nobody can.
             mode = "mode=ro" if os.access(self._path.parent, os.W_OK) else "immutable=1"
             return self._connect(f"{self._path.absolute().as_uri()}?{mode}", uri=True)
-        os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
+        handle = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        found = os.fstat(handle)
+        self._inode = (found.st_dev, found.st_ino)
+        os.close(handle)
         return self._connect(str(self._path))
 
     @staticmethod
@@ -161,7 +178,8 @@ class Database:
             raise InputOutputError(f"Cannot open {self._path}: {os.strerror(error.errno or 0)}.") from error
 
     def _damaged(self) -> Damaged:
-        return Damaged(f"{self._path} is damaged.", hint="The next `syncd sync` puts it aside and begins again.")
+        self._is_damaged = True
+        return Damaged(f"{self._path} is damaged.", hint="syncd puts it aside and begins again.")
 
     def _as_ours(self, error: sqlite3.Error) -> SyncdError:
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF

@@ -308,6 +308,10 @@ class StateFile:
         """Forget that a state was lost: a person was told, or a full cycle built the base again."""
         self.set_meta(_LOST, None)
 
+    def is_lost(self) -> bool:
+        """Return whether what is remembered here is gone: whoever runs on for long has to begin anew then."""
+        return self._database.is_lost()
+
     def close(self) -> None:
         """Close the database; twice is fine."""
         self._database.close()

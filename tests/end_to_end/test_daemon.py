@@ -157,7 +157,7 @@ def test_sighup_of_a_terminal_that_was_closed(shop: Desk) -> None:
     until(lambda: shop.is_up(daemon), "the daemon is up")
     os.close(terminal)
     assert daemon.ended() == 0, daemon.text
-    assert [each["reload"] for each in daemon.events("daemon.stopped")] == [False]
+    assert [each["then"] for each in daemon.events("daemon.stopped")] == ["stop"]
     assert not shop.socket.exists()
 
 
@@ -175,6 +175,35 @@ def test_a_writer_that_still_holds_the_old_file_is_heard(shop: Desk) -> None:
         until(lambda: "| A1 | done |" in shop.text, "the late write is in the file")
         assert "| A3 | blocked |" in shop.text
         assert shop.ask("status")["conflicts"] == []
+
+
+def test_git_clean_under_a_running_daemon(shop: Desk) -> None:
+    """When everything under .syncd goes, the daemon begins anew at the next change: nothing is deleted or reverted."""
+    with shop.daemon() as daemon:
+        git(shop.root, "init", "-q")
+        git(shop.root, "add", "TASKS.md", "syncd.yaml")
+        git(shop.root, "clean", "-fdxq")
+        assert not shop.socket.exists()
+        shop.edit("| A1 | not-started |", "| A1 | done |")
+        shop.sql("update backlog set priority = 8 where id = 'A3'")
+        until(lambda: "| A1, A2 | 8 |" in shop.text and shop.is_up(daemon), "the daemon began anew")
+        until(lambda: shop.cell("status", "A1") == "done", "the edit is in the table")
+        assert shop.sql("select count(*) from backlog where deleted_at is null") == [(3,)]
+        shop.edit("Draw the schema", "Draw a schema")
+        until(lambda: shop.cell("title", "A1") == "Draw a schema", "edits arrive again")
+        assert shop("run", code=75).code == 75
+
+
+def test_a_state_that_is_damaged_under_a_running_daemon(shop: Desk) -> None:
+    """When the disk destroys what syncd remembers, the daemon puts it aside and begins anew; both sides stay whole."""
+    with shop.daemon() as daemon:
+        for path in Layout(shop.root).dot.glob("state.db*"):
+            path.write_bytes(b"\x55" * path.stat().st_size)
+        shop.edit("Draw the schema", "Draw a schema")
+        until(lambda: shop.cell("title", "A1") == "Draw a schema", "the edit is in the table")
+        until(lambda: shop.is_up(daemon), "the daemon is up")
+        assert (Layout(shop.root).dot / "state.db.broken-1").exists()
+        assert shop.sql("select count(*) from backlog where deleted_at is null") == [(3,)]
 
 
 def test_killed_and_started_again(shop: Desk) -> None:
