@@ -195,6 +195,9 @@ class ManifestStore:
         """Have what follows recorded as this actor's doing, through this face."""
         self._actor, self._face = actor, face
 
+    def interrupt(self) -> None:
+        """Nothing to do: what is asked of it waits for nobody for long."""
+
     def close(self) -> None:
         """Give back what is open; the next use opens it again."""
         self._keeper.close()
