@@ -126,6 +126,13 @@ hooks: $(READY) ## Check each commit before it is made
 build: $(READY) ## Build the wheel and the source archive into dist/
 	$(BIN)/python -m build --no-isolation
 
+.PHONY: audit
+audit: $(READY) ## Look up known vulnerabilities of what syncd depends on (needs the network)
+	@rm -rf $(VENV)-audit && $(BIN)/python -m venv $(VENV)-audit
+	@$(VENV)-audit/bin/python -m pip install --quiet --upgrade pip pip-audit
+	$(VENV)-audit/bin/pip-audit --progress-spinner off .
+	@rm -rf $(VENV)-audit
+
 .PHONY: clean
 clean: ## Remove .venv, dist/ and all caches
 	rm -rf $(VENV) dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .grimp_cache

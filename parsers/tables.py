@@ -38,6 +38,9 @@ _SIMPLE_ID: Final = re.compile(r"[A-Za-z]+[0-9_.-]*[0-9]")
 _LIST_GAP: Final = re.compile(r"[;\n]")
 _RULE: Final = re.compile(r":?-+:?")
 
+COLUMNS_MAX: Final = 256
+"""A wider table is no list of tasks; to tell its columns apart would take minutes."""
+
 _Reader: TypeAlias = Callable[[str], Value]
 _Plan: TypeAlias = list[tuple[int, str, _Reader, dict[str, Value] | None]]
 
@@ -72,6 +75,9 @@ def _read_table(reading: Reading, block: Block, heading: str | None) -> None:
     lines = reading.source.lines
     header = lines[block.first]
     headers = [text.strip() for text in split_row(header, 0)]
+    if len(headers) > COLUMNS_MAX:
+        reading.take("table", block.first, f"more than {COLUMNS_MAX} columns")
+        return
     rows = [n for n in range(block.first + 2, block.end) if "|" in lines[n]]
     sample = [split_row(lines[n], len(headers)) for n in rows[:_SAMPLE_ROWS]]
     columns = _columns(reading.lexicon, headers, sample)

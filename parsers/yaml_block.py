@@ -14,6 +14,7 @@ from syncd.parsers.document import FrontMatter
 from syncd.parsers.fields import looks_like_id
 from syncd.parsers.source import Source
 from syncd.parsers.words import EMPTY_VALUES
+from syncd.parsers.yaml_limits import excess, is_overgrown
 from syncd.schemas.card import Value
 
 if TYPE_CHECKING:
@@ -71,14 +72,19 @@ def _yaml() -> YAML:
 
 
 def compose(text: str) -> Any:
-    """Return the node tree of a YAML text; ``ValueError`` when it is none."""
+    """Return the node tree of a YAML text; ``ValueError`` with the line when it is none, or too large to be one."""
     from ruamel.yaml.error import YAMLError
 
+    if (found := excess(text)) is not None:
+        raise ValueError(found[0])
     try:
-        return _yaml().compose(text)
+        root = _yaml().compose(text)
     except (YAMLError, ValueError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
         raise ValueError(mark.line if mark else 0) from error
+    if root is not None and is_overgrown(root):
+        raise ValueError(0)
+    return root
 
 
 def read_front_matter(source: Source) -> tuple[FrontBlock | None, FrontMatter, int | None]:
@@ -103,7 +109,9 @@ def read_front_matter(source: Source) -> tuple[FrontBlock | None, FrontMatter, i
         return None, FrontMatter(), None
     entries = tuple(_entry(key, value, base) for key, value in root.value if isinstance(key.value, str))
     nested = {
-        key.value: {str(word.value): str(state.value) for word, state in value.value}
+        key.value: {
+            word.value: state.value for word, state in value.value if word.id == "scalar" and state.id == "scalar"
+        }
         for key, value in root.value
         if isinstance(key.value, str) and value.id == "mapping"
     }

@@ -32,7 +32,7 @@ def emit(context: typer.Context, value: Any, screen: Callable[[], Screen]) -> No
 def json_line(value: Any, *, indent: int | None = None) -> bytes:
     """Return a JSON value in UTF-8, on one line unless indented, in which nothing acts on a terminal."""
     text = json.dumps(value, ensure_ascii=False, indent=indent)
-    lines = (UNSAFE.sub(lambda match: f"\\u{ord(match[0]):04x}", each) for each in text.split("\n"))
+    lines = (UNSAFE.sub(lambda match: json.dumps(match[0])[1:-1], each) for each in text.split("\n"))
     return ("\n".join(lines) + "\n").encode()
 
 

@@ -20,7 +20,8 @@ GAP: Final = 2
 UNSAFE: Final = re.compile(
     "[\x00-\x1f\x7f-\x9f"  # C0, DEL and C1: escape sequences begin here
     "\u200e\u200f\u061c\u202a-\u202e\u2066-\u2069"  # marks that turn the direction of what follows
-    "\u2028\u2029\ufeff\ud800-\udfff]"  # other line ends, and what is no character at all
+    "\u2028\u2029\ufeff\ud800-\udfff"  # other line ends, and what is no character at all
+    "\u00ad\u180e\u200b\u2060-\u2064\U000e0000-\U000e007f]"  # shows nothing: words for a program that no person sees
 )
 
 

@@ -13,6 +13,7 @@ import json
 import os
 import socket
 import stat
+import struct
 import threading
 from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -140,6 +141,8 @@ def ask(path: Path, request: Mapping[str, Any], *, timeout_s: float) -> Any:
             connection.connect(str(path))
         except (FileNotFoundError, ConnectionRefusedError, PermissionError, NotADirectoryError):
             return None
+        if not _is_trusted(connection):
+            return None
         with connection.makefile("rwb") as stream:
             if json.loads(stream.readline() or b"{}") != {"syncd": PROTOCOL, "version": __version__}:
                 return None
@@ -154,6 +157,12 @@ def ask(path: Path, request: Mapping[str, Any], *, timeout_s: float) -> Any:
             error["message"], hint=error.get("hint"), code=error["code"], exit_code=int(error.get("exitCode", 70))
         )
     return None
+
+
+def _is_trusted(connection: socket.socket) -> bool:
+    """Say whether this user or root listens at the other end: in a shared folder anybody can put a socket there."""
+    _, user, _ = struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+    return user in (os.getuid(), 0)
 
 
 def _listening(path: Path) -> socket.socket:

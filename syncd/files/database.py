@@ -128,9 +128,12 @@ class Database:
 
     @staticmethod
     def _connect(name: str, *, uri: bool = False) -> sqlite3.Connection:
-        return sqlite3.connect(
+        connection = sqlite3.connect(
             name, uri=uri, timeout=_BUSY_S, isolation_level=None, check_same_thread=False, cached_statements=64
         )
+        # A clone may bring a file of this name along: what its schema says is not run.
+        connection.execute("pragma trusted_schema=off")
+        return connection
 
     def _prepare(self, is_read_only: bool) -> None:
         connection = self._connection

@@ -99,7 +99,9 @@ def _named(folder: Path, source: str) -> Path:
 
 
 def private_folder(folder: Path) -> Path:
-    """Make a folder that only its user may enter, with the folders above it as usual; an existing one is kept.
+    """Make a folder that only its user may enter, with the folders above it as usual.
+
+    One that exists is kept, and closed to others: a clone or an archive may have brought it.
 
     Raises:
         OSError: it cannot be made, or it belongs to somebody else (``PermissionError``).
@@ -111,4 +113,6 @@ def private_folder(folder: Path) -> Path:
         found = os.lstat(folder)
         if found.st_uid != os.getuid() or not folder.is_dir() or folder.is_symlink():
             raise PermissionError(f"{folder} is not a folder of this user") from None
+        if found.st_mode & 0o077:
+            folder.chmod(0o700)
     return folder

@@ -20,6 +20,7 @@ from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from syncd.errors import BadValue, ConfigError
 from syncd.files.atomic import failure
 from syncd.files.paths import fault
+from syncd.parsers.yaml_limits import excess, is_overgrown
 from syncd.schemas.config import (
     KEYS,
     STATES,
@@ -128,14 +129,20 @@ def decoded(path: Path, data: bytes) -> str:
 def composed(text: str, name: str) -> Node | None:
     """Return the YAML of a text as nodes with their places, counted without a BOM.  Raises ConfigError."""
     # A BOM would shift the positions of the nodes.
+    text = text.removeprefix(BOM)
+    if (found := excess(text)) is not None:
+        raise ConfigError(f"{name}:{found[0] + 1}: this is not read: {found[1]}.")
     try:
-        return YAML(typ="safe", pure=True).compose(text.removeprefix(BOM))  # type: ignore[no-any-return]
+        root: Node | None = YAML(typ="safe", pure=True).compose(text)
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = f":{mark.line + 1}" if mark is not None else ""
         raise ConfigError(f"{name}{line}: this is no YAML: {error.problem or error.context}.") from error
-    except YAMLError as error:
+    except (YAMLError, RecursionError) as error:
         raise ConfigError(f"{name}: this is no YAML.") from error
+    if root is not None and is_overgrown(root):
+        raise ConfigError(f"{name}: this is not read: its aliases grow into too much.")
+    return root
 
 
 def plain(node: Node | None) -> Any:
@@ -159,12 +166,20 @@ def scalar(node: ScalarNode) -> Any:
             return None
         case "bool":
             return text.lower() == "true"
-        case "int":
-            return int(text.replace("_", ""), 0) if not text.lstrip("+-").startswith("0") else int(text, 10)
-        case "float":
-            return float(text.replace("_", "").replace(".inf", "inf").replace(".nan", "nan"))
+        case "int" | "float" as kind:
+            return _read_number(text.replace("_", ""), kind)
         case _:
             return text
+
+
+def _read_number(text: str, kind: str) -> int | float | str:
+    """Return a number; one that Python writes otherwise (``0b11``), or that has thousands of digits, stays text."""
+    try:
+        if kind == "float":
+            return float(text.replace(".inf", "inf").replace(".nan", "nan"))
+        return int(text, 10 if text.lstrip("+-").startswith("0") else 0)
+    except ValueError:
+        return text
 
 
 def is_empty(node: Node) -> bool:

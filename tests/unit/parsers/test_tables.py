@@ -248,3 +248,12 @@ def test_an_emoji_beside_a_nameless_row() -> None:
     """An id that is given to a row with a status emoji goes behind it."""
     text = "| id | title |\n|---|---|\n| ✅ A1 | a |\n| 🚧 | b |\n"
     assert "| 🚧 A2 | b |" in apply(parse(text.encode()), [AssignId(1, "A2")]).decode()
+
+
+def test_a_table_of_thousands_of_columns_is_no_task_table() -> None:
+    """A table that is too wide to be one is left alone, and at once."""
+    wide = 20_000
+    text = f"| id | status |{' x |' * wide}\n|{'---|' * (wide + 2)}\n| A1 | done |{' y |' * wide}\n"
+    document = parse(text.encode())
+    assert not document.cards
+    assert not document.problems
