@@ -12,7 +12,7 @@ May import everything below it.  Long because it is one interface, to be read in
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final
@@ -31,6 +31,7 @@ from syncd.workers import Workers as Workers
 if TYPE_CHECKING:
     from syncd.core.drift import DriftEntry
     from syncd.core.plan import Hold, Wait
+    from syncd.doctor import Check as Check
     from syncd.engine.report import CycleReport, StatusReport
     from syncd.files.git_setup import GitSetup as GitSetup
     from syncd.first_contact import InitPlan
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from syncd.schemas.card import Card, Fields
     from syncd.service import Service as Service
     from syncd.service import ServiceState as ServiceState
+    from syncd.verification import Verification as Verification
 
 Commands = Callable[["Workspace", Mapping[str, Any]], tuple[int, bytes, bytes]]
 """Runs a command line on a workspace that a daemon lends: exit code, stdout, stderr."""
@@ -134,6 +136,27 @@ def service(path: str | Path | None = None, *, environ: Mapping[str, str] | None
 
     environ = os.environ if environ is None else environ
     return Service(find_root(Path.cwd(), environ, told=None if path is None else Path(path)), environ)
+
+
+def doctor(
+    path: str | Path | None = None,
+    *,
+    mode: str | None = None,
+    environ: Mapping[str, str] | None = None,
+    fix: bool = False,
+) -> Iterator[Check]:
+    """Look at everything that a workspace stands on; yield each check as it is known.
+
+    Args:
+        fix: do at once what is safe to do.
+
+    Raises: NotFound when there is no workspace; whatever else is wrong is a check.
+    """
+    from syncd.doctor import examine
+
+    environ = os.environ if environ is None else environ
+    root = find_root(Path.cwd(), environ, told=None if path is None else Path(path))
+    return examine(root, environ, mode=mode, fix=fix)
 
 
 def parse_file(path: Path, *, options: ParseOptions | None = None) -> Document:
@@ -263,6 +286,12 @@ class Workspace:
         if not cycle.knows(id):
             raise NotFound(f"no card {id} in {self.project}")
         return tuple(entry for entry in preview.drift if entry.id == id)
+
+    def verify(self) -> Verification:
+        """Compare files, base and store anew, row by row, and explain each difference; reads only."""
+        from syncd.verification import verify
+
+        return verify(self._wiring)
 
     def unread(self) -> tuple[Problem, ...]:
         """Return why task files could not be read when ``diff`` looked: nothing is known of their cards."""

@@ -282,7 +282,7 @@ class Service:
         return Refused(f"the service is installed and does not start: {ended}", hint="syncd service logs")
 
 
-_ELSEWHERE: Final = "syncd run under any supervisor does the same: docs/operations/service.md shows how"
+_ELSEWHERE: Final = "Any other supervisor can run it: docs/operations/service.md shows how."
 
 
 def daemon_variables(choice: StoreChoice, environ: Mapping[str, str]) -> dict[str, str]:

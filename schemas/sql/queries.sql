@@ -505,3 +505,40 @@ with told as (
     where project = %(project)s and owner = any(%(owners)s) returning owner
 )
 select owner, pg_notify('syncd', '') from told
+
+-- name: examine_triggers
+select t.tgname::text, c.relname::text, t.tgenabled::text
+from pg_trigger t join pg_class c on c.oid = t.tgrelid
+where not t.tgisinternal and c.relnamespace = current_schema()::regnamespace
+
+-- name: examine_indexes
+select c.relname::text, i.indisvalid and i.indisready
+from pg_index i join pg_class c on c.oid = i.indexrelid join pg_class t on t.oid = i.indrelid
+where c.relnamespace = current_schema()::regnamespace
+  and (t.relname like 'backlog%' or t.relname in ('mission', 'milestone', 'mission_session', 'mission_history', 'worker'))
+
+-- name: examine_counts
+select b.id
+from backlog b
+left join backlog_edge e on e.project = b.project and e.card = b.id
+left join backlog d on d.project = e.project and d.id = e.dependency
+where b.project = %(project)s
+group by b.project, b.id, b.unmet
+having b.unmet <> count(e.dependency) filter (where not backlog_is_met(d.status, d.deleted_at))
+order by b.id
+limit 100
+
+-- name: examine_snapshots
+select coalesce(extract(epoch from now() - min(xact_start)), 0)::float8,
+       (array_agg(format('process %s of %s (%s)', pid, coalesce(nullif(application_name, ''), usename::text), state)
+                  order by xact_start))[1]
+from pg_stat_activity
+where datname = current_database() and pid <> pg_backend_pid() and backend_xmin is not null
+
+-- name: examine_rows
+select coalesce(sum(n_live_tup), 0)::int8, coalesce(sum(n_dead_tup), 0)::int8
+from pg_stat_user_tables where schemaname = current_schema() and relname like 'backlog%'
+
+-- name: examine_connections
+select (select count(*) from pg_stat_activity where backend_type = 'client backend')::int,
+       current_setting('max_connections')::int

@@ -15,6 +15,7 @@ from syncd.cli import (
     decisions,
     editing,
     git,
+    health,
     history,
     leases,
     mission,
@@ -41,7 +42,7 @@ cards = group(
     "The store's cards: create, list, claim, complete, …",
     "syncd backlog list --ready-only",
 )
-for part in (workspace, decisions, history, editing, reading, workers):
+for part in (workspace, decisions, history, editing, reading, workers, health):
     app.add_typer(part.commands)
 for part in (backlog, leases, queue):
     cards.add_typer(part.commands)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from syncd.engine.report import problem_json
+from syncd.engine.report import drift_json, problem_json
 from syncd.schemas.card import EXTRA, instant_json
 
 if TYPE_CHECKING:
-    from syncd.api import GitSetup, Killed, ServiceState, StoreSchema
+    from syncd.api import Check, GitSetup, Killed, ServiceState, StoreSchema, Verification
     from syncd.core.events import Event
     from syncd.core.history import HistoryEntry
     from syncd.core.standing import Obstacle
@@ -129,6 +129,32 @@ def service_json(state: ServiceState) -> Json:
         "environmentFile": None if state.environment is None else str(state.environment),
         "lingers": state.lingers,
         "changed": state.has_changed,
+    }
+
+
+def check_json(check: Check) -> Json:
+    """Return what a check of the doctor says."""
+    return {
+        "name": check.name,
+        "health": check.health.value,
+        "message": check.message,
+        "remedy": check.remedy,
+        "fixable": check.mend is not None,
+        "fixed": check.fixed,
+    }
+
+
+def verification_json(found: Verification) -> Json:
+    """Return how files, base and store compare."""
+    return {
+        "agrees": found.agrees,
+        "files": [{"path": path, "cards": cards} for path, cards in found.in_files.items()],
+        "base": found.in_base,
+        "store": found.in_store,
+        "differences": [
+            {**drift_json(each.entry), "because": each.because, "command": each.command} for each in found.differences
+        ],
+        "unread": [problem_json(each) for each in found.unread],
     }
 
 

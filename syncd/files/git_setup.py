@@ -77,6 +77,11 @@ class GitRepository:
             self._write(text + gap + "".join(f"{line}\n" for line in added))
         return GitSetup(str(self._attributes), command, lines, bool(added) or not has_entry)
 
+    def state(self) -> GitSetup:
+        """Return how the driver stands; changes nothing."""
+        lines = tuple(line.strip() for line in self._text().splitlines() if _is_ours(line))
+        return GitSetup(str(self._attributes), self._setting(_DRIVER_KEY), lines, changed=False)
+
     def uninstall(self) -> GitSetup:
         """Take out the driver's entry and lines, and nothing else; not installed is fine."""
         had_entry = self._setting(_DRIVER_KEY) is not None or self._setting(_NAME_KEY) is not None

@@ -19,7 +19,7 @@ from syncd.errors import SyncdError
 from syncd.parsers.document import PROBLEM_CODES
 from syncd.parsers.mission_json import MISSION_PROBLEM_CODES
 from syncd.schemas.config import KEYS
-from tests.support import command_pages
+from tests.support import command_pages, error_pages
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -40,6 +40,7 @@ def generated() -> dict[str, str]:
         "docs/reference/commands.md": command_pages.page(),
         "docs/reference/settings.md": _page("Settings", _settings()),
         "docs/reference/exit-codes.md": _page("Exit codes and error codes", _exit_codes()),
+        "docs/reference/errors.md": error_pages.page(error_codes(), problem_codes()),
         "docs/reference/problems.md": _page("Problems", _problems()),
         "docs/reference/schemas.md": _page("JSON Schemas", _schemas()),
         "docs/reference/syncd.1": command_pages.man_page(settings, errors()),
@@ -80,7 +81,7 @@ def _exit_codes() -> Iterator[str]:
 
 
 def _problems() -> Iterator[str]:
-    yield _table(("code", "means"), sorted(_coded({**PROBLEM_CODES, **MISSION_PROBLEM_CODES, **ENGINE_PROBLEM_CODES})))
+    yield _table(("code", "means"), sorted(_coded(problem_codes())))
     yield (
         "A problem has a path, line, column, message and hint. It never stops the rest of the file, never deletes\n"
         "anything, is shown by `syncd status`, and ends by itself when the file is mended.\n"
@@ -95,6 +96,19 @@ def _settings() -> Iterator[str]:
 def _schemas() -> Iterator[str]:
     yield _table(("name", "describes"), _coded(titles()))
     yield "`syncd schema NAME` prints one, complete in itself.\n"
+
+
+def problem_codes() -> dict[str, str]:
+    """Return every problem code with its meaning."""
+    return {**PROBLEM_CODES, **MISSION_PROBLEM_CODES, **ENGINE_PROBLEM_CODES}
+
+
+def error_codes() -> dict[str, tuple[int, str]]:
+    """Return every error code with its exit code and its meaning."""
+    found: dict[str, tuple[int, str]] = {}
+    for each in errors():
+        found.setdefault(each.code, (each.exit_code, _first_sentence(inspect.getdoc(each) or "")))
+    return found
 
 
 def commands() -> dict[str, str]:

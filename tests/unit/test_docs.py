@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
+from tests.support import error_pages
 from tests.support.pages import anchors, links
-from tests.support.reference import commands, errors, generated
+from tests.support.reference import commands, error_codes, errors, generated, problem_codes
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted(str(each.relative_to(ROOT)) for each in (ROOT / "docs").rglob("*.md"))
@@ -34,6 +35,16 @@ def _text(name: str) -> str:
 def test_reference_is_what_the_code_generates(path: str) -> None:
     """What is generated says what the code says; `make reference` writes it anew."""
     assert _text(path) == generated()[path]
+
+
+def test_every_code_has_a_cause_and_a_remedy() -> None:
+    """The page on errors has each exit code, error code and problem code that there is, and none that is not."""
+    assert error_pages.ERRORS.keys() == error_codes().keys()
+    assert error_pages.PROBLEMS.keys() == problem_codes().keys()
+    assert error_pages.EXIT_CODES.keys() >= {each.exit_code for each in errors()} | {0, 1}
+    for cause, remedy in (*error_pages.ERRORS.values(), *error_pages.PROBLEMS.values()):
+        assert cause.endswith(".")
+        assert remedy.endswith(".")
 
 
 def test_readme_knows_every_command() -> None:
