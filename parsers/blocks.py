@@ -20,6 +20,10 @@ from markdown_it.token import Token
 _DELIMITER_ROW: Final = re.compile(r"\|?[ \t]*:?-+:?[ \t]*(?:\|[ \t]*:?-+:?[ \t]*)*\|?[ \t]*")
 _SEPARATOR: Final = re.compile(r"(?<!\\)\|")
 _NESTING_MAX: Final = 60
+_FLAT_LIST: Final = "flat_list"
+_FLAT_MARKERS: Final = frozenset({"- [", "* [", "+ ["})
+_FLAT_ITEM: Final = re.compile(r"[-*+] \[[^\[\]\\\n]\] [^\s].*(?:\n|$)")
+_FLAT_MIN: Final = 2
 
 
 @dataclass(slots=True)
@@ -89,6 +93,32 @@ def _table_end(state: StateBlock, line: int, end_line: int) -> int:
     return line
 
 
+def _flat_rule(state: StateBlock, start_line: int, end_line: int, silent: bool) -> bool:
+    """Recognise a list in which every line is an item with a checkbox, and emit one token for it.
+
+    Only where no line can mean anything else: nothing nested, nothing below an item, and what follows begins no
+    further item.  Every other list is the stock rule's.
+    """
+    if silent or state.level or state.blkIndent or state.sCount[start_line] or state.parentType != "root":
+        return False
+    src, begins = state.src, state.bMarks
+    marker = src[begins[start_line] : begins[start_line] + 3]
+    if marker not in _FLAT_MARKERS:
+        return False
+    line = start_line
+    while line < end_line and _FLAT_ITEM.match(src, begins[line]) and src.startswith(marker, begins[line]):
+        line += 1
+    behind = state.skipEmptyLines(line)
+    if line - start_line < _FLAT_MIN or (behind == line and line < end_line):
+        return False
+    if behind < end_line and (state.sCount[behind] or src[begins[behind]] in "-*+0123456789"):
+        return False
+    token = state.push(_FLAT_LIST, "", 0)
+    state.line = line
+    token.map = [start_line, line]
+    return True
+
+
 def _line(state: StateBlock, line: int) -> str:
     return state.src[state.bMarks[line] + state.tShift[line] : state.eMarks[line]].strip(" \t")
 
@@ -98,6 +128,7 @@ def _markdown() -> MarkdownIt:
     markdown = MarkdownIt("commonmark", {"maxNesting": _NESTING_MAX})
     markdown.block.ruler.at("table", _table_rule, {"alt": ["paragraph", "reference"]})
     markdown.block.ruler.enable("table")
+    markdown.block.ruler.before("list", _FLAT_LIST, _flat_rule)
     markdown.core.ruler.enableOnly(["block"])
     return markdown
 
@@ -125,6 +156,8 @@ def read_blocks(lines: Sequence[str], first: int = 0) -> list[Block]:
             quotes -= 1
         elif quotes or token.type == "inline":
             continue
+        elif token.type == _FLAT_LIST:
+            stack[-1].children.append(_flat_list(token, first))
         elif token.nesting < 0:
             _trim(stack.pop(), lines)
         else:
@@ -150,6 +183,15 @@ _KINDS: Final = {
 def _block(token: Token, kind: str, offset: int) -> Block:
     begin, end = token.map or (0, 0)
     return Block(kind, begin + offset, end + offset)
+
+
+def _flat_list(token: Token, offset: int) -> Block:
+    block = _block(token, "list", offset)
+    block.children = [
+        Block("item", line, line + 1, children=[Block("paragraph", line, line + 1)])
+        for line in range(block.first, block.end)
+    ]
+    return block
 
 
 def _trim(block: Block, lines: Sequence[str]) -> None:

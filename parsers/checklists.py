@@ -19,10 +19,10 @@ from syncd.parsers.dialect import Offer
 from syncd.parsers.document import Heading
 from syncd.parsers.entries import Entry, priority_of
 from syncd.parsers.fields import is_empty, read_priority, split_ids
-from syncd.parsers.items import scan_item
 from syncd.parsers.lexicon import extra_key
 from syncd.parsers.lists import Checklist
 from syncd.parsers.reading import NOTHING_WEAK, Draft, Reading, owner_field
+from syncd.parsers.statuses import section_state
 from syncd.parsers.words import MARK_STATES
 from syncd.schemas.card import STATUS_WORD, Value
 
@@ -71,7 +71,7 @@ def _read_checklists(reading: Reading, lists: Sequence[Listed]) -> None:
         if not entries:
             reading.take("list", listed.block.first, "no item has a checkbox")
             continue
-        _settle_numbers(entries)
+        _settle_numbers(reading, entries)
         if reason := _refusal(reading, listed, entries):
             reading.take("list", listed.block.first, reason)
             continue
@@ -92,9 +92,11 @@ def _read_checklists(reading: Reading, lists: Sequence[Listed]) -> None:
             if each.parent is None
         ],
     )
+    has_states = any(section_state(each.text, reading.lexicon) for each in reading.headings)
     if board:
         board.items = [(each.first, each.end) for made, _ in found for each in made.entries if each.parent is None]
     for checklist, _ in found:
+        checklist.is_certain = not has_states and any(_token(each) for each in checklist.entries)
         checklist.board = board if board and board.section_at(checklist.first) else None
         before = len(reading.drafts)
         _read_entries(reading, checklist)
@@ -119,7 +121,7 @@ def _refusal(reading: Reading, listed: Listed, entries: Sequence[Entry]) -> str 
 def _collect(reading: Reading, block: Block, parent: int | None, entries: list[Entry]) -> None:
     """Add the items of a list that have a checkbox, with those below them, in the order of the file."""
     for each in block.children:
-        item = scan_item(reading.source.lines[each.first])
+        item = reading.item(each.first)
         position = parent
         if item is not None:
             position = len(entries)
@@ -179,7 +181,7 @@ def _find_body(reading: Reading, entries: Sequence[Entry], position: int) -> Non
             start = None
 
 
-def _settle_numbers(entries: Sequence[Entry]) -> None:
+def _settle_numbers(reading: Reading, entries: Sequence[Entry]) -> None:
     """Read a bare number in front as an id only where every item has an id, and half of them are numbers.
 
     ``3 apples`` is a title.
@@ -190,39 +192,35 @@ def _settle_numbers(entries: Sequence[Entry]) -> None:
     if not numbers or (is_named and numbers * 2 >= len(entries)):
         return
     for entry in entries:
-        again = scan_item(entry.item.line, accept_number=False)
+        again = reading.item(entry.first, accept_number=False)
         if again is not None:
             entry.item = again
 
 
 def _read_entries(reading: Reading, checklist: Checklist) -> None:
-    tokens = [_token(reading, entry) for entry in checklist.entries]
     for position, entry in enumerate(checklist.entries):
-        if not entry.is_card:
-            continue
-        fields: dict[str, Value] = {}
-        weak = _read_place(reading, checklist, entry, fields)
-        _read_fields(reading, checklist, position, tokens[position], fields)
-        if entry.parent is not None and (parent := tokens[entry.parent]) is not None:
-            fields["extra.parent"] = reading.lexicon.id_of(parent)
-        own = entry.item.find("id")
-        text = entry.item.line if own is None else entry.item.line[: own.start] + " " + entry.item.line[own.end :]
-        reading.drafts.append(
-            Draft(
-                entry.first,
-                entry.indent,
-                tokens[position],
-                fields,
-                weak,
-                checklist.heading,
-                " ".join(text.split()),
-                checklist,
-                position,
-            )
-        )
+        if entry.is_card:
+            read_entry(reading, checklist, position)
 
 
-def _token(reading: Reading, entry: Entry) -> str | None:
+def read_entry(reading: Reading, checklist: Checklist, position: int) -> None:
+    """Read the card of one item."""
+    entry = checklist.entries[position]
+    token = _token(entry)
+    fields: dict[str, Value] = {}
+    weak = _read_place(reading, checklist, entry, fields)
+    _read_fields(reading, checklist, position, token, fields)
+    if entry.parent is not None and (parent := _token(checklist.entries[entry.parent])) is not None:
+        fields["extra.parent"] = reading.lexicon.id_of(parent)
+    own = entry.item.find("id")
+    text = entry.item.line if own is None else entry.item.line[: own.start] + " " + entry.item.line[own.end :]
+    words = " ".join(text.split())
+    reading.drafts.append(
+        Draft(entry.first, entry.indent, token, fields, weak, checklist.heading, words, checklist, position)
+    )
+
+
+def _token(entry: Entry) -> str | None:
     if bullet := entry.bullets.get("id"):
         return bullet.text().partition("\n")[0].strip("`*") or None
     own = entry.item.find("id")

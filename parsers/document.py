@@ -10,10 +10,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Final, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
+
+import msgspec
 
 from syncd.parsers.source import Replacement, Source
 from syncd.schemas.card import Fields, Value
+
+if TYPE_CHECKING:
+    from syncd.parsers.reading import Reading
 
 PROBLEM_CODES: Final[Mapping[str, str]] = {
     "bad-front-matter": "The YAML block at the top of the file cannot be read.",
@@ -65,8 +70,7 @@ class ParseOptions:
     bytes_max: int = 16 * 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class FileCard:
+class FileCard(msgspec.Struct, frozen=True):
     """One card as a file shows it.
 
     ``key`` is its index in ``Document.cards``.  ``id`` is ``None`` for a nameless row.  ``fields`` has
@@ -172,6 +176,9 @@ class Container(Protocol):
 
     def remove(self, position: int, gone: Set[int]) -> list[Replacement]:
         """Take a card's own lines out; ``gone`` are all positions that leave at once."""
+
+    def remember(self, reading: Reading) -> None:
+        """Lend what was read here to the next reading of the file."""
 
     def extent(self, position: int) -> tuple[int, int]:
         """Return the first line of a card with all that hangs on it, and the line behind."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from syncd.parsers.bullets import Bullet
 from syncd.parsers.fields import read_priority
 from syncd.parsers.items import ItemLine, Token
+from syncd.parsers.source import Source
 from syncd.parsers.words import PRIORITY_SIGNS
 
 LEADING_STYLES: Final = frozenset({"plain", "bold", "open", "code", "bracket", "paren"})
@@ -29,6 +30,10 @@ class Entry:
     body: list[tuple[int, int]] = field(default_factory=list)
     nested: list[int] = field(default_factory=list)
     is_card: bool = True
+
+    def with_source(self, source: Source) -> Entry:
+        """Return the entry with its bullets in another text of the same lines."""
+        return replace(self, bullets={name: replace(each, source=source) for name, each in self.bullets.items()})
 
     @property
     def indent(self) -> int:

@@ -139,6 +139,9 @@ class SingleCard:
         self.block = block
         self.keys = keys
 
+    def remember(self, reading: Reading) -> None:
+        """Nothing is lent: what stands here is read again."""
+
     def _body_lines(self) -> tuple[int, int]:
         first, end = self.block.end, len(self.source.lines)
         while first < end and self.source.is_blank(first):

@@ -82,10 +82,15 @@ class ItemLine:
     text_at: int
     tokens: list[Token] = field(default_factory=list)
     is_template: bool = False
+    accept_number: bool = True
+    _title: str | None = None
 
     def find(self, kind: str) -> Token | None:
         """Return the first token of a kind."""
-        return next((token for token in self.tokens if token.kind == kind), None)
+        for token in self.tokens:
+            if token.kind == kind:
+                return token
+        return None
 
     def value(self, token: Token) -> str:
         """Return what a token says."""
@@ -113,7 +118,9 @@ class ItemLine:
 
     def title(self) -> str:
         """Return the title as one line."""
-        return " ".join(self.line[start:end] for start, end in self.pieces()).strip()
+        if self._title is None:
+            self._title = " ".join(self.line[start:end] for start, end in self.pieces()).strip()
+        return self._title
 
 
 def _stripped_gaps(line: str, start: int, end: int, tokens: Sequence[Token]) -> Iterator[tuple[int, int]]:
@@ -135,7 +142,7 @@ def scan_item(line: str, *, accept_number: bool = True) -> ItemLine | None:
     box = CHECKBOX.match(line)
     if box is None:
         return None
-    item = ItemLine(line, box["mark"], box.end("lead") + 1, box.end())
+    item = ItemLine(line, box["mark"], box.end("lead") + 1, box.end(), accept_number=accept_number)
     _scan_anywhere(item)
     _scan_leading(item, accept_number)
     _scan_trailing(item)

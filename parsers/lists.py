@@ -17,6 +17,7 @@ from syncd.parsers.entries import LEADING_STYLES, Entry, next_lead, spelled_id
 from syncd.parsers.fields import join_list, read_priority, text_of, write_priority
 from syncd.parsers.items import CHECKBOX, scan_item
 from syncd.parsers.lexicon import Lexicon
+from syncd.parsers.reading import Reading
 from syncd.parsers.source import Replacement, Source, patch
 from syncd.parsers.statuses import write_mark
 from syncd.parsers.values import OWNERS, as_list, owner_value, state_of
@@ -49,6 +50,20 @@ class Checklist:
         self.heading = heading
         self.peers = peers
         self.board: Board | None = None
+        self.is_certain = False
+
+    def with_source(self, source: Source) -> Checklist:
+        """Return the list with other text in the lines of its items."""
+        entries = [each.with_source(source) if each.bullets else each for each in self.entries]
+        lines = (self.first, self.end)
+        checklist = Checklist(source, self.lexicon, lines, entries, self.heading, self.peers)
+        checklist.is_certain = self.is_certain
+        return checklist
+
+    def remember(self, reading: Reading) -> None:
+        """Lend the items that were taken apart to the next reading of the file."""
+        for entry in self.entries:
+            reading.known_items[entry.item.line, entry.item.accept_number] = entry.item
 
     def body(self, position: int) -> Value:
         """Return the text below an item, without the indentation that its lines share."""

@@ -6,13 +6,15 @@ in :func:`finished`.  May import ``syncd.schemas``.
 
 from __future__ import annotations
 
+from operator import itemgetter
 from typing import Final, NamedTuple
 
-from syncd.parsers.document import Container, FileCard, FrontMatter, Heading, Problem, Taken
+from syncd.parsers.document import Container, Document, FileCard, FrontMatter, Heading, Problem, Taken
 from syncd.parsers.fields import is_id
+from syncd.parsers.items import ItemLine, scan_item
 from syncd.parsers.lexicon import Lexicon
 from syncd.parsers.source import Source
-from syncd.schemas.card import OWNER_TEXT, Status, Value
+from syncd.schemas.card import OWNER_TEXT, Fields, Status, Value
 
 NOTHING_WEAK: Final[frozenset[str]] = frozenset()
 WEAK_PHASE: Final = frozenset({"phase"})
@@ -24,12 +26,22 @@ class Draft(NamedTuple):
     line: int
     column: int
     token: str | None
-    fields: dict[str, Value]
+    fields: Fields
     weak: frozenset[str]
     heading: str | None
     text: str
     container: Container
     position: int
+
+
+class KnownRow(NamedTuple):
+    """What a table row was read as; ``status`` is how its state is written, where it has a place for one."""
+
+    token: str | None
+    fields: Fields
+    weak: frozenset[str]
+    text: str
+    status: str | None
 
 
 class Reading:
@@ -46,6 +58,19 @@ class Reading:
         self.taken: list[Taken] = []
         self.containers: list[Container] = []
         self.is_single = False
+        self.known_items: dict[tuple[str, bool], ItemLine] = {}
+        self.known_rows: dict[tuple[object, ...], dict[str, KnownRow]] = {}
+
+    def recall(self, previous: Document) -> None:
+        """Take from the document before what its lines were read as; equal lines are not taken apart again."""
+        for container in previous.containers:
+            container.remember(self)
+
+    def item(self, line: int, *, accept_number: bool = True) -> ItemLine | None:
+        """Return a checklist line taken apart, as it was before where the same line was known."""
+        text = self.source.lines[line]
+        known = self.known_items.get((text, accept_number))
+        return known or scan_item(text, accept_number=accept_number)
 
     def report(self, line: int, column: int, code: str, message: str, hint: str) -> None:
         """Note a problem; ``line`` and ``column`` count from 0."""
@@ -86,7 +111,7 @@ def finished(reading: Reading) -> tuple[tuple[FileCard, ...], tuple[tuple[Contai
 
     An id that cannot be one, and every further occurrence of an id, becomes a problem and no card.
     """
-    drafts = sorted(reading.drafts, key=lambda each: each.line)
+    drafts = sorted(reading.drafts, key=itemgetter(0))
     cards: list[FileCard] = []
     homes: list[tuple[Container, int]] = []
     lines: dict[str, int] = {}

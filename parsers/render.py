@@ -344,10 +344,10 @@ def _stands(document: Document, container: Container, id: str, lines: list[str])
     last = last if last is None or last.id is not None else next((card for card in there if card.id), last)
     if last is None:
         return True
-    again, before = (_read_alone(document, last.key, [], behind) for behind in (lines, []))
-    if again is None or before is None:
+    again = _read_alone(document, last.key, [], lines)
+    if again is None:
         return False
-    return (not id or again.card_by_id(id) is not None) and len(again.cards) == len(before.cards) + 1
+    return again.card_by_id(id) is not None if id else again.cards[-1].id is None
 
 
 def _spaced(document: Document, line: int, lines: list[str]) -> list[str]:

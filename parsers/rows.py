@@ -27,6 +27,7 @@ from syncd.parsers.fields import (
     write_priority,
 )
 from syncd.parsers.lexicon import Lexicon
+from syncd.parsers.reading import KnownRow, Reading
 from syncd.parsers.source import Replacement, Source
 from syncd.parsers.statuses import (
     Spelling,
@@ -85,14 +86,24 @@ class Table:
         self.status_texts: Counter[str] = Counter()
         self.phases: set[Value] = set()
         self.is_certain = False
+        self.known: dict[str, KnownRow] = {}
         self._near: dict[tuple[int, int], list[str]] = {}
+
+    def remember(self, reading: Reading) -> None:
+        """Lend the rows that were read to the next reading of the file."""
+        reading.known_rows.setdefault(self.kind, self.known)
+
+    @property
+    def kind(self) -> tuple[object, ...]:
+        """What the reading of a row depends on, beside the row."""
+        return (self.heading, self.emoji_field, *self.columns)
 
     def with_source(self, source: Source) -> Table:
         """Return the table with other cells in the same rows."""
         lines = (self.first, self.last)
         table = Table(source, self.lexicon, lines, self.columns, self.heading, self.emoji_field, self.peers)
         table.last, table.rows, table.phases = self.last, self.rows, self.phases
-        table.is_certain = self.is_certain
+        table.is_certain, table.known = self.is_certain, self.known
         table.status_texts = Counter(self.status_texts)
         return table
 

@@ -16,6 +16,7 @@ from syncd.parsers.document import Container
 from syncd.parsers.fields import join_list, read_priority, split_ids, text_of, write_priority
 from syncd.parsers.items import ItemLine
 from syncd.parsers.lexicon import Lexicon
+from syncd.parsers.reading import Reading
 from syncd.parsers.source import Replacement, Source
 from syncd.parsers.statuses import Spelling, default_text, leading_emoji, read_status, write_emoji, write_status
 from syncd.parsers.values import OWNERS, as_list, owner_value, state_of
@@ -62,6 +63,9 @@ class Sections:
         self.tasks = tasks
         self.peers = peers
         self.board: Board | None = None
+
+    def remember(self, reading: Reading) -> None:
+        """Nothing is lent: what stands here is read again."""
 
     def body_lines(self, position: int) -> tuple[int, int]:
         """Return the lines of the text below the keys, without blank lines around it."""

@@ -7,9 +7,11 @@ that ``str.splitlines`` knows.  A byte order mark is no part of line 0.  Imports
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from itertools import accumulate
 from typing import Final, NamedTuple
 
+_CHUNK: Final = 8192
 _LINE_END: Final = re.compile(r"\r\n|\n|\r")
 
 
@@ -48,6 +50,32 @@ class Source:
         else:
             self.starts[-1] = len(text)
 
+    def edited(self, text: str) -> tuple[Source, int, int, int] | None:
+        """Return the source of a text that differs from this one in a few lines.
+
+        Returns:
+            The source, the first line that may differ, and the line behind the last one here and there; ``None`` where
+            line ends are mixed or the change reaches the end of the text.
+        """
+        if "\r" in text or "\r" in self.text or text.startswith("\ufeff") != self.text.startswith("\ufeff"):
+            return None
+        same = _common_prefix(self.text, text)
+        behind = _common_suffix(self.text, text, min(len(text), len(self.text)) - same)
+        first = max(0, bisect_right(self.starts, same) - 1)
+        end = bisect_right(self.starts, len(self.text) - behind)
+        if end >= len(self.lines):
+            return None
+        shift = len(text) - len(self.text)
+        begin = self.starts[first]
+        lines = text[begin : self.starts[end] + shift].split("\n")[:-1]
+        new = Source("")
+        new.text = text
+        new.lines = [*self.lines[:first], *lines, *self.lines[end:]]
+        new.starts = [*self.starts[:first], *accumulate((len(line) + 1 for line in lines), initial=begin)]
+        rest = self.starts[end + 1 :]
+        new.starts += [start + shift for start in rest] if shift else rest
+        return new, first, end, first + len(lines)
+
     def end(self, line: int) -> int:
         """Return the offset at which a line's text ends, before its line end."""
         return self.starts[line] + len(self.lines[line])
@@ -85,6 +113,39 @@ class Source:
     def is_blank(self, line: int) -> bool:
         """Tell whether a line holds white space alone; lines outside the file count as blank."""
         return not 0 <= line < len(self.lines) or not self.lines[line].strip()
+
+
+def _common_prefix(text: str, other: str) -> int:
+    """Return how many characters two texts begin with in common."""
+    most = min(len(text), len(other))
+    low = next((at for at in range(0, most, _CHUNK) if text[at : at + _CHUNK] != other[at : at + _CHUNK]), most)
+    high = min(low + _CHUNK, most)
+    while low < high:
+        middle = (low + high + 1) // 2
+        if text[low:middle] == other[low:middle]:
+            low = middle
+        else:
+            high = middle - 1
+    return low
+
+
+def _common_suffix(text: str, other: str, most: int) -> int:
+    """Return how many characters two texts end with in common, at most so many."""
+    size, size_other = len(text), len(other)
+    low = 0
+    while low + _CHUNK <= most:
+        high = low + _CHUNK
+        if text[size - high : size - low] != other[size_other - high : size_other - low]:
+            break
+        low = high
+    high = min(low + _CHUNK, most)
+    while low < high:
+        middle = (low + high + 1) // 2
+        if text[size - middle : size - low] == other[size_other - middle : size_other - low]:
+            low = middle
+        else:
+            high = middle - 1
+    return low
 
 
 def patch(text: str, replacements: list[Replacement], offset: int = 0) -> str:

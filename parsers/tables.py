@@ -26,7 +26,7 @@ from syncd.parsers.fields import (
     undecorated,
 )
 from syncd.parsers.lexicon import Lexicon, extra_key
-from syncd.parsers.reading import NOTHING_WEAK, Draft, Reading, owner_field
+from syncd.parsers.reading import NOTHING_WEAK, Draft, KnownRow, Reading, owner_field
 from syncd.parsers.rows import Column, Table
 from syncd.parsers.statuses import author_word, emoji_state, leading_emoji, read_status
 from syncd.parsers.values import is_struck, value_of
@@ -35,6 +35,7 @@ from syncd.schemas.card import EXTRA, STATUS_WORD, Status, Value
 
 _SAMPLE_ROWS: Final = 50
 _SIMPLE_ID: Final = re.compile(r"[A-Za-z]+[0-9_.-]*[0-9]")
+_EMPTY_MAX: Final = 4
 _LIST_GAP: Final = re.compile(r"[;\n]")
 _RULE: Final = re.compile(r":?-+:?")
 
@@ -191,10 +192,11 @@ class RowReader:
         self.id = table.by_field["id"].index
         self.status = table.by_field["status"].index if "status" in table.by_field else None
         self.owner = table.by_field["owner"].index if "owner" in table.by_field else None
-        self.statuses: dict[str, tuple[Status, str | None] | None] = {}
+        self.statuses: dict[str, tuple[str, str | None] | None] = {}
         # The text of a claim's place that is not claimed must not hide behind a column called "owner".
         self.owner_text = EXTRA + "claimed_by" if EXTRA + "owner" in table.by_field else None
         self.weak_phase = ({}, NOTHING_WEAK) if "phase" in table.by_field else reading.weak_phase(table.heading)
+        self.has_phases = "phase" in table.by_field
         self.plan = self._plan()
 
     def _plan(self) -> _Plan:
@@ -213,20 +215,45 @@ class RowReader:
         ]
 
     def read(self, rows: Sequence[int]) -> None:
-        """Read all rows."""
-        width = self.table.width
+        """Read all rows; those that the document before had are not read again."""
+        table, lines = self.table, self.lines
+        before = self.reading.known_rows.get(table.kind, {})
         drafts = self.reading.drafts
+        statuses: dict[str, int] = {}
         for line in rows:
-            cells = split_row(self.lines[line], width)
-            is_even = len(cells) == width
-            if not is_even and not self._is_trusted(line, cells):
-                draft = self._id_alone(line, cells)
+            raw = lines[line]
+            if (row := before.get(raw)) is None:
+                row = self._read(line, raw)
             else:
-                draft = self._row(line, cells, is_even)
-            if draft is not None:
-                drafts.append(draft)
-                self.table.rows.append(line)
-            self.table.last = line
+                table.known[raw] = row
+            table.last = line
+            if row is None:
+                continue
+            token, fields, weak, text, status = row
+            if status is not None:
+                statuses[status] = statuses.get(status, 0) + 1
+            column = 0 if raw[:1] == "|" else len(raw) - len(raw.lstrip())
+            drafts.append(Draft(line, column, token, fields, weak, table.heading, text, table, line))
+            table.rows.append(line)
+            if self.has_phases:
+                table.phases.add(fields.get("phase"))
+        for text, count in statuses.items():
+            table.status_texts[text] += count
+
+    def _read(self, line: int, raw: str) -> KnownRow | None:
+        """Read a row; ``None`` when it is no card."""
+        problems = len(self.reading.problems)
+        cells = split_row(raw, self.table.width)
+        if len(cells) == self.table.width and _SIMPLE_ID.fullmatch(token := cells[self.id].strip()):
+            row: KnownRow | None = self._row(line, token, cells)
+        elif len(cells) != self.table.width and not self._is_trusted(line, cells):
+            row = self._id_alone(cells)
+        else:
+            raw_id = cells[self.id].strip() if self.id < len(cells) else ""
+            row = None if self._is_no_card(cells) else self._row(line, self._token(raw_id), cells)
+        if row is not None and len(self.reading.problems) == problems:
+            self.table.known[raw] = row
+        return row
 
     def _is_trusted(self, line: int, cells: list[str]) -> bool:
         """Report a row of another width than the header; with too many cells, no value is sure of its column."""
@@ -251,54 +278,43 @@ class RowReader:
         )
         return False
 
-    def _id_alone(self, line: int, cells: Sequence[str]) -> Draft | None:
+    def _id_alone(self, cells: Sequence[str]) -> KnownRow | None:
         token = self._token(cells[self.id].strip())
         if token is None or not is_id(token) or is_placeholder(token):
             return None
-        return self._draft(line, token, {}, NOTHING_WEAK, cells)
+        return KnownRow(token, {}, NOTHING_WEAK, self._text(cells), None)
 
-    def _row(self, line: int, cells: Sequence[str], is_even: bool) -> Draft | None:
-        raw_id = cells[self.id].strip() if is_even or self.id < len(cells) else ""
-        token: str | None = raw_id
-        if not _SIMPLE_ID.fullmatch(raw_id):
-            if self._is_no_card(cells):
-                return None
-            token = self._token(raw_id)
+    def _row(self, line: int, token: str | None, cells: Sequence[str]) -> KnownRow:
         phase, weak = self.weak_phase
-        fields: dict[str, Value] = dict(phase)
+        fields: dict[str, Value] = phase.copy()
+        width = len(cells)
         for index, name, read, seen in self.plan:
-            if not is_even and index >= len(cells):
+            if index >= width:
                 continue
             raw = cells[index]
+            if seen is not None and raw in seen:
+                fields[name] = seen[raw]
+                continue
             try:
-                if seen is None:
-                    fields[name] = read(raw)
-                elif raw in seen:
-                    fields[name] = seen[raw]
-                else:
-                    fields[name] = seen[raw] = read(raw)
+                fields[name] = value = read(raw)
             except _UnreadableError:
                 self._report_priority(line, index, raw.strip())
-        self._read_status(line, cells, fields)
-        if self.owner is not None and self.owner < len(cells):
+                continue
+            if seen is not None:
+                seen[raw] = value
+        status = self._read_status(line, cells, fields)
+        if self.owner is not None and self.owner < width:
             name = owner_field(fields)
             fields[self.owner_text if self.owner_text and name != "claimOwner" else name] = value_of(cells[self.owner])
         tokens = fields.get("dependsOn")
-        if isinstance(tokens, tuple) and (token in tokens or self.lexicon.options.namespace):
+        if tokens and isinstance(tokens, tuple) and (token in tokens or self.lexicon.options.namespace):
             column = cell_spans(self.lines[line], self.table.width)[self.table.by_field["dependsOn"].index][0]
             fields["dependsOn"] = self.reading.dependencies(tokens, token, line, column)
-        if "phase" in self.table.by_field:
-            self.table.phases.add(fields.get("phase"))
-        return self._draft(line, token, fields, weak, cells)
+        return KnownRow(token, fields, weak, self._text(cells), status)
 
-    def _draft(
-        self, line: int, token: str | None, fields: dict[str, Value], weak: frozenset[str], cells: Sequence[str]
-    ) -> Draft:
-        others = "|".join([*cells[: self.id], *cells[self.id + 1 :]])
-        text = self.lines[line]
-        column = len(text) - len(text.lstrip())
-        table = self.table
-        return Draft(line, column, token, fields, weak, table.heading, " ".join(others.split()), table, line)
+    def _text(self, cells: Sequence[str]) -> str:
+        others = "|".join(cells[1:] if self.id == 0 else [*cells[: self.id], *cells[self.id + 1 :]])
+        return others.strip() if "  " not in others and others.isprintable() else " ".join(others.split())
 
     def _token(self, raw_id: str) -> str | None:
         text = undecorated(_without_emoji(undecorated(raw_id)))
@@ -323,23 +339,22 @@ class RowReader:
             or _RULE.fullmatch(token) is not None
         )
 
-    def _read_status(self, line: int, cells: Sequence[str], fields: dict[str, Value]) -> None:
+    def _read_status(self, line: int, cells: Sequence[str], fields: dict[str, Value]) -> str | None:
+        """Read the state into the fields; return how it is written, where there is a place for it."""
         if self.status is None:
             column = self.table.by_field[self.table.emoji_field or "id"]
             run = leading_emoji(cells[column.index].strip()).strip() if column.index < len(cells) else ""
-            self.table.status_texts[run] += 1
             fields["status"] = (emoji_state(run) or Status.READY).value
-            return
+            return run
         if self.status >= len(cells):
-            return
+            return None
         raw = cells[self.status].strip()
-        self.table.status_texts[raw] += 1
         if raw not in self.statuses:
             spelling = read_status(decode(raw), self.lexicon)
-            self.statuses[raw] = None if spelling.state is None else (spelling.state, author_word(spelling))
+            self.statuses[raw] = None if spelling.state is None else (spelling.state.value, author_word(spelling))
         known = self.statuses[raw]
         if known is not None:
-            fields["status"], fields[STATUS_WORD] = known[0].value, known[1]
+            fields["status"], fields[STATUS_WORD] = known
         elif not is_empty(raw):
             self.reading.report(
                 line,
@@ -348,6 +363,7 @@ class RowReader:
                 f"{raw!r} is no status that is known",
                 UNKNOWN_STATUS_HINT,
             )
+        return raw
 
     def _report_priority(self, line: int, index: int, raw: str) -> None:
         self.reading.report(
@@ -361,6 +377,8 @@ class RowReader:
 
 def _read_title(raw: str) -> Value:
     text = raw.strip()
+    if len(text) > _EMPTY_MAX and "~" not in text and "\\" not in text and "<" not in text:
+        return text
     return value_of(text[2:-2] if text[:2] == "~~" and is_struck(text) else text)
 
 

@@ -16,7 +16,7 @@ from syncd.parsers.dialects import DIALECTS
 from syncd.parsers.document import Document, Heading, ParseOptions, Problem
 from syncd.parsers.lexicon import Lexicon
 from syncd.parsers.reading import Reading, finished
-from syncd.parsers.reparse import with_changed_rows
+from syncd.parsers.reparse import with_changed_lines
 from syncd.parsers.source import Source
 from syncd.parsers.yaml_block import FrontBlock, read_front_matter
 
@@ -50,15 +50,17 @@ def parse(
 
     Holds: never raises, whatever the bytes; ``render(parse(source)) == source``.
     """
-    if (problem := _unreadable(source, path, options)) is not None:
-        return Document(path, source, options, problems=(problem,), readable=False)
-    if previous is not None and (previous.path, previous.options) == (path, options):
-        again = with_changed_rows(previous, source)
-        if again is not None:
-            return again
-    text = Source(source.decode())
+    decoded = _decoded(source, path, options)
+    if isinstance(decoded, Problem):
+        return Document(path, source, options, problems=(decoded,), readable=False)
+    is_known = previous is not None and previous.readable and (previous.path, previous.options) == (path, options)
+    if previous is not None and is_known and (again := with_changed_lines(previous, source, decoded)) is not None:
+        return again
+    text = Source(decoded)
     block, front, error_line = read_front_matter(text)
     reading = Reading(path, text, Lexicon(options, front.statuses), front)
+    if previous is not None and is_known and previous.front == front:
+        reading.recall(previous)
     if error_line is not None:
         _report_front_matter(reading, error_line)
     blocks, is_template = _read(reading, block)
@@ -82,7 +84,8 @@ def parse(
     )
 
 
-def _unreadable(source: bytes, path: str, options: ParseOptions) -> Problem | None:
+def _decoded(source: bytes, path: str, options: ParseOptions) -> str | Problem:
+    """Return the text, or why nothing is read from it."""
     if len(source) > options.bytes_max:
         message = f"the file has {len(source)} bytes, the limit is {options.bytes_max}"
         return Problem(path, 1, 1, "too-large", message, "Split the file, or raise the limit in the configuration.")
@@ -90,12 +93,11 @@ def _unreadable(source: bytes, path: str, options: ParseOptions) -> Problem | No
         line = source.count(b"\n", 0, at) + 1
         return Problem(path, line, 1, "nul-byte", "the file holds a NUL byte", "Save the file as text, in UTF-8.")
     try:
-        source.decode()
+        return source.decode()
     except UnicodeDecodeError as error:
         line = source.count(b"\n", 0, error.start) + 1
         message = f"byte {source[error.start]:#04x} is no UTF-8"
         return Problem(path, line, 1, "not-utf8", message, "Save the file in UTF-8.")
-    return None
 
 
 def _report_front_matter(reading: Reading, line: int) -> None:
