@@ -134,6 +134,9 @@ class _Plan:
 
     def change(self, key: int, wanted: Mapping[str, Value]) -> None:
         """Add the changes of one card: all of them together, or those that can be shown."""
+        if "status" not in wanted and "status" not in self.document.cards[key].fields:
+            # Whose claim it is cannot be said where nothing says that it is claimed.
+            wanted = {name: value for name, value in wanted.items() if name != "claimOwner"}
         shown = _shown(self.document, key, wanted)
         if shown is None:
             able: dict[str, Value] = {}
