@@ -372,10 +372,11 @@ class Store(SyncStore, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class MissionView:
-    """The missions of a project as one snapshot saw them; ``place`` rises with each change."""
+    """The missions of a project as one snapshot saw them; ``place`` rises with each change in one ``epoch``."""
 
     records: Records
     place: int
+    epoch: str = ""
 
 
 @dataclass(frozen=True, slots=True)

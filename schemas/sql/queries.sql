@@ -362,7 +362,7 @@ select coalesce((select value::bigint from backlog_meta where project = %(projec
 -- One statement, one snapshot: what changed while it was read shows in the next place.
 -- name: missions
 select coalesce((select value::bigint from backlog_meta where project = %(project)s and key = 'missions'), 0),
-       now(),
+       backlog_epoch(),
        (select jsonb_agg(to_jsonb(m)) from mission m where m.project = %(project)s),
        (select jsonb_agg(to_jsonb(m)) from milestone m where m.project = %(project)s),
        (select jsonb_agg(to_jsonb(s)) from mission_session s where s.project = %(project)s)

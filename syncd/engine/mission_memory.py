@@ -7,6 +7,7 @@ May import ``syncd.ports``, ``syncd.schemas``.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Final
 
 import msgspec
@@ -18,6 +19,9 @@ from syncd.schemas.mission import Record, RecordKey, RecordKind, Records
 _BASE: Final = "mission.base"
 _PATHS: Final = "mission.paths"
 _JOURNAL: Final = "mission.journal"
+_VERSIONS: Final = "mission.versions"
+_EPOCHS_MAX: Final = 4
+"""Histories of stores of which versions are remembered: a database and what stands in for it while it is away."""
 
 _Parts = list[tuple[str, str, str, dict[str, Value], int, int]]
 
@@ -59,8 +63,39 @@ class MissionMemory:
         text = self._state.meta(_PATHS)
         return msgspec.json.decode(text, type=dict[str, str]) if text else {}
 
-    def advance(self, base: Records, paths: Mapping[str, str]) -> None:
-        """Move the base, durably; nothing new writes nothing."""
+    def base_in(self, epoch: str) -> Records:
+        """Return the base with the versions that the rows had in this history of a store.
+
+        In one that was never seen they have to be as new as in any: a restored backup is another history.
+        """
+        base, known = self.base, self._versions()
+        if not known or next(reversed(known)) == epoch:
+            return base
+        versions = known.get(epoch)
+        return {
+            key: replace(record, version=record.version if versions is None else versions.get(str(key), 0))
+            for key, record in base.items()
+        }
+
+    def _versions(self) -> dict[str, dict[str, int]]:
+        """Return the versions by history, that of the base last."""
+        text = self._state.meta(_VERSIONS)
+        return msgspec.json.decode(text, type=dict[str, dict[str, int]]) if text else {}
+
+    def advance(self, base: Records, paths: Mapping[str, str], epoch: str | None = None) -> None:
+        """Move the base, durably; nothing new writes nothing.
+
+        Args:
+            epoch: the store's history that its versions are of.
+        """
+        if epoch is not None:
+            known = self._versions()
+            before, now = list(known.items()), {str(key): record.version for key, record in sorted(base.items())}
+            known.pop(epoch, None)
+            known[epoch] = now
+            if list(known.items()) != before and (base or before):
+                kept = dict(list(known.items())[-_EPOCHS_MAX:])
+                self._state.set_meta(_VERSIONS, msgspec.json.encode(kept).decode())
         if base != self.base:
             self._state.set_meta(_BASE, msgspec.json.encode(_parts(base.values())).decode() if base else None)
         if dict(paths) != self.paths:

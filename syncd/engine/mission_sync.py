@@ -181,7 +181,8 @@ class MissionSync:
         plan = reconcile_missions(base, local, remote, shown=look.shown(base), recent=recent)
         sights = {mission: MissionSight(path, self._is_old(path, look)) for mission, path in look.places().items()}
         decisions = self._state.decisions()
-        guarded = guard_missions(plan, base, local, remote, sights, decisions, self._thresholds)
+        in_store = self._memory.base_in(self._view.epoch)
+        guarded = guard_missions(plan, in_store, local, remote, sights, decisions, self._thresholds)
         holds, decided = list(guarded.holds), list(guarded.decided)
         for path, reason in look.broken.items():
             hold = unreadable(path, f"{path} cannot be read: {reason}", look.reads[path].digest)
@@ -261,7 +262,7 @@ class MissionSync:
         base = {key: each for key, each in base.items() if key.mission in told.values()}
         if base != self._memory.base:
             self._secure(look)
-        self._memory.advance(base, told)
+        self._memory.advance(base, told, self._view.epoch)
         for path, document in now.documents.items():
             if path not in whole:
                 self._state.remember_version(path, self._digest(document.source), document.source)

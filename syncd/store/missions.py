@@ -154,11 +154,11 @@ def _found(link: Link, project: str, key: RecordKey) -> Session:
 
 
 def _view(row: Row) -> MissionView:
-    place, _, *groups = row
+    place, epoch, *groups = row
     records: dict[RecordKey, Record] = {}
     for kind, group in zip(_ORDER, groups, strict=True):
         records.update((each.key, each) for each in _records(kind, group or ()))
-    return MissionView(records, place)
+    return MissionView(records, place, epoch)
 
 
 def _records(kind: RecordKind, rows: Iterable[Mapping[str, Any]]) -> Iterator[Record]:

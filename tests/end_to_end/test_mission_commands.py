@@ -14,7 +14,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from syncd.cli.schemas import bundle
-from tests.support.desk import Desk, desk, until
+from tests.support.desk import Desk, bare_environment, desk, until
 
 TASKS = """\
 | id | status | title | depends_on | milestone |
@@ -134,6 +134,27 @@ def test_a_second_mission_is_named_in_the_settings(here: Desk) -> None:
     assert here.json("config", "get", "mission") == ["mission.json", "docs/mission.json"]
     assert "several missions" in here("mission", "status", code=2).stderr
     assert here.json("mission", "status", "docs")["path"] == "docs/mission.json"
+
+
+def test_missions_need_no_database(tmp_path: Path) -> None:
+    """In flatfile mode everything is in the manifest: milestones, sessions, what is next, both ways with the file."""
+    root = tmp_path / "bare"
+    root.mkdir()
+    (root / "TASKS.md").write_text(TASKS)
+    bare = Desk(root, bare_environment(tmp_path))
+    bare("--mode", "flatfile", "init", "--yes")
+    bare("config", "set", "mode", "flatfile")
+    bare("sync")
+    bare("mission", "init", "--name", "Web shop", "--milestone", "M1=Base")
+    bare("mission", "milestone", "start", "M1")
+    assert mission_file(bare)["milestones"][0]["status"] == "in-progress"
+    assert valid("next", bare.json("mission", "next"))["card"]["id"] == "A1"
+    bare("mission", "session", "start", "--id", "S1", "--pid", str(os.getpid()))
+    assert states(bare) == {"S1": "running"}
+    valid("manifest", json.loads((root / ".syncd" / "manifest.json").read_text()))
+    (root / "mission.json").write_text((root / "mission.json").read_text().replace('"Base"', '"Ground"'))
+    bare("sync")
+    assert bare.json("mission", "status")["milestones"][0]["name"] == "Ground"
 
 
 # --- sessions ------------------------------------------------------------------------------------

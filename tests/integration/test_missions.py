@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 
 from syncd.core.plan import Winner
 from syncd.engine.cycle import Cycle
+from syncd.engine.mission_memory import MissionMemory
 from syncd.wiring import Wiring
 from tests.support.doom import Doomed, Killed
 from tests.support.workspace import Site, site
@@ -539,3 +541,13 @@ def _doomed(wiring: Wiring, part: str, method: str, *, after: bool) -> Cycle:
     dying = Doomed(found, method, after=after, how=Killed())
     setattr(companion, part, (lambda: dying) if part == "_missions" else dying)
     return cycle
+
+
+def test_a_store_that_stood_in_for_another_is_no_backup(here: Site) -> None:
+    """Versions are each history's own: what was done elsewhere meanwhile does not make this one look old."""
+    memory = MissionMemory(here.wiring.state())
+    ahead = {key: replace(each, version=99) for key, each in memory.base.items()}
+    memory.advance(ahead, memory.paths, "stand-in")
+    change(here, '"Front"', '"Facade"')
+    assert here.sync().held == ()
+    assert milestones(here, "name") == [("Foundations",), ("Facade",)]

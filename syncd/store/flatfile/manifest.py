@@ -19,11 +19,15 @@ from syncd.core.history import HistoryEntry, changes_between, deed_of
 from syncd.core.plan import Conflict
 from syncd.ports import ConflictRecord, Cursor, Feed
 from syncd.schemas.card import Card, Status
+from syncd.schemas.mission import RecordKey
 from syncd.store.changes import is_leased
-from syncd.store.flatfile.records import Committed, Record, Replica
+from syncd.store.flatfile.records import Committed, MissionRow, Record, Replica
 
 Place: TypeAlias = tuple[int, datetime, str]
 """Where a card stands in the queue: highest priority first, then oldest, then by id."""
+
+MISSION_TRAIL_MAX: Final = 500
+"""Changes of missions that are remembered."""
 
 _KEPT: Final = ("unmet", "version", "updated_at")
 _UNRECORDED: Final = ("id", "project", "version", "unmet", "updatedAt", "line")
@@ -53,6 +57,10 @@ class Manifest:
         self.numbers: dict[str, int] = {}
         self.replicas: dict[str, Replica] = {}
         self.is_paused = False
+        self.missions: dict[RecordKey, MissionRow] = {}
+        self.mission_trail: tuple[HistoryEntry, ...] = ()
+        self.missions_place = 0
+        """The change that was the last about missions; a heartbeat is none."""
         self._dependents: dict[str, set[str]] = {}
         self._ready: list[Place] = []
         self._claimed: set[str] = set()
@@ -90,6 +98,10 @@ class Manifest:
             self.replicas.pop(each, None)
         if record.paused is not None:
             self.is_paused = record.paused
+        self.missions.update((row.key, row) for row in record.missions)
+        if record.mission_entries:
+            self.mission_trail = (*self.mission_trail, *record.mission_entries)[-MISSION_TRAIL_MAX:]
+            self.missions_place = record.seq
         if record.entries:
             self.history_seq = record.entries[-1].seq
 

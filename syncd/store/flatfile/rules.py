@@ -56,6 +56,7 @@ from syncd.store.changes import (
     require_storable,
 )
 from syncd.store.flatfile.manifest import Manifest, place_of
+from syncd.store.flatfile.missions import ManifestMissions
 from syncd.store.flatfile.records import Committed, Record, Replica
 from syncd.store.flatfile.trail import kept_since
 
@@ -190,6 +191,11 @@ class ManifestStore:
         with self._keeper.writing() as manifest:
             now = self._keeper.now()
             self._keep(manifest, now, replicas={replica: Replica(host, path, now)})
+
+    @property
+    def missions(self) -> ManifestMissions:
+        """The missions of the project."""
+        return ManifestMissions(self._keeper, self._project, self._actor, self._face, self._recorded)
 
     def act_as(self, actor: str, face: str) -> None:
         """Have what follows recorded as this actor's doing, through this face."""

@@ -11,11 +11,12 @@ from typing import Any, Final
 
 import msgspec
 
+from syncd.core.history import HistoryEntry
 from syncd.errors import SchemaVersionError, StoreDamaged
 from syncd.ports import ConflictRecord
 from syncd.schemas.card import Card
 from syncd.store.flatfile.manifest import Manifest
-from syncd.store.flatfile.records import Committed, Replica
+from syncd.store.flatfile.records import Committed, MissionRow, Replica
 
 FORMAT: Final = 1
 
@@ -40,6 +41,9 @@ class _Kept(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     commits: Mapping[str, Committed]
     numbers: Mapping[str, int]
     replicas: Mapping[str, Replica]
+    missions: tuple[MissionRow, ...] = ()
+    mission_trail: tuple[HistoryEntry, ...] = ()
+    missions_place: int = 0
 
 
 class _Format(msgspec.Struct, frozen=True):
@@ -65,6 +69,9 @@ def text_of(manifest: Manifest) -> bytes:
         commits=manifest.commits,
         numbers=manifest.numbers,
         replicas=manifest.replicas,
+        missions=tuple(row for _, row in sorted(manifest.missions.items())),
+        mission_trail=manifest.mission_trail,
+        missions_place=manifest.missions_place,
     )
     plain: dict[str, Any] = msgspec.to_builtins(kept)
     plain["cards"] = {id: _without_nothing(card) for id, card in plain["cards"].items()}
@@ -94,6 +101,8 @@ def manifest_of(data: bytes, place: str) -> Manifest:
     manifest.conflicts = {each.seq: each for each in kept.conflicts}
     manifest.commits, manifest.numbers = dict(kept.commits), dict(kept.numbers)
     manifest.replicas, manifest.is_paused = dict(kept.replicas), kept.paused
+    manifest.missions = {row.key: row for row in kept.missions}
+    manifest.mission_trail, manifest.missions_place = kept.mission_trail, kept.missions_place
     return manifest
 
 
