@@ -104,8 +104,10 @@ def _run_daemon(wiring: Wiring, life: ExitStack, commands: Commands | None, mana
     """Run the daemon; return what is to come after it."""
     from syncd.engine.daemon import Daemon
     from syncd.engine.endpoint import Endpoint
+    from syncd.engine.event_log import EventLog
     from syncd.engine.last_call import LastCall
     from syncd.engine.task_engine import TaskEngine
+    from syncd.files.event_file import EventFile
     from syncd.files.watch import Watch
 
     store = wiring.store()
@@ -133,6 +135,7 @@ def _run_daemon(wiring: Wiring, life: ExitStack, commands: Commands | None, mana
         pid=os.getpid(),
         is_lost=wiring.state().is_lost,
         stopping=last_call.call,
+        tell=EventLog(EventFile(wiring.layout), wiring.state(), store).write,
     )
     engine = TaskEngine(queue)
     private_folder(wiring.socket.parent)

@@ -651,6 +651,22 @@ class EditLock(Protocol):
         """Take it at once or not at all; give whether it is ours until the context ends."""
 
 
+class LineFile(Protocol):
+    """A file that lines are appended to, by others too."""
+
+    def is_wanted(self) -> bool:
+        """Return whether there is anybody to read it."""
+
+    def read_from(self, offset: int) -> bytes | None:
+        """Return what stands behind an offset; ``None`` when the file is absent or shorter."""
+
+    def append(self, data: bytes, *, cut: int = 0) -> int:
+        """Take ``cut`` bytes off its end, add lines durably, and return how long it is then.
+
+        Raises: InputOutputError.
+        """
+
+
 # --- state ---------------------------------------------------------------------------------------
 
 

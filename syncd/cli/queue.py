@@ -98,7 +98,7 @@ def events(
 def _stream(context: typer.Context, found: Iterable[Event]) -> None:
     """Print each event as it comes."""
     from syncd.cli.screens import queue as screens
-    from syncd.cli.shapes import event_json
+    from syncd.core.events import event_json
 
     is_json = globals_of(context).json
     for each in found:

@@ -10,7 +10,6 @@ from syncd.schemas.card import EXTRA, instant_json
 
 if TYPE_CHECKING:
     from syncd.api import Check, GitSetup, Killed, ServiceState, StoreSchema, Verification
-    from syncd.core.events import Event
     from syncd.core.history import HistoryEntry
     from syncd.core.standing import Obstacle
     from syncd.parsers.document import Document, FileCard
@@ -181,20 +180,6 @@ def graph_json(cards: Sequence[Card]) -> Json:
     unknown = dict.fromkeys(each["to"] for each in edges if each["to"] not in known)
     nodes += [{"id": id, "title": None, "status": None} for id in unknown]
     return {"cards": nodes, "dependencies": edges}
-
-
-def event_json(event: Event) -> Json:
-    """Return one event of the queue."""
-    return {
-        "seq": event.seq,
-        "at": instant_json(event.at),
-        "type": event.type.value,
-        "id": event.id,
-        "actor": event.actor,
-        "from": event.from_state,
-        "to": event.to_state,
-        "data": dict(event.data),
-    }
 
 
 def adoption_json(adoption: Adoption) -> Json:

@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import Any
 
 from syncd.core.history import Deed, FieldChange, HistoryEntry
-from syncd.schemas.card import Status
+from syncd.schemas.card import Status, instant_json
 
 
 class EventType(StrEnum):
@@ -43,6 +43,20 @@ class Event:
     from_state: str | None
     to_state: str | None
     data: Mapping[str, Any]
+
+
+def event_json(event: Event) -> dict[str, Any]:
+    """Return an event as the JSON of the contract."""
+    return {
+        "seq": event.seq,
+        "at": instant_json(event.at),
+        "type": event.type.value,
+        "id": event.id,
+        "actor": event.actor,
+        "from": event.from_state,
+        "to": event.to_state,
+        "data": dict(event.data),
+    }
 
 
 def event_of(entry: HistoryEntry) -> Event:

@@ -78,6 +78,7 @@ class Daemon:
         pid: this process's.
         is_lost: whether the state beside the files is gone (``git clean``, a damaged disk): then it begins anew.
         stopping: told, inside a signal handler, that the end was asked for.
+        tell: is called after each cycle, to pass on what happened; returns when to be called again at the latest.
     """
 
     def __init__(
@@ -94,7 +95,9 @@ class Daemon:
         pid: int,
         is_lost: Callable[[], bool] = lambda: False,
         stopping: Callable[[], None] = lambda: None,
+        tell: Callable[[], float | None] = lambda: None,
     ) -> None:
+        self._tell = tell
         self.cycle = cycle
         self.cycle.steps.on_step = manager.alive
         self._manager = manager
@@ -197,6 +200,7 @@ class Daemon:
                 self._full_due_at = now + FULL_COMPARE_S
                 _settle_memory()
             expiry_s = self._expire()
+            tell_s = self._tell()
         except SyncdError as error:
             return self._failed(error)
         if self.pulse.error is not None:
@@ -204,8 +208,7 @@ class Daemon:
             self._listener.hurry()
         self.pulse.error, self._retry_s = None, 0.0
         due = [self._full_due_at - self._monotonic(), *(wait.retry_ms / 1000 for wait in report.waits)]
-        if expiry_s is not None:
-            due.append(expiry_s)
+        due += [each for each in (expiry_s, tell_s) if each is not None]
         if (look_s := self.cycle.next_look_s()) is not None:
             due.append(look_s)
         if self.cycle.obstacles:
