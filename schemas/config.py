@@ -37,6 +37,8 @@ class Kind(StrEnum):
     POLICY = "mapping of fields to local, remote or ask"
     RANGE = "list of two whole numbers, lowest and highest"
     GUARDS = "mapping"
+    OUTLETS = "list of {run, url or file; on, name, timeout_s, concurrency, retries, secret_env}"
+    ASSIGNMENTS = "list of {worker; phase, agent, labels}"
 
 
 class Mode(StrEnum):
@@ -103,6 +105,39 @@ class StoreRecord:
 
     kind: StoreKind
     address: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outlet:
+    """Where events go: to a command, a webhook or a file; exactly one of ``run``, ``url`` and ``file``.
+
+    ``on`` names event types, with ``*``.  A command or an answer that says no is tried ``retries`` times more.
+    """
+
+    run: tuple[str, ...] = ()
+    url: str | None = None
+    file: str | None = None
+    on: tuple[str, ...] = ("*",)
+    name: str | None = None
+    timeout_s: float = 30.0
+    concurrency: int = 1
+    retries: int = 3
+    secret_env: str | None = None
+
+    @property
+    def label(self) -> str:
+        """What it is called, and under what its place is kept."""
+        return self.name or self.url or self.file or " ".join(self.run)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assignment:
+    """Which cards go to which workers; texts may hold ``*``, and what is not said fits every card."""
+
+    worker: str
+    phase: str | None = None
+    agent: str | None = None
+    labels: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -212,6 +247,21 @@ class Config:
     embedded_grace_s: float = field(
         default=10.0,
         metadata=_about(Kind.SECONDS, "So long the embedded Postgres runs on when its last user has left."),
+    )
+    events: tuple[Outlet, ...] = field(
+        default=(), metadata=_about(Kind.OUTLETS, "Where the daemon sends events, each at least once.")
+    )
+    monitor: bool = field(
+        default=False,
+        metadata=_about(Kind.SWITCH, "The daemon assigns cards, and tells of deadlocks and of what fails for good."),
+    )
+    assign: tuple[Assignment, ...] = field(
+        default=(),
+        metadata=_about(Kind.ASSIGNMENTS, "Which cards the monitor gives to which workers; the first that fits."),
+    )
+    valkey_url_env: str | None = field(
+        default=None,
+        metadata=_about(Kind.TEXT, "The environment variable with the address of a Valkey to push to."),
     )
     guards: Guards = field(default=Guards(), metadata=_about(Kind.GUARDS, "When a change is held back, or waits."))
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final
@@ -32,18 +33,26 @@ if TYPE_CHECKING:
     from syncd.core.drift import DriftEntry
     from syncd.core.plan import Hold, Wait
     from syncd.doctor import Check as Check
+    from syncd.engine.daemon import Closable
     from syncd.engine.report import CycleReport, StatusReport
     from syncd.files.git_setup import GitSetup as GitSetup
     from syncd.first_contact import InitPlan
     from syncd.parsers.document import Document, ParseOptions, Problem
     from syncd.ports import ConflictRecord, Store
     from syncd.schemas.card import Card, Fields
+    from syncd.schemas.config import Config
     from syncd.service import Service as Service
     from syncd.service import ServiceState as ServiceState
     from syncd.verification import Verification as Verification
 
 Commands = Callable[["Workspace", Mapping[str, Any]], tuple[int, bytes, bytes]]
 """Runs a command line on a workspace that a daemon lends: exit code, stdout, stderr."""
+
+
+_TRUSTED: Final = "events.trusted"
+
+Companion = Callable[["Workspace"], "Closable | None"]
+"""Starts something that runs beside the daemon's sync, where the configuration asks for it."""
 
 
 def open(
@@ -107,11 +116,13 @@ def run(
     once: bool = False,
     log_format: str = "text",
     commands: Commands | None = None,
+    companions: Sequence[Companion] = (),
 ) -> int:
     """Sync a workspace until SIGTERM; return the exit code.
 
     Args:
         commands: runs a command line inside the daemon, for callers that ask for it.
+        companions: start what else runs as long as the daemon, each with a workspace of its own.
 
     Raises: as ``foreground.run``.
     """
@@ -124,6 +135,7 @@ def run(
         once=once,
         log_format=log_format,
         commands=commands and (lambda wiring, request: commands(Workspace(wiring), request)),
+        companions=[partial(_accompanied, each) for each in companions],
     )
 
 
@@ -157,6 +169,10 @@ def doctor(
     environ = os.environ if environ is None else environ
     root = find_root(Path.cwd(), environ, told=None if path is None else Path(path))
     return examine(root, environ, mode=mode, fix=fix)
+
+
+def _accompanied(companion: Companion, wiring: Wiring) -> Closable | None:
+    return companion(Workspace(wiring))
 
 
 def parse_file(path: Path, *, options: ParseOptions | None = None) -> Document:
@@ -210,6 +226,11 @@ class Workspace:
     def project(self) -> str:
         """Whose cards these are in the store."""
         return self._wiring.config.project
+
+    @property
+    def config(self) -> Config:
+        """The settings in force."""
+        return self._wiring.config
 
     @property
     def replica(self) -> str:
@@ -378,6 +399,54 @@ class Workspace:
         from syncd import git_merge
 
         return git_merge.uninstall(self.root, self._wiring.environ)
+
+    def task_files(self) -> tuple[str, ...]:
+        """Return the task files, existing or not, relative to the workspace."""
+        return self._wiring.files.paths()
+
+    def mission_files(self) -> tuple[str, ...]:
+        """Return the mission files that exist, relative to the workspace."""
+        files = self._wiring.mission_files
+        return tuple(path for path in files.paths() if files.signature(path) is not None)
+
+    def read_file(self, path: str) -> bytes | None:
+        """Return what a task file or a mission file says now; ``None`` when it is absent or cannot be read."""
+        return self._wiring.files.read(path).data
+
+    def file_signature(self, path: str) -> tuple[int, ...] | None:
+        """Return what changes whenever such a file does, at the price of a stat; ``None`` when it is absent."""
+        return self._wiring.files.signature(path)
+
+    # --- trust ------------------------------------------------------------------------------------
+
+    @property
+    def is_trusted(self) -> bool:
+        """Whether a person said that events may go where the settings send them, exactly as these are now."""
+        return not self.config.events or self.recall(_TRUSTED) == self._trust_mark()
+
+    def trust(self, *, is_trusted: bool = True) -> None:
+        """Let events go where the settings send them, until these say otherwise; or no more.
+
+        Settings come with a repository, and may name programs and addresses: they count only once the one
+        who runs syncd has seen them.
+        """
+        self.remember(_TRUSTED, self._trust_mark() if is_trusted else None)
+
+    def _trust_mark(self) -> str:
+        """Return what stands for these settings in this working copy; a copied folder is another one."""
+        from hashlib import sha256
+
+        return f"{self.replica} {sha256(repr(self.config.events).encode()).hexdigest()}"
+
+    # --- small facts that outlive the process ------------------------------------------------------
+
+    def recall(self, key: str) -> str | None:
+        """Return what was remembered under this key beside the files."""
+        return self._wiring.state().meta(key)
+
+    def remember(self, key: str, value: str | None) -> None:
+        """Remember a small fact beside the files, durably; ``None`` forgets it."""
+        self._wiring.state().set_meta(key, value)
 
     # --- the service ------------------------------------------------------------------------------
 

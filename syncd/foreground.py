@@ -9,7 +9,7 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,9 +27,11 @@ from syncd.stores import choose_store
 from syncd.wiring import Wiring
 
 if TYPE_CHECKING:
-    from syncd.engine.daemon import Ending
+    from syncd.engine.daemon import Closable, Ending
     from syncd.ports import SyncStore
     from syncd.schemas.config import Config
+
+    Companion = Callable[[Wiring], Closable | None]
 
 
 def run(
@@ -40,12 +42,14 @@ def run(
     once: bool,
     log_format: str = "text",
     commands: Commands | None = None,
+    companions: Sequence[Companion] = (),
 ) -> int:
     """Sync a workspace until SIGTERM; return the exit code.  SIGHUP reads the configuration again.
 
     Args:
         once: run one cycle, waiting for files that are being written, and return.
         commands: runs a whole command line inside the daemon, for callers that ask it to.
+        companions: start what else runs beside the sync, each with a wiring of its own; ``None`` for nothing.
 
     Raises: Busy when another daemon has the workspace, ConfigError and its kin for what is wrong with
     the configuration or the store.  A store that is away is no error: it is tried again.
@@ -62,6 +66,8 @@ def run(
             life.enter_context(daemon_lock(wiring.layout))
             if once:
                 return _run_once(wiring)
+            for each in companions:
+                _accompany(wiring, life, each, is_again=config is not None)
             from syncd.engine.daemon import Ending
 
             ending = _run_daemon(wiring, life, commands, manager)
@@ -81,6 +87,28 @@ def _reread(wiring: Wiring) -> Config:
         event("config.refused", level=logging.ERROR, message=error.message, hint=error.hint)
         return wiring.config
     return config
+
+
+def _accompany(wiring: Wiring, life: ExitStack, companion: Companion, *, is_again: bool) -> None:
+    """Start a companion for the daemon's life; a running daemon goes on without one that cannot start any more."""
+    own = Wiring(
+        wiring.layout,
+        environ=wiring.environ,
+        mode=wiring.mode,
+        actor=wiring.actor,
+        face="daemon",
+        config=wiring.config,
+    )
+    life.callback(own.close)
+    try:
+        started = companion(own)
+    except SyncdError as error:
+        if not is_again:
+            raise
+        event("config.refused", level=logging.ERROR, message=error.message, hint=error.hint)
+        return
+    if started is not None:
+        life.callback(started.close)
 
 
 def _run_once(wiring: Wiring) -> int:

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from syncd.cli import (
+    agents,
     backlog,
     config,
     db,
@@ -42,7 +43,7 @@ cards = group(
     "The store's cards: create, list, claim, complete, …",
     "syncd backlog list --ready-only",
 )
-for part in (workspace, decisions, history, editing, reading, workers, health):
+for part in (workspace, decisions, history, editing, reading, workers, health, agents):
     app.add_typer(part.commands)
 for part in (backlog, leases, queue):
     cards.add_typer(part.commands)

@@ -9,7 +9,7 @@ from syncd.engine.report import drift_json, problem_json
 from syncd.schemas.card import EXTRA, instant_json
 
 if TYPE_CHECKING:
-    from syncd.api import Check, GitSetup, Killed, ServiceState, StoreSchema, Verification
+    from syncd.api import Check, GitSetup, Killed, ServiceState, StoreSchema, Verification, Workspace
     from syncd.core.history import HistoryEntry
     from syncd.core.standing import Obstacle
     from syncd.parsers.document import Document, FileCard
@@ -191,6 +191,19 @@ def pruned_json(pruned: Pruned, *, is_dry: bool) -> Json:
     """Return how many rows went, or would go."""
     counts = {"history": pruned.history, "commits": pruned.commits, "replicas": pruned.replicas}
     return {"pruned": counts, "done": not is_dry}
+
+
+def trust_json(workspace: Workspace) -> Json:
+    """Return where the settings send events, and whether they may."""
+    events = [
+        {
+            "kind": "command" if each.run else "webhook" if each.url else "file",
+            "target": each.url or each.file or " ".join(each.run),
+            "on": list(each.on),
+        }
+        for each in workspace.config.events
+    ]
+    return {"trusted": workspace.is_trusted, "events": events}
 
 
 def worker_json(worker: Worker) -> Json:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -81,6 +82,7 @@ def run(
     ends with 0; SIGHUP reads the configuration again.
     """
     from syncd import api
+    from syncd.agents.companions import start_outlets_and_monitor, start_valkey
     from syncd.cli.served import run_served
 
     given = globals_of(context)
@@ -91,6 +93,7 @@ def run(
         once=once,
         log_format=given.log_format,
         commands=run_served,
+        companions=[partial(each, environ=os.environ) for each in (start_outlets_and_monitor, start_valkey)],
     )
     raise typer.Exit(code)
 

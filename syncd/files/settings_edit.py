@@ -15,7 +15,8 @@ from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from syncd.errors import BadValue, ConfigError
 from syncd.files.atomic import failure, write_whole
-from syncd.files.settings import BOM, composed, decoded, nearest, parse_config, plain, scalar
+from syncd.files.setting_values import nearest, plain, scalar
+from syncd.files.settings import BOM, composed, decoded, parse_config
 from syncd.schemas.config import KEYS, Config
 
 

@@ -229,6 +229,8 @@ def test_every_key_can_be_set(tmp_path: Path, name: str) -> None:
         "policy": {"title": "ask"},
         "priority_range": [1, 3],
         "ignore_headings": ["Log"],
+        "events": [{"run": "true", "on": ["task.*"]}, {"file": "events.ndjson", "concurrency": 2}],
+        "assign": [{"worker": "w*", "labels": ["docs"]}],
         "mode": "flatfile",
         "on_removed": "restore",
         "guards.deletions_share": 0.1,
