@@ -20,7 +20,7 @@ from syncd.files.settings import get_setting, read_config
 from syncd.parsers.document import Document, Problem
 from syncd.parsers.render import starter
 from syncd.parsers.tasks_md import parse
-from syncd.schemas.config import KEYS, Config, StoreKind, StoreRecord, TaskEntry
+from syncd.schemas.config import KEYS, Config, StoreKind, TaskEntry
 from syncd.stores import choose_store
 from syncd.wiring import Wiring
 
@@ -110,7 +110,7 @@ def init(
         found = [each for each in USUAL_TASK_FILES if (layout.root / each).is_file()]
         config = replace(config, tasks=tuple(TaskEntry(each) for each in found or USUAL_TASK_FILES[:1]))
     choice = choose_store(config, environ, mode)
-    config = replace(config, store=StoreRecord(choice.kind, choice.address))
+    config = replace(config, store=choice.record)
     users = _project_users(Wiring(layout, environ=environ, mode=mode, actor=None, face="cli", config=config))
     name = _project(layout, config, users, project, already=layout.config.exists())
     wiring = Wiring(layout, environ=environ, mode=mode, actor=None, face="cli", config=replace(config, project=name))

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from syncd.errors import ConfigError, StoreMismatch
-from syncd.schemas.config import Config, Mode, StoreKind
+from syncd.schemas.config import Config, Mode, StoreKind, StoreRecord
 
 if TYPE_CHECKING:
     from syncd.store.flatfile.files import ManifestFiles
@@ -23,6 +23,9 @@ LISTEN_VARIABLE: Final = "SYNCD_LISTEN_URL"
 MANIFEST: Final = ".syncd/manifest.json"
 """How a manifest's address reads, whatever folder its workspace is moved to."""
 
+USUAL: Final = "default"
+"""The recorded address of an embedded store at the place where its user has it."""
+
 
 @dataclass(frozen=True, slots=True)
 class StoreChoice:
@@ -33,6 +36,17 @@ class StoreChoice:
     source: str
     dsn: str | None = None
     data_dir: Path | None = None
+    is_usual: bool = False
+    """The embedded store where each user has it: its path is another one on another machine."""
+
+    @property
+    def record(self) -> StoreRecord:
+        """What ``syncd.yaml`` keeps of it, which other machines read too."""
+        return StoreRecord(self.kind, USUAL if self.is_usual else self.address)
+
+    def is_meant_by(self, record: StoreRecord) -> bool:
+        """Say whether a workspace that keeps this record was made with this store."""
+        return record in (self.record, StoreRecord(self.kind, self.address))
 
 
 def choose_store(config: Config, environ: Mapping[str, str], mode: str | None) -> StoreChoice:
@@ -43,9 +57,10 @@ def choose_store(config: Config, environ: Mapping[str, str], mode: str | None) -
     """
     chosen = _choice(config, environ, Mode(mode) if mode else config.mode)
     recorded = config.store
-    if recorded is not None and (recorded.kind, recorded.address) != (chosen.kind, chosen.address):
+    if recorded is not None and not chosen.is_meant_by(recorded):
+        place = "its usual place" if recorded.address == USUAL else recorded.address
         raise StoreMismatch(
-            f"this workspace belongs to the {recorded.kind} store at {recorded.address}, "
+            f"this workspace belongs to the {recorded.kind} store at {place}, "
             f"but {chosen.source} names the {chosen.kind} store at {chosen.address}",
             hint=_mismatch_hint(recorded.kind, chosen),
         )
@@ -84,11 +99,12 @@ def _choice(config: Config, environ: Mapping[str, str], mode: Mode) -> StoreChoi
         return StoreChoice(StoreKind.POSTGRES, address(dsn), f"${variable}", dsn=dsn)
     if mode is Mode.AUTO and _has_no_server(config):
         return StoreChoice(StoreKind.FLATFILE, MANIFEST, "the default (no database URL is set)")
-    from syncd.store.embedded import data_dir
+    from syncd.store.embedded import DATA_VARIABLE, data_dir
 
-    folder = data_dir(environ)
+    folder, is_usual = data_dir(environ), not environ.get(DATA_VARIABLE)
     source = "the default (no database URL is set)" if mode is Mode.AUTO else "mode embedded"
-    return StoreChoice(StoreKind.EMBEDDED, str(folder), source, data_dir=folder)
+    source = source if is_usual else f"${DATA_VARIABLE}"
+    return StoreChoice(StoreKind.EMBEDDED, str(folder), source, data_dir=folder, is_usual=is_usual)
 
 
 def _has_no_server(config: Config) -> bool:

@@ -1,4 +1,4 @@
-"""What the code generates of the documentation: REFERENCE.md, the site's reference, the man page.
+"""What the code generates: REFERENCE.md, the site's reference, the man page, the JSON Schema of the settings.
 
 ``make reference`` writes it; a test holds that it says what the code says.
 """
@@ -20,6 +20,7 @@ from syncd.parsers.document import PROBLEM_CODES
 from syncd.parsers.mission_json import MISSION_PROBLEM_CODES
 from syncd.schemas.config import KEYS
 from tests.support import command_pages, error_pages
+from tests.support.config_schema import config_schema
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -43,6 +44,7 @@ def generated() -> dict[str, str]:
         "docs/reference/errors.md": error_pages.page(error_codes(), problem_codes()),
         "docs/reference/problems.md": _page("Problems", _problems()),
         "docs/reference/schemas.md": _page("JSON Schemas", _schemas()),
+        "schemas/config.schema.json": config_schema(),
         "docs/reference/syncd.1": command_pages.man_page(settings, errors()),
     }
 
@@ -173,6 +175,8 @@ def _row(cells: Iterable[str]) -> str:
 
 
 if __name__ == "__main__":
+    # The table of schemas reads their files.
+    (ROOT / "schemas/config.schema.json").write_text(config_schema(), "utf-8")
     for path, text in generated().items():
         (ROOT / path).parent.mkdir(parents=True, exist_ok=True)
         (ROOT / path).write_text(text, "utf-8")

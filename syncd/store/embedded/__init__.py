@@ -21,10 +21,10 @@ from typing import Final, Self
 from syncd.errors import Bug
 from syncd.store.embedded import binaries, cluster, sockets
 from syncd.store.embedded.arrival import Arrival
-from syncd.store.embedded.home import Deadline, Home, data_dir, reported, touch
+from syncd.store.embedded.home import DATA_VARIABLE, Deadline, Home, data_dir, reported, touch
 from syncd.store.embedded.sockets import Answer
 
-__all__ = ["EmbeddedServer", "EmbeddedStatus", "available", "data_dir", "status"]
+__all__ = ["DATA_VARIABLE", "EmbeddedServer", "EmbeddedStatus", "available", "data_dir", "status"]
 
 GRACE_S: Final = 10.0
 """How long the server stays after its last client, so that the next command finds it warm."""

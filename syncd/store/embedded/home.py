@@ -24,6 +24,9 @@ from typing import Final
 
 from syncd.errors import Busy, InputOutputError
 
+DATA_VARIABLE: Final = "SYNCD_DATA_DIR"
+"""Names another folder than the usual one."""
+
 DISK_FULL: Final = ("No space left on device", "Disk quota exceeded", "File too large")
 """What the operating system says of a disk that takes no more, in the server's words as well."""
 
@@ -36,7 +39,7 @@ def data_dir(environ: Mapping[str, str]) -> Path:
 
     ``$SYNCD_DATA_DIR``, else ``$XDG_DATA_HOME/syncd/postgres``, else ``~/.local/share/syncd/postgres``.
     """
-    if given := environ.get("SYNCD_DATA_DIR"):
+    if given := environ.get(DATA_VARIABLE):
         return Path(given).expanduser().absolute()
     shared = environ.get("XDG_DATA_HOME", "")
     if not shared.startswith("/"):

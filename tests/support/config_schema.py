@@ -1,0 +1,71 @@
+"""The JSON Schema of ``syncd.yaml``, for editors: made from the table of its keys."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from syncd.schemas.config import FIELD_NAMES, KEYS, STATES, Kind, Mode, OnRemoved, Side, StoreKind
+
+TEXT: dict[str, Any] = {"type": ["string", "number"]}
+"""A project named 2024 is meant as written."""
+
+PATH: dict[str, Any] = {"type": "string", "minLength": 1, "not": {"pattern": r"^[/~]|(^|/)\.\.(/|$)"}}
+FIELD: dict[str, Any] = {"anyOf": [{"enum": list(FIELD_NAMES)}, {"type": "string", "pattern": r"^extra\..+"}]}
+TASK: dict[str, Any] = {
+    "anyOf": [
+        PATH,
+        {
+            "type": "object",
+            "properties": {"path": PATH, "namespace": TEXT},
+            "required": ["path"],
+            "additionalProperties": False,
+        },
+    ]
+}
+STORE: dict[str, Any] = {
+    "type": "object",
+    "properties": {"kind": {"enum": [*StoreKind]}, "address": {"type": "string"}},
+    "required": ["kind", "address"],
+    "additionalProperties": False,
+}
+SHAPES: dict[Kind, dict[str, Any]] = {
+    Kind.TEXT: TEXT,
+    Kind.SWITCH: {"type": "boolean"},
+    Kind.COUNT: {"type": "integer", "minimum": 0},
+    Kind.SIZE: {"type": "integer", "minimum": 1},
+    Kind.SHARE: {"type": "number", "minimum": 0, "maximum": 1},
+    Kind.SECONDS: {"type": "number", "minimum": 0},
+    Kind.MILLISECONDS: {"type": "integer", "minimum": 0},
+    Kind.PATHS: {"anyOf": [PATH, {"type": "array", "items": PATH, "minItems": 1}]},
+    Kind.WORDS: {"type": "array", "items": TEXT},
+    Kind.MODE: {"enum": [*Mode]},
+    Kind.ON_REMOVED: {"enum": [*OnRemoved]},
+    Kind.TASKS: {"anyOf": [TASK, {"type": "array", "items": TASK, "minItems": 1}]},
+    Kind.STORE: STORE,
+    Kind.HEADERS: {"type": "object", "additionalProperties": FIELD},
+    Kind.STATUSES: {"type": "object", "additionalProperties": {"enum": list(STATES)}},
+    Kind.POLICY: {"type": "object", "additionalProperties": {"enum": [*Side]}},
+    Kind.RANGE: {"type": "array", "items": {"type": "integer"}, "minItems": 2, "maxItems": 2},
+}
+
+
+def config_schema() -> str:
+    """Return the schema's text; a key with nothing behind it has its default, so null is fine everywhere."""
+    root: dict[str, Any] = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$id": "urn:syncd:schema:config",
+        "title": "The settings of a workspace: syncd.yaml",
+        "type": ["object", "null"],
+        "properties": {},
+        "additionalProperties": False,
+    }
+    for key in KEYS.values():
+        properties = root["properties"]
+        group, _, name = key.name.rpartition(".")
+        if group:
+            empty = {"type": ["object", "null"], "properties": {}, "additionalProperties": False}
+            properties = properties.setdefault(group, empty)["properties"]
+        described = {"description": key.meaning.replace("`", "")}
+        properties[name] = {**described, "anyOf": [SHAPES[key.kind], {"type": "null"}]}
+    return json.dumps(root, indent=2, ensure_ascii=False) + "\n"
