@@ -7,6 +7,12 @@ from typing import Any
 
 from syncd.schemas.config import FIELD_NAMES, KEYS, STATES, Kind, Mode, OnRemoved, Side, StoreKind
 
+
+def _list_of(item: dict[str, Any], **more: Any) -> dict[str, Any]:
+    """Return a list, or one alone, which stands for a list of one."""
+    return {"anyOf": [item, {"type": "array", "items": item, **more}]}
+
+
 TEXT: dict[str, Any] = {"type": ["string", "number"]}
 """A project named 2024 is meant as written."""
 
@@ -29,6 +35,30 @@ STORE: dict[str, Any] = {
     "required": ["kind", "address"],
     "additionalProperties": False,
 }
+OUTLET: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "run": _list_of(TEXT),
+        "url": {"type": "string", "pattern": "^https?://"},
+        "file": PATH,
+        "on": _list_of(TEXT),
+        "name": TEXT,
+        "timeout_s": {"type": "number", "minimum": 0},
+        "concurrency": {"type": "integer", "minimum": 1},
+        "retries": {"type": "integer", "minimum": 0},
+        "secret_env": TEXT,
+    },
+    "oneOf": [{"required": [each]} for each in ("run", "url", "file")],
+    "additionalProperties": False,
+}
+ASSIGNMENT: dict[str, Any] = {
+    "type": "object",
+    "properties": {"worker": TEXT, "phase": TEXT, "agent": TEXT, "labels": _list_of(TEXT)},
+    "required": ["worker"],
+    "additionalProperties": False,
+}
+
+
 SHAPES: dict[Kind, dict[str, Any]] = {
     Kind.TEXT: TEXT,
     Kind.SWITCH: {"type": "boolean"},
@@ -37,16 +67,18 @@ SHAPES: dict[Kind, dict[str, Any]] = {
     Kind.SHARE: {"type": "number", "minimum": 0, "maximum": 1},
     Kind.SECONDS: {"type": "number", "minimum": 0},
     Kind.MILLISECONDS: {"type": "integer", "minimum": 0},
-    Kind.PATHS: {"anyOf": [PATH, {"type": "array", "items": PATH, "minItems": 1}]},
-    Kind.WORDS: {"type": "array", "items": TEXT},
+    Kind.PATHS: _list_of(PATH, minItems=1),
+    Kind.WORDS: _list_of(TEXT),
     Kind.MODE: {"enum": [*Mode]},
     Kind.ON_REMOVED: {"enum": [*OnRemoved]},
-    Kind.TASKS: {"anyOf": [TASK, {"type": "array", "items": TASK, "minItems": 1}]},
+    Kind.TASKS: _list_of(TASK, minItems=1),
     Kind.STORE: STORE,
     Kind.HEADERS: {"type": "object", "additionalProperties": FIELD},
     Kind.STATUSES: {"type": "object", "additionalProperties": {"enum": list(STATES)}},
     Kind.POLICY: {"type": "object", "additionalProperties": {"enum": [*Side]}},
     Kind.RANGE: {"type": "array", "items": {"type": "integer"}, "minItems": 2, "maxItems": 2},
+    Kind.OUTLETS: _list_of(OUTLET),
+    Kind.ASSIGNMENTS: _list_of(ASSIGNMENT),
 }
 
 

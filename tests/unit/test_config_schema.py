@@ -27,6 +27,7 @@ GOOD = (
     "priority_range: [0, 9]",
     "store: {kind: embedded, address: default}",
     "pooled: true",
+    "events: [{run: [notify, done], on: task.*}, {url: 'https://example.org/hook', retries: 0}, {file: log.ndjson}]",
 )
 BAD = (
     "projct: x",
@@ -44,6 +45,9 @@ BAD = (
     "store: {kind: embedded}",
     "pooled: maybe",
     "priority_range: [1, 2, 3]",
+    "events: [{run: a, url: 'https://example.org'}]",
+    "events: [{url: 'ftp://example.org'}]",
+    "events: {file: ../out.ndjson}",
 )
 VALIDATOR = Draft202012Validator(bundle("config"))
 
