@@ -32,11 +32,17 @@ class Folded:
     is_whole: bool
 
 
-def fold(expected: bytes, displaced: bytes, current: bytes, *, path: str, options: ParseOptions) -> Folded:
+def fold(expected: bytes | None, displaced: bytes, current: bytes, *, path: str, options: ParseOptions) -> Folded:
     """Return ``current`` with what changed from ``expected`` to ``displaced``.
+
+    Args:
+        expected: ``None`` when nobody knows any more what the editor had read (a lost state).  Then, as
+            without a base, what only ``displaced`` has is added, and what differs is a conflict.
 
     Holds: I2, I11.
     """
+    if expected is None:
+        return _united(displaced, current, path=path, options=options)
     was, meant, now = (parse(data, path=path, options=options) for data in (expected, displaced, current))
     if not (was.readable and meant.readable and now.readable):
         return Folded(current, (), is_whole=False)
@@ -49,6 +55,16 @@ def fold(expected: bytes, displaced: bytes, current: bytes, *, path: str, option
     data = apply(merged, edits)
     more += _unshown(parse(data, path=path, options=options), edits)
     return Folded(data, (*conflicts, *more), all(each.is_row for each in merge.hunks))
+
+
+def _united(displaced: bytes, current: bytes, *, path: str, options: ParseOptions) -> Folded:
+    was, meant, now = (parse(data, path=path, options=options) for data in (b"", displaced, current))
+    if not (meant.readable and now.readable):
+        return Folded(current, (), is_whole=False)
+    meant = parse(_with_ids(meant, was, now), path=path, options=options)
+    edits, conflicts = _lost(was, meant, now, set())
+    data = apply(now, edits)
+    return Folded(data, (*conflicts, *_unshown(parse(data, path=path, options=options), edits)), is_whole=True)
 
 
 def _with_ids(document: Document, was: Document, now: Document) -> bytes:

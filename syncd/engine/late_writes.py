@@ -36,8 +36,7 @@ def take_in(
         state.version_bytes(late.path, late.before),
         files.read(late.path),
     )
-    if meant is None or before is None:
-        event("displaced.kept", path=late.path, kept=late.absolute)
+    if meant is None:
         return ()
     if now.data is None or now.digest is None or digest(meant) != late.digest:
         return None

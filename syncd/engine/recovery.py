@@ -55,6 +55,10 @@ def was_replaced(files: TaskFiles, staged: StagedFile) -> bool:
     if found == staged.new:
         files.discard(staged.staged)
         return False
+    if found == staged.expected and files.read(staged.path).digest == staged.expected:
+        # A second name of the file that was to be replaced, from an exchange by links that went no further.
+        files.discard(staged.staged)
+        return False
     if found == staged.expected:
         files.set_aside(staged.path, staged.staged)
         return True

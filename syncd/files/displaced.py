@@ -107,10 +107,15 @@ class DisplacedFolder:
 
     def discard(self, staged: Path) -> None:
         """Remove a staged file that was never used, and the link to the task file that a cut exchange left."""
-        with suppress(FileNotFoundError):
+        aside = aside_of(staged)
+        try:
             staged.unlink()
-            # Without the staged file, what is aside came out of the task file's place and is wanted.
-            aside_of(staged).unlink()
+        except FileNotFoundError:
+            # What is aside came out of the task file's place then, and is wanted; or it is still there.
+            target, _ = _staged_parts(staged)
+            if digest_of(aside) != digest_of(target):
+                return
+        aside.unlink(missing_ok=True)
 
     def rename(self, kept: Path, digest: str) -> Path:
         """Write another digest into a displaced file's name: what it is to be compared with.  Return its path.

@@ -155,10 +155,11 @@ class Oracle(Audience):
         for key in {write.fact[0] for write in self.writes}:
             self._unorder(key)
 
-    def forgotten(self) -> None:
-        """A replica lost its state: what was agreed on is not known any more."""
+    def forgotten(self, data: bytes | None) -> None:
+        """A replica lost its state: what was agreed on is not known any more, nor which id a row was about to get."""
         for write in self.writes:
             self.unordered.add(write.fact[:2])
+        self.may_double |= {row.cells["title"] for key, row in read_rows(data).items() if key.startswith("?")}
 
     def excuse(self, fact: Fact, why: str) -> None:
         """Note that a value may be lost, and why."""

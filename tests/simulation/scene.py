@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from random import Random
 from typing import Any
 
@@ -43,8 +45,8 @@ class Scene:
     ``path`` is the task file; ``disk`` and ``database`` are what others act on.
     """
 
-    def __init__(self) -> None:
-        self._world = World(0, profile=CALM)
+    def __init__(self, *, has_exchange: bool) -> None:
+        self._world = World(0, profile=replace(CALM, has_exchange=has_exchange))
         self.disk, self.database = self._world.disk, self._world.database
         self._replica = self._world.replicas[0]
         self._replica.hook = self._call
@@ -158,9 +160,16 @@ class Scene:
         self.disk.power_cut(self._replica.root, _Unlucky())
         self._replica.medium.power_cut(_Unlucky())
 
+    def lose_state(self) -> None:
+        """Lose the process and all that syncd remembers beside the files."""
+        self._replica.stop()
+        self._replica.medium.lose()
+
     def _call(self, deed: str, where: str) -> None:
         self.calls.append(deed)
         self._world._set_time(self._world.now_s + 0.00005)
+        if deed == "exchange" and not self._world.profile.has_exchange:
+            raise OSError(errno.EINVAL, "no RENAME_EXCHANGE here", where)
         for each in self._script:
             if each[0] == deed and each[1] in where:
                 self._script.remove(each)
@@ -179,9 +188,9 @@ class _Unlucky(Random):
 
 
 @contextmanager
-def scene(*ids: str) -> Iterator[Scene]:
+def scene(*ids: str, has_exchange: bool = True) -> Iterator[Scene]:
     """Give a scene whose file has rows of these ids, in sync with the store."""
-    made = Scene()
+    made = Scene(has_exchange=has_exchange)
     with system.installed(made.disk, made._call, Random(0)):
         rows = [{"id": id, "title": f"title {id}", "status": "not-started", "priority": "5", "note": "n"} for id in ids]
         made.begin(rows)

@@ -42,10 +42,12 @@ class Profile:
     has_exchange: bool
     has_backups: bool
     is_paced: bool
+    has_outages: bool = False
+    loses_state: bool = False
 
     @classmethod
-    def of(cls, rng: Random) -> Profile:
-        """Draw a profile."""
+    def of(cls, rng: Random, more: Random) -> Profile:
+        """Draw a profile; what came to it later comes from ``more``, so that seeds go on meaning the same worlds."""
         replicas = rng.choice((1, 1, 1, 1, 2, 2, 3))
         is_faulty = rng.random() < 0.6
         return cls(
@@ -61,8 +63,10 @@ class Profile:
             newline=rng.choice(("\n", "\n", "\r\n")),
             cards=rng.randrange(1, 9),
             has_exchange=rng.random() < 0.8,
-            has_backups=replicas == 1 and rng.random() < 0.1,
+            has_backups=(replicas == 1 and rng.random() < 0.1) or more.random() < 0.1,
             is_paced=rng.random() < 0.5,
+            has_outages=more.random() < 0.2,
+            loses_state=more.random() < 0.2,
         )
 
 
@@ -91,6 +95,12 @@ class Scheduler:
             return
         if self.rng.random() < self.profile.interleaving:
             self.others()
+        self.accident(deed, where)
+
+    def accident(self, deed: str, where: str) -> None:
+        """Have something go wrong at a call, perhaps, with nobody else acting."""
+        if self.is_quiet:
+            return
         if self.is_calm or self.faults >= self.profile.faults_max or self.rng.random() >= self.profile.faults:
             return
         kinds = self.profile.kinds

@@ -49,7 +49,8 @@ class SimulatedDatabase(MemoryDatabase):
         self._writing_as: int | None = None
         self._backup: Any = None
         self.histories = 1
-        self.is_reachable = True
+        self.out_of_reach_of: set[str] = set()
+        """The working copies that cannot reach it."""
 
     @property
     def cards(self) -> Mapping[str, Card]:
@@ -172,8 +173,8 @@ class SimulatedStore(MemoryStore):
 
     def _call(self, deed: str) -> None:
         self._ask(deed, "")
-        if not self._simulated.is_reachable:
-            raise StoreUnreachable("the connection was cut")
+        if self.replica in self._simulated.out_of_reach_of:
+            raise StoreUnreachable("the store is out of reach")
 
 
 def live_lease(card: Card, database: MemoryDatabase) -> str | None:

@@ -59,7 +59,7 @@ class World:
 
     def __init__(self, seed: int, *, steps: int | None = None, profile: Profile | None = None) -> None:
         self.rng = Random(seed)
-        self.profile = profile or Profile.of(self.rng)
+        self.profile = profile or Profile.of(self.rng, Random(f"more of {seed}"))
         self.steps = self.profile.steps if steps is None else steps
         self.trace: list[str] = []
         self.now_s = 1000.0
@@ -145,7 +145,11 @@ class World:
             (0.5, self._kill_or_cut),
         ]
         if self.profile.has_backups:
-            deeds += [(1, self.database.back_up), (0.5, self._restore)]
+            deeds += [(2, self.database.back_up), (2, self._restore)]
+        if self.profile.has_outages:
+            deeds += [(2, self._cut_off), (1, self._connect)]
+        if self.profile.loses_state:
+            deeds.append((2, self._lose_state))
         self.rng.choices([deed for _, deed in deeds], [weight for weight, _ in deeds])[0]()
         self._advance(self.rng.choice((0.0, 0.001, 0.01, 0.1)))
 
@@ -219,9 +223,12 @@ class World:
         source, _, target = where.partition(" -> ")
         if "/displaced/" in source and target.endswith("TASKS.md"):
             self.oracle.taken_back(*(self.disk.bytes_of(path) or b"" for path in (source, target)))
-        # Without it, two calls after the last look are a window that nothing can close (``syncd.files.atomic``).
+        # Without it, two calls after the last look are a window that nothing can close (``syncd.files.atomic``):
+        # a crash may fall into it, another writer may not.
         if self.profile.has_exchange or not (where.endswith(OUT) or (deed == "rename" and where.endswith(".md"))):
             self.scheduler.call(deed, where)
+        else:
+            self.scheduler.accident(deed, where)
 
     def _advanced(self, root: str, before: Mapping[str, BaseCard], after: Mapping[str, BaseCard]) -> None:
         self.oracle.base_is_honest(root, before, after, self.disk.bytes_of(f"{root}/TASKS.md") or b"")
@@ -252,6 +259,28 @@ class World:
             self.note(f"!! {replica.name} loses its power between cycles")
             self._cut_power(replica)
         replica.stop()
+
+    def _cut_off(self) -> None:
+        """Let the store be out of a working copy's reach, for as long as it takes; everybody else goes on."""
+        replica = self.rng.choice(self.replicas)
+        if replica.name not in self.database.out_of_reach_of:
+            self.note(f"!! the store is out of {replica.name}'s reach")
+            self.database.out_of_reach_of.add(replica.name)
+
+    def _connect(self) -> None:
+        if away := sorted(self.database.out_of_reach_of):
+            back = self.rng.choice(away)
+            self.note(f"!! the store is back in {back}'s reach")
+            self.database.out_of_reach_of.remove(back)
+
+    def _lose_state(self) -> None:
+        """Take away what a working copy remembers, with its process: the disk has damaged it."""
+        replica = self.rng.choice(self.replicas)
+        if replica.medium.commits:
+            self.note(f"!! {replica.name} loses its state")
+            replica.stop()
+            replica.medium.lose()
+            self.oracle.forgotten(replica.data)
 
     # --- the others -------------------------------------------------------------------------------
 
@@ -313,6 +342,7 @@ class World:
             self._step_session(self.rng.choice(self.sessions))
             self._advance(0.01)
         self.service.finish_all()
+        self.database.out_of_reach_of.clear()
         self.scheduler.is_quiet = True
         self._settle()
 
