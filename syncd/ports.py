@@ -631,6 +631,9 @@ class TaskFiles(Protocol):
     def has_checked_out(self, since: str) -> bool:
         """Return whether HEAD has moved since a commit by more than commits of what stood here."""
 
+    def git_lock(self) -> int | None:
+        """Return what tells one lock of git's from another, ``None`` while git changes no files here."""
+
     def digest_of(self, absolute: str) -> str | None:
         """Return the hash of a staged or displaced file, ``None`` when it is gone."""
 

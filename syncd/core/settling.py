@@ -47,6 +47,8 @@ def unsure(sight: Sight, thresholds: Thresholds, *, but: Collection[str] = ()) -
         is_odd = file.is_truncation or not file.exists
         if is_odd and age_ms is not None and age_ms < settle_ms and file.path not in but:
             found[file.path] = Wait(file.path, f"{file.path} is being written", settle_ms - age_ms)
+        elif file.git_wait_ms > 0 and file.path not in but:
+            found[file.path] = Wait(file.path, f"git may still be at work on {file.path}", file.git_wait_ms)
     return found
 
 

@@ -38,6 +38,7 @@ class FileSight:
         bad_id_line: the first row whose id cannot be read: a card that vanished may stand there.
         unread: cards that vanished while their text still stands, with its line: the table or list around it
             is none any more.
+        git_wait_ms: how long git may still be at work on bytes that it has put back: HEAD moves after the files.
         is_truncation: the bytes look like the beginning of a write: a strict prefix of what was there
             before, or a last line without its end or with too few cells.
     """
@@ -53,6 +54,7 @@ class FileSight:
     bad_id_line: int | None = None
     unread: Mapping[str, int] = field(default_factory=dict)
     is_truncation: bool = False
+    git_wait_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ May import ``syncd.core``, ``syncd.parsers``, ``syncd.schemas``, ``syncd.ports``
 from __future__ import annotations
 
 import json
+import math
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
@@ -24,6 +25,12 @@ from syncd.schemas.card import Fields, Value
 
 RECENT_S: Final = 10.0
 """How long a value that syncd replaced counts as one that an editor may still have in its buffer."""
+
+GIT_SETTLE_S: Final = 0.3
+"""How long after git's writing of files its HEAD may still be about to move."""
+
+GIT_STALE_S: Final = 10.0
+"""A lock of git's that stands longer was left behind by a crash."""
 
 OWN_WRITES_MAX: Final = 200
 
@@ -56,6 +63,9 @@ class Sighting:
         self._replaced: dict[tuple[str, str], tuple[Value, float]] = {}
         self._inserted: dict[str, float] = {}
         self._taken_out: dict[str, tuple[Fields, float]] = {}
+        self._git_lock: tuple[int | None, float] = (None, float("-inf"))
+        self._was_git_at_work = False
+        self._git_until = float("-inf")
 
     def sight(self, view: LocalView, remote: RemoteView) -> Sight:
         """Return everything that the guards see of this pass."""
@@ -201,7 +211,10 @@ class Sighting:
         standing = json.dumps(sorted(stand))
         whole = {hold.path for hold in holds if hold.id == hold.path}
         held = {path: read.digest for path, read in view.reads.items() if path in whole}
-        facts = {_HEAD: self._files.head(), _STANDING: standing, HELD_FILES: json.dumps(held, sort_keys=True)}
+        facts: dict[str, str | None] = {_STANDING: standing, HELD_FILES: json.dumps(held, sort_keys=True)}
+        if not is_waiting:
+            # Whether HEAD moved with a change is asked until that change is taken in.
+            facts[_HEAD] = self._files.head()
         if not any(hold.guard == "everything-changed" for hold in holds):
             facts[_PARSER] = str(PARSER_VERSION)
         for key, value in facts.items():
@@ -226,6 +239,8 @@ class Sighting:
             return FileSight(path, exists=False, missing_ms=age_ms)
         rank = self._state.version_rank(path, read.digest or "")
         is_news = rank != 0
+        head_moved = is_news and self._has_checked_out()
+        is_older = bool(rank) and not head_moved
         return FileSight(
             path,
             changed_ms_ago=age_ms,
@@ -233,7 +248,8 @@ class Sighting:
             version_rank=rank,
             bad_id_line=_bad_id_line(document),
             unread=lines_naming(document, gone) if document is not None and gone else {},
-            head_moved=is_news and self._has_checked_out(),
+            head_moved=head_moved,
+            git_wait_ms=self._git_wait_ms(age_ms) if is_older else 0,
             is_truncation=is_news and document is not None and self._is_truncation(path, read.data, document),
         )
 
@@ -241,6 +257,21 @@ class Sighting:
         """Return whether git put another tree into the folder since syncd last looked; a commit alone does not."""
         head = self._state.meta(_HEAD)
         return head is not None and self._files.has_checked_out(head)
+
+    def _git_wait_ms(self, age_ms: int | None) -> int:
+        """Return how long to wait until HEAD tells whether a checkout put these older bytes there; 0 for not."""
+        if self._files.head() is None:
+            return 0
+        now = self._monotonic()
+        if (lock := self._files.git_lock()) is not None and lock != self._git_lock[0]:
+            self._git_lock = (lock, now)
+        is_held = lock is not None and now - self._git_lock[1] < GIT_STALE_S
+        if is_held or self._was_git_at_work:
+            # HEAD moves right after the lock has gone, which may have been a moment ago.
+            self._git_until = now + GIT_SETTLE_S
+        self._was_git_at_work = is_held
+        young_s = 0.0 if age_ms is None else GIT_SETTLE_S - age_ms / 1000
+        return max(0, math.ceil(max(self._git_until - now, young_s) * 1000))
 
     def _is_truncation(self, path: str, data: bytes, document: Document) -> bool:
         """Return whether new bytes look like the beginning of a write that goes on."""

@@ -10,34 +10,45 @@ from pathlib import Path
 
 
 def head_of(folder: Path) -> str | None:
-    """Return the commit that HEAD names in the repository around a folder; ``None`` outside of one.
+    """Return where HEAD stands in the repository around a folder, for ``has_checked_out``; ``None`` outside of one.
 
+    It is the commit that HEAD names, and how long its reflog is: a checkout may lead back to the same commit.
     A worktree's ``.git`` file and packed refs are followed; a repository that cannot be read is none.
     """
     git = _git_of(folder)
-    if git is None:
-        return None
-    with suppress(OSError, UnicodeDecodeError):
-        head = (git / "HEAD").read_text().strip()
-        return _resolved(git, head.removeprefix("ref:").strip()) if head.startswith("ref:") else head
-    return None
+    commit = None if git is None else _commit_of(git)
+    return None if git is None or commit is None else f"{commit}@{_size_of(git / 'logs' / 'HEAD')}"
 
 
 def has_checked_out(folder: Path, since: str) -> bool:
-    """Return whether HEAD has moved since a commit by more than commits of what stood in the folder.
+    """Return whether HEAD has moved since it stood there by more than commits of what stood in the folder.
 
     The reflog tells a commit from a checkout, reset, merge or rebase; without one every move counts.
     """
-    git = _git_of(folder)
-    if git is None or head_of(folder) == since:
+    git, now = _git_of(folder), head_of(folder)
+    if git is None or now is None or now == since:
         return False
+    commit, _, size = since.partition("@")
     try:
-        entries = [line.partition("\t") for line in (git / "logs" / "HEAD").read_text().splitlines()]
-    except (OSError, UnicodeDecodeError):
-        return True
-    moves = [(fields.split()[1], message) for fields, _, message in entries if len(fields.split()) > 1]
-    last_seen = max((at for at, (commit, _) in enumerate(moves) if commit == since), default=-1)
-    return any(not message.startswith("commit") for _, message in moves[last_seen + 1 :])
+        with (git / "logs" / "HEAD").open("rb") as log:
+            log.seek(int(size or 0))
+            moves = [line.partition(b"\t")[2] for line in log]
+    except (OSError, ValueError):
+        moves = []
+    # One that was shortened, or is not kept, tells nothing.
+    is_told = moves and int(now.partition("@")[2]) > int(size or 0)
+    return any(not move.startswith(b"commit") for move in moves) if is_told else now.partition("@")[0] != commit
+
+
+def lock_of(folder: Path) -> int | None:
+    """Return what tells one lock of git's on the index from another; ``None`` without one.
+
+    git holds it while it writes files, and moves HEAD right after it has let it go.
+    """
+    git = _git_of(folder)
+    with suppress(OSError):
+        return None if git is None else (git / "index.lock").stat().st_ctime_ns
+    return None
 
 
 def _git_of(folder: Path) -> Path | None:
@@ -49,6 +60,21 @@ def _git_of(folder: Path) -> Path | None:
         return (git.parent / git.read_text().removeprefix("gitdir:").strip()).resolve()
     except (OSError, UnicodeDecodeError):
         return None
+
+
+def _commit_of(git: Path) -> str | None:
+    """Return the commit that HEAD names."""
+    with suppress(OSError, UnicodeDecodeError):
+        head = (git / "HEAD").read_text().strip()
+        return _resolved(git, head.removeprefix("ref:").strip()) if head.startswith("ref:") else head
+    return None
+
+
+def _size_of(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
 
 
 def _resolved(git: Path, ref: str) -> str | None:

@@ -19,7 +19,7 @@ from syncd.errors import InputOutputError
 from syncd.files import atomic
 from syncd.files.atomic import Rename, Replacement, failure
 from syncd.files.displaced import DisplacedFolder, DisplacedWatch, Version, is_staged_name
-from syncd.files.git_head import has_checked_out, head_of
+from syncd.files.git_head import has_checked_out, head_of, lock_of
 from syncd.files.layout import Layout
 from syncd.files.paths import Glob, inside, is_glob
 from syncd.files.reading import Reader
@@ -229,6 +229,10 @@ class WorkspaceFiles:
     def has_checked_out(self, since: str) -> bool:
         """Return whether HEAD has moved since a commit by more than commits of what stood here."""
         return has_checked_out(self._root, since)
+
+    def git_lock(self) -> int | None:
+        """Return what tells one lock of git's from another, ``None`` while git changes no files here."""
+        return lock_of(self._root)
 
     def digest_of(self, absolute: str) -> str | None:
         """Return the hash of a staged or displaced file, ``None`` when it is gone.

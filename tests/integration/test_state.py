@@ -410,3 +410,24 @@ def timed(act: Callable[[], object]) -> float:
     started = time.perf_counter()
     act()
     return time.perf_counter() - started
+
+
+def test_a_state_that_is_gone_is_lost(tmp_path: Path) -> None:
+    """A state whose file was removed, replaced or damaged says so to whoever has it open; a new one is not lost."""
+    for mishap in ("nothing", "removed", "replaced", "damaged"):
+        (tmp_path / mishap).mkdir()
+        layout = Layout(tmp_path / mishap)
+        with closing(StateFile(layout)) as state:
+            state.set_meta("k", "v")
+            match mishap:
+                case "removed":
+                    layout.state.unlink()
+                case "replaced":
+                    layout.state.rename(layout.state.with_name("aside"))
+                    layout.state.touch()
+                case "damaged":
+                    for path in layout.dot.glob("state.db*"):
+                        path.write_bytes(b"\x55" * path.stat().st_size)
+                    with pytest.raises(InputOutputError):
+                        state.set_meta("k", "w")
+            assert state.is_lost() == (mishap != "nothing")

@@ -149,6 +149,74 @@ def test_a_head_that_moved_with_the_change(look: Look) -> None:
     assert not look.file().head_moved
 
 
+def test_a_checkout_that_leads_back_to_the_same_commit(look: Look) -> None:
+    """A checkout of the commit before one that nobody looked at is a move, as the reflog tells; commits are none."""
+    git = look.root / ".git"
+    (git / "logs").mkdir(parents=True)
+
+    def move(commit: str, *entries: str) -> None:
+        (git / "HEAD").write_text(commit * 40)
+        with (git / "logs" / "HEAD").open("a") as log:
+            log.writelines(f"{'0' * 40} {commit * 40} A <a@b> 0 +0000\t{entry}\n" for entry in entries)
+
+    move("1", "commit: first")
+    look.sight()
+    look.remember()
+    look.write(TABLE.replace("Two", "2"))
+    move("2", "commit: second")
+    assert not look.file().head_moved
+    move("1", "checkout: moving from 2 to 1")
+    assert look.file().head_moved
+    look.remember()
+    look.write(TABLE.replace("Two", "3"))
+    assert not look.file().head_moved
+    (git / "logs" / "HEAD").unlink()
+    assert not look.file().head_moved
+    move("3")
+    (git / "logs" / "HEAD").unlink()
+    assert look.file().head_moved
+
+
+def test_git_is_waited_for_before_older_bytes_are_judged(look: Look) -> None:
+    """Bytes that stood there before wait for HEAD until a moment after git's lock, unless that was left behind."""
+    git = look.root / ".git"
+    git.mkdir()
+    (git / "HEAD").write_text("1" * 40)
+    look.write(TABLE.replace("Two", "2"))
+    assert look.file().git_wait_ms == 0
+    look.remember()
+    look.write(TABLE)
+    assert look.file().git_wait_ms == 300
+    (git / "index.lock").touch()
+    look.now_s += 0.4
+    assert look.file().git_wait_ms == 300
+    look.now_s += 5
+    (git / "index.lock").unlink()
+    assert look.file().git_wait_ms == 300
+    look.now_s += 0.3
+    assert look.file().git_wait_ms == 0
+    (git / "index.lock").touch()
+    assert look.file().git_wait_ms == 300
+    look.now_s += 11
+    assert look.file().git_wait_ms == 300
+    look.now_s += 0.4
+    assert look.file().git_wait_ms == 0
+
+
+def test_the_head_is_asked_for_until_the_change_is_taken_in(look: Look) -> None:
+    """While something waits, the place of HEAD from before it is not forgotten."""
+    git = look.root / ".git"
+    git.mkdir()
+    (git / "HEAD").write_text("1" * 40)
+    look.sight()
+    look.remember()
+    (git / "HEAD").write_text("2" * 40)
+    look.write(TABLE.replace("Two", "2"))
+    assert look.file().head_moved
+    look.sighting.remember(look.observer.last, (), frozenset(), frozenset({PATH}), is_waiting=True)
+    assert look.file().head_moved
+
+
 def test_files_that_are_no_text_are_frozen(look: Look) -> None:
     """A file that cannot be read, or is no text, says nothing: neither that cards are there nor that they are gone."""
     look.write(TABLE.encode() + b"\xff")
