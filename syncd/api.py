@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from syncd.engine.report import CycleReport, StatusReport
     from syncd.files.git_setup import GitSetup as GitSetup
     from syncd.first_contact import InitPlan
+    from syncd.moving import Moved as Moved
     from syncd.parsers.document import Document, ParseOptions, Problem
     from syncd.ports import ConflictRecord, Store
     from syncd.schemas.card import Card, Fields
@@ -279,6 +280,7 @@ class Workspace:
         """
         if dry_run:
             return self._wiring.cycle(may_make=False).preview().report
+        self._wiring.hurry()
         if (answer := self._wiring.ask({"op": "sync"})) is not None:
             from syncd.engine.report import CycleReport
 

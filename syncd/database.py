@@ -12,6 +12,7 @@ from syncd.errors import Refused
 from syncd.schemas.config import StoreKind
 
 if TYPE_CHECKING:
+    from syncd.moving import Moved
     from syncd.ports import Adoption, Pruned
     from syncd.wiring import Wiring
 
@@ -77,6 +78,12 @@ class Database:
                 hint=f"syncd config set project {PROJECT}",
             )
         return adopt(dsn, dry_run=dry_run)
+
+    def move(self, to: str, *, project: str | None = None, dry_run: bool = False) -> Moved:
+        """Copy the cards to another store, and have that be the workspace's.  Raises: as ``moving.move``."""
+        from syncd.moving import move
+
+        return move(self._wiring, to, project=project, dry_run=dry_run)
 
     def prune(self, older_than_s: float, *, dry_run: bool = False) -> Pruned:
         """Forget what is older and nobody needs: history, commit ids, working copies not seen since.

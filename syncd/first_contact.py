@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final
 
-from syncd.errors import BadValue, NotFound, Refused, SchemaVersionError, SyncdError
+from syncd.errors import BadValue, NotFound, Refused, SchemaVersionError, StoreUnreachable, SyncdError
 from syncd.files.layout import Layout
 from syncd.files.settings import get_setting, read_config
 from syncd.parsers.document import Document, Problem
@@ -64,7 +64,7 @@ class InitPlan:
 
         Safe to repeat.  Raises: InputOutputError, ConfigError, and the errors of the store.
         """
-        self.wiring.set_up(starter=None if any(each.exists for each in self.files) else starter())
+        _set_up(self.wiring, None if any(each.exists for each in self.files) else starter())
         return settings_of(self.wiring)
 
     def __enter__(self) -> InitPlan:
@@ -131,6 +131,28 @@ def init(
     )
 
 
+def _set_up(wiring: Wiring, starter: bytes | None) -> None:
+    """Write the configuration, make ``.syncd/`` and the store's schema, and a first task file.
+
+    Args:
+        starter: the bytes of the first task file; ``None`` when there is one.
+
+    Effects: safe to repeat; a file that appears meanwhile is left alone.
+    """
+    from syncd.files.workspace import create
+
+    names = ["project", "store"]
+    names += [name for name in ("tasks", "mission") if getattr(wiring.config, name) != getattr(Config(), name)]
+    create(wiring.layout, {name: get_setting(wiring.config, name) for name in names})
+    wiring.state()
+    if starter is not None and (path := wiring.files.paths()[0]):
+        staged = wiring.files.stage(path, starter)
+        if not wiring.files.replace(path, staged, None).matched:
+            wiring.files.discard(staged)
+    wiring.make_tables()
+    wiring.greet()
+
+
 def settings_of(wiring: Wiring) -> dict[str, Any]:
     """Return every setting as it is in force, by its name in ``syncd.yaml``, and where the workspace is."""
     return {
@@ -152,7 +174,7 @@ def _project_users(wiring: Wiring) -> _Users:
 
     try:
         return project_users(wiring.dsn(may_make=False))
-    except (NotFound, SchemaVersionError):
+    except (NotFound, SchemaVersionError, StoreUnreachable):
         return {}
     finally:
         wiring.close()
@@ -185,6 +207,8 @@ def _first_sync(wiring: Wiring) -> tuple[CycleReport | None, int, str | None]:
     try:
         cycle = wiring.cycle(may_make=False, awaits_writers=False)
         report = cycle.preview().report
+        if wiring.absence() is not None:
+            return None, 0, "The database does not answer now: work begins without it, and is merged when it does."
         return report, len(cycle.live_ids()), None
     except SchemaVersionError as error:
         if error.hint and "migrate" in error.hint:

@@ -14,7 +14,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from syncd.errors import StoreUnreachable, SyncdError
+from syncd.errors import SyncdError
 from syncd.files.installation import Installation
 from syncd.files.layout import Layout, find_root, private_folder
 from syncd.files.lock import daemon_lock
@@ -141,10 +141,7 @@ def _run_daemon(wiring: Wiring, life: ExitStack, commands: Commands | None, mana
     store = wiring.store()
     if wiring.choice.kind is StoreKind.FLATFILE:
         wiring.manifest.fold()
-    try:
-        store.info()
-    except StoreUnreachable as error:
-        event("store.offline", message=error.message, hint=error.hint)
+    store.info()
     queue = wiring.another_store()
     # Given back in the reverse order: what waits for the store is interrupted until its last user is gone.
     last_call = LastCall(lambda: _interrupt(store, queue))
@@ -164,6 +161,7 @@ def _run_daemon(wiring: Wiring, life: ExitStack, commands: Commands | None, mana
         is_lost=wiring.state().is_lost,
         stopping=last_call.call,
         tell=EventLog(EventFile(wiring.layout), wiring.state(), store).write,
+        next_try_s=wiring.reach.next_try_s if wiring.reach is not None else lambda: None,
     )
     engine = TaskEngine(queue)
     private_folder(wiring.socket.parent)

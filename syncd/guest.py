@@ -52,6 +52,7 @@ def handlers(wiring: Wiring, daemon: Daemon, engine: TaskEngine, commands: Comma
     """Return what the daemon answers, by operation."""
 
     def sync(_: Mapping[str, Any]) -> Any:
+        wiring.hurry()
         return daemon.call(lambda: daemon.sync().to_wire(), timeout_s=CALL_TIMEOUT_S)
 
     def status(_: Mapping[str, Any]) -> Any:

@@ -26,10 +26,14 @@ from syncd.schemas.mission import RecordKey, Records
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """A place in the change feed: read on with ``changed_xid >= xmin`` in the same ``epoch``."""
+    """A place in the change feed: read on with ``changed_xid >= xmin`` in the same ``epoch``.
+
+    While a database is away it is its place at the last contact, and ``beside`` the place in what stands in for it.
+    """
 
     epoch: str
     xmin: int
+    beside: Cursor | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -365,6 +369,63 @@ class Store(SyncStore, Protocol):
 
         Kept: the last deletion of each id, from which the feed reports it and its version goes on.
         """
+
+
+# --- a store that can be away --------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Absence:
+    """Since when a database is away, and how the way back goes.
+
+    ``epoch`` names the manifest that stands in for it, ``reason`` is what the last try was told.  ``commit_id`` is
+    a transaction whose outcome is unknown, which set the fields ``sent``; ``agreed`` is what those before it brought
+    into the database.
+    """
+
+    epoch: str
+    since: datetime
+    reason: str
+    tries: int = 0
+    retry_at: datetime | None = None
+    commit_id: str = ""
+    sent: Mapping[str, Fields] = field(default_factory=dict)
+    agreed: Mapping[str, Fields] = field(default_factory=dict)
+
+
+class Contact(Protocol):
+    """What is remembered of a database that can be away: its cards at the last contact, and its absence.
+
+    While it is away its cards stay as they were: they are the ancestor of the merge.
+    """
+
+    @property
+    def is_read_only(self) -> bool:
+        """Whether nothing may be written down."""
+
+    def note(self, feed: Feed) -> None:
+        """Take over what the database told, while it is not away."""
+
+    def take(self, cards: Iterable[Card]) -> None:
+        """Take over cards as the database returned them, ahead of its feed, while it is not away."""
+
+    def cards(self) -> Mapping[str, Card]:
+        """Return its live and archived cards at the last contact."""
+
+    def agreed(self) -> Mapping[str, Card]:
+        """Return the cards as files and store last agreed on them; those in no file as at the last contact."""
+
+    def cursor(self) -> Cursor | None:
+        """Return its place at the last contact; ``None`` when there was none."""
+
+    def absence(self) -> Absence | None:
+        """Return since when it is away; ``None`` when it is not."""
+
+    def be_away(self, absence: Absence) -> None:
+        """Have it be away, or note how its return goes; durable."""
+
+    def be_back(self, feed: Feed) -> None:
+        """Have it be back, as this full feed told it; one durable transaction."""
 
 
 # --- store: missions -----------------------------------------------------------------------------

@@ -5,16 +5,22 @@ May import ``syncd.store``, ``syncd.files``, ``syncd.schemas``, ``syncd.errors``
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
-from syncd.errors import ConfigError, StoreMismatch
+from syncd.errors import ConfigError, NotFound, StoreMismatch
 from syncd.schemas.config import Config, Mode, StoreKind, StoreRecord
 
 if TYPE_CHECKING:
+    from syncd.ports import Contact
+    from syncd.schemas.card import Fields
+    from syncd.store.embedded import EmbeddedServer
     from syncd.store.flatfile.files import ManifestFiles
+    from syncd.store.reach import Reach
 
 URL_VARIABLES: Final = ("SYNCD_DATABASE_URL", "DATABASE_URL")
 LISTEN_VARIABLE: Final = "SYNCD_LISTEN_URL"
@@ -82,6 +88,73 @@ def manifest_files(path: Path, project: str) -> ManifestFiles:
     return ManifestFiles(path, project=project, tools=tools)
 
 
+def embedded_server(choice: StoreChoice, config: Config, *, may_make: bool) -> EmbeddedServer:
+    """Return the embedded server, running.
+
+    Args:
+        may_make: whether it may be created; one that exists is started in any case.
+
+    Raises: NotFound when there is none, and what the supervisor raises.
+    """
+    from syncd.store.embedded import EmbeddedServer
+
+    assert choice.data_dir is not None
+    server = (
+        EmbeddedServer.start(choice.data_dir, grace_s=config.embedded_grace_s)
+        if may_make
+        else EmbeddedServer.join(choice.data_dir)
+    )
+    if server is None:
+        raise NotFound(f"no embedded store has been made in {choice.data_dir} yet", hint="syncd init")
+    return server
+
+
+class Host(Protocol):
+    """The wiring of a workspace, as far as a store that can be away needs it."""
+
+    config: Config
+
+    @property
+    def manifest(self) -> ManifestFiles:
+        """The manifest's files."""
+
+    @property
+    def replica(self) -> str:
+        """This working copy's id."""
+
+    def contact(self, may_write: bool) -> Contact:
+        """Return what is remembered of the database."""
+
+    def revive(self) -> bool:
+        """Bring back a database that this machine runs itself."""
+
+    def pending(self) -> tuple[str, Mapping[str, Fields]]:
+        """Return the batch of the journal, and what it sets."""
+
+
+def reach_of(host: Host) -> Reach:
+    """Return whether a workspace's database answers, for all its stores in this process."""
+    from syncd.core.plan import Policy
+    from syncd.store.flatfile.standin import Standin
+    from syncd.store.reach import Reach
+
+    def epoch() -> str | None:
+        absence = host.contact(False).absence()
+        return absence.epoch if absence is not None else None
+
+    return Reach(
+        host.contact,
+        Standin(host.manifest, epoch),
+        project=host.config.project,
+        replica=lambda: host.replica,
+        policy=Policy(winners=host.config.policy),
+        revive=host.revive,
+        pending=host.pending,
+        new_id=lambda: uuid.uuid4().hex,
+        clock=lambda: datetime.now(UTC),
+    )
+
+
 def _choice(config: Config, environ: Mapping[str, str], mode: Mode) -> StoreChoice:
     if mode is Mode.FLATFILE:
         return StoreChoice(StoreKind.FLATFILE, MANIFEST, "mode flatfile")
@@ -120,5 +193,7 @@ def _mismatch_hint(recorded: StoreKind, chosen: StoreChoice) -> str:
     if recorded is StoreKind.POSTGRES and not chosen.source.startswith(("mode", "$")):
         return f"export {URL_VARIABLES[0]}=… with the URL of the workspace's database."
     if chosen.source.startswith("$"):
-        return f"unset {chosen.source[1:]}, or set it to the workspace's own store; `store:` in syncd.yaml names it."
-    return "Use the workspace's own store; `store:` in syncd.yaml names it."
+        unset = f"unset {chosen.source[1:]}, or set it to the workspace's own store."
+    else:
+        unset = "Use the workspace's own store; `store:` in syncd.yaml names it."
+    return f"{unset} To change stores: syncd db move {chosen.kind}"

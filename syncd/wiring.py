@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import socket
+import threading
 import time
 import uuid
 from collections.abc import Mapping
@@ -17,11 +18,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from syncd import mission_wiring
-from syncd.errors import ConfigError, NotFound, StoreUnreachable, SyncdError
+from syncd.errors import ConfigError, StoreUnreachable, SyncdError
 from syncd.files.layout import Layout
-from syncd.files.settings import get_setting, read_config
+from syncd.files.settings import read_config
 from syncd.schemas.config import Config, StoreKind
-from syncd.stores import LISTEN_VARIABLE, StoreChoice, choose_store
+from syncd.stores import LISTEN_VARIABLE, StoreChoice, choose_store, embedded_server, reach_of
 
 if TYPE_CHECKING:
     from syncd.engine.cycle import Cycle, CycleSettings
@@ -29,13 +30,17 @@ if TYPE_CHECKING:
     from syncd.engine.task_edit import EditedRow
     from syncd.files.state import StateFile
     from syncd.files.task_files import WorkspaceFiles
-    from syncd.ports import Store, SyncStore, WorkerRegistry
+    from syncd.ports import Absence, Contact, Store, SyncStore, WorkerRegistry
     from syncd.schemas.card import Fields
     from syncd.store.embedded import EmbeddedServer
     from syncd.store.flatfile.files import ManifestFiles
+    from syncd.store.postgres import PostgresStore
+    from syncd.store.reach import Reach
 
 DAEMON_TIMEOUT_S: Final = 30.0
 ACTOR_VARIABLE: Final = "SYNCD_ACTOR"
+UNMADE: Final = "store.unmade"
+"""What the state says of a database that was away when its tables were to be made."""
 
 
 class Wiring:
@@ -70,6 +75,9 @@ class Wiring:
         self._store: Store | None = None
         self._state: StateFile | None = None
         self._may_write = False
+        self._makes = False
+        """Whether this process may make what is not there, and write."""
+        self._making = threading.RLock()
 
     def act_as(self, actor: str) -> None:
         """Have what follows recorded as this actor's doing."""
@@ -131,28 +139,6 @@ class Wiring:
             self._open.callback(self._state.close)
         return self._state
 
-    def set_up(self, starter: bytes | None) -> None:
-        """Write the configuration, make ``.syncd/`` and the store's schema, and a first task file.
-
-        Args:
-            starter: the bytes of the first task file; ``None`` when there is one.
-
-        Effects: safe to repeat; a file that appears meanwhile is left alone.
-        """
-        from syncd.files.workspace import create
-
-        names = ["project", "store"]
-        names += [name for name in ("tasks", "mission") if getattr(self.config, name) != getattr(Config(), name)]
-        settings = {name: get_setting(self.config, name) for name in names}
-        create(self.layout, settings)
-        self.state()
-        if starter is not None and (path := self.files.paths()[0]):
-            staged = self.files.stage(path, starter)
-            if not self.files.replace(path, staged, None).matched:
-                self.files.discard(staged)
-        self.migrate()
-        self.greet()
-
     # --- store ------------------------------------------------------------------------------------
 
     @cached_property
@@ -174,20 +160,18 @@ class Wiring:
         if self.choice.dsn is not None:
             return self.choice.dsn
         if self._server is None:
-            self._server = self._start(may_make=may_make)
+            self._server = embedded_server(self.choice, self.config, may_make=may_make)
         return self._server.dsn
 
     def store(self, *, may_make: bool = True) -> Store:
-        """Return the store; ``may_make`` as for ``dsn``, and then an embedded one is migrated as well.
+        """Return the store; ``may_make`` as for ``dsn``, and then an embedded one is migrated when it is first used.
 
-        Raises: StoreUnreachable, ConfigError and its kin.
+        Raises: ConfigError and its kin.
         """
+        self._makes |= may_make
         if self._store is None:
-            if may_make and self.choice.data_dir is not None:
-                self.migrate()
-            store = self._connect(may_make=may_make)
-            self._open.callback(store.close)
-            self._store = store
+            self._store = self.another_store()
+            self._open.callback(self._store.close)
         return self._store
 
     def registry(self, *, may_make: bool = True) -> WorkerRegistry:
@@ -205,8 +189,15 @@ class Wiring:
         return store.registry
 
     def another_store(self) -> Store:
-        """Return a second connection to the store, made when it is first used, for whoever asks beside the cycle."""
-        return self._connect(may_make=True)
+        """Return another store on the same cards, for whoever asks beside the cycle; nothing is connected yet."""
+        if self.reach is None:
+            from syncd.store.flatfile.rules import ManifestStore
+
+            acting = {"actor": self.actor, "face": self.face, "replica": self.replica}
+            return ManifestStore(self.manifest, project=self.config.project, **acting)
+        from syncd.store.failover import FailoverStore
+
+        return FailoverStore(self.reach, self.database, self.reach.store(self.actor, self.face))
 
     @cached_property
     def manifest(self) -> ManifestFiles:
@@ -215,17 +206,42 @@ class Wiring:
 
         return manifest_files(self.layout.manifest, self.config.project)
 
-    def _connect(self, *, may_make: bool) -> Store:
-        if self.choice.kind is StoreKind.FLATFILE:
-            from syncd.store.flatfile.rules import ManifestStore
+    @cached_property
+    def reach(self) -> Reach | None:
+        """Whether the database answers; ``None`` where the cards are in files anyhow."""
+        return None if self.choice.kind is StoreKind.FLATFILE else reach_of(self)
 
-            acting = {"actor": self.actor, "face": self.face, "replica": self.replica}
-            return ManifestStore(self.manifest, project=self.config.project, **acting)
+    def absence(self) -> Absence | None:
+        """Return since when the database is away; ``None`` while it is not, or there is none."""
+        return self.reach.absence() if self.reach is not None else None
+
+    def hurry(self) -> None:
+        """Have a database that is away tried with the next call."""
+        if self.reach is not None:
+            self.reach.hurry()
+
+    def contact(self, may_write: bool) -> Contact:
+        """Return what is remembered of the database, to be written only in a process that may."""
+        return self.state(may_write=may_write and self._makes).contact
+
+    def pending(self) -> tuple[str, Mapping[str, Fields]]:
+        """Return the batch that the journal has under way, and what it sets."""
+        journal = self.state(may_write=False).journal() if self._state is None else self._state.journal()
+        return (journal.commit_id, journal.sent) if journal is not None else ("", {})
+
+    def database(self) -> PostgresStore:
+        """Return a store on the database itself, which an embedded one is started and migrated for."""
         from syncd.store.postgres import PostgresStore
 
+        with self._making:
+            is_unmade = self._makes and self.state(may_write=False).meta(UNMADE) is not None
+            if is_unmade or (self._makes and self.choice.data_dir is not None):
+                self.migrate()
+                self.state().set_meta(UNMADE, None)
+            dsn = self.dsn(may_make=self._makes)
         is_served = self.choice.kind is StoreKind.POSTGRES
         return PostgresStore(
-            self.dsn(may_make=may_make),
+            dsn,
             project=self.config.project,
             actor=self.actor,
             face=self.face,
@@ -234,6 +250,13 @@ class Wiring:
             pooled=is_served and self.config.pooled,
             listen_dsn=(self.environ.get(LISTEN_VARIABLE) or None) if is_served else None,
         )
+
+    def make_tables(self) -> None:
+        """Make the store's schema; that of a database that does not answer now, when it does."""
+        try:
+            self.migrate()
+        except StoreUnreachable:
+            self.state().set_meta(UNMADE, "yes")
 
     def migrate(self) -> None:
         """Bring the store's schema up to date; with nothing to do nothing is written.  A manifest has none."""
@@ -247,26 +270,15 @@ class Wiring:
         """Tell the store that this working copy is here."""
         self.store().touch_replica(self.replica, socket.gethostname(), str(self.layout.root))
 
-    def revive(self) -> None:
+    def revive(self) -> bool:
         """Start the embedded server again when it died; a served one is left to those who run it."""
-        if self.choice.data_dir is not None:
-            dead, self._server = self._server, self._start(may_make=True)
-            if dead is not None:
-                dead.close()
-
-    def _start(self, *, may_make: bool) -> EmbeddedServer:
-        from syncd.store.embedded import EmbeddedServer
-
-        data_dir = self.choice.data_dir
-        assert data_dir is not None
-        server = (
-            EmbeddedServer.start(data_dir, grace_s=self.config.embedded_grace_s)
-            if may_make
-            else EmbeddedServer.join(data_dir)
-        )
-        if server is None:
-            raise NotFound(f"no embedded store has been made in {data_dir} yet", hint="syncd init")
-        return server
+        if self.choice.data_dir is None:
+            return False
+        with self._making:
+            dead, self._server = self._server, embedded_server(self.choice, self.config, may_make=True)
+        if dead is not None:
+            dead.close()
+        return True
 
     def ask(self, request: Mapping[str, Any]) -> Any:
         """Return the daemon's answer; ``None`` when none of this version runs.  Raises RemoteError, TimeoutError."""
@@ -293,6 +305,7 @@ class Wiring:
             awaits_writers: False for a look that takes each file as it stands, as if nobody were writing it.
         """
         from syncd.engine.cycle import Cycle
+        from syncd.engine.naming import short_name
         from syncd.engine.pace import Pace
         from syncd.files.atomic import digest
         from syncd.files.lock import AdvisoryLock, cycle_lock
@@ -311,6 +324,7 @@ class Wiring:
             digest=digest,
             pace=Pace(self.config.file_write_interval_ms, time.monotonic) if is_paced else None,
             edit_lock=AdvisoryLock(self.layout, self.environ),
+            own_name=lambda: short_name(self.replica) if self.absence() is not None else "",
             companion=mission_wiring.mission_sync(self, store, state, settings.thresholds, is_paced=is_paced),
         )
 
@@ -360,6 +374,7 @@ class Wiring:
             kind=self.choice.kind.value,
             daemon=daemon or DaemonStatus(running=False),
             mode="flatfile" if self.choice.kind is StoreKind.FLATFILE else mode,
+            absence=self.absence,
             missions=mission_wiring.read_missions(self.mission_files, self.config),
         )
 

@@ -45,15 +45,15 @@ select {card} from backlog b where b.project = %(project)s and b.id = any(%(ids)
 -- name: insert_cards
 insert into backlog (project, id, title, body, phase, priority, status, depends_on, claim_owner,
                      claim_ttl_seconds, claimed_at, attempts, idempotency_key, acceptance, max_retries, extra,
-                     path, created_at, updated_at, run_after, unmet)
+                     path, created_at, updated_at, run_after, failures, last_error, unmet)
 select %(project)s, c.id, c.title, c.body, c.phase, c.priority, c.status, c.depends_on, c.claim_owner,
        c.claim_ttl_seconds, c.claimed_at, c.attempts, c.idempotency_key, c.acceptance, c.max_retries, c.extra,
-       c.path, c.created_at, now(), c.run_after, jsonb_array_length(c.depends_on)
+       c.path, c.created_at, now(), c.run_after, c.failures, c.last_error, jsonb_array_length(c.depends_on)
 from json_to_recordset(%(cards)s::json)
      c (id text, title text, body text, phase text, priority integer, status backlog_status, depends_on jsonb,
         claim_owner text, claim_ttl_seconds integer, claimed_at timestamptz, attempts integer,
         idempotency_key text, acceptance jsonb, max_retries integer, extra jsonb, path text, created_at timestamptz,
-        run_after timestamptz)
+        run_after timestamptz, failures integer, last_error text)
 on conflict do nothing
 returning id
 
@@ -62,12 +62,14 @@ update backlog b set
     title = c.title, body = c.body, phase = c.phase, priority = c.priority, status = c.status,
     depends_on = coalesce(c.depends_on, b.depends_on), claim_owner = c.claim_owner,
     claim_ttl_seconds = c.claim_ttl_seconds, claimed_at = c.claimed_at, attempts = c.attempts,
+    failures = c.failures, last_error = c.last_error, run_after = c.run_after,
     acceptance = c.acceptance, extra = coalesce(c.extra, b.extra), path = c.path,
     archived_at = c.archived_at, deleted_at = c.deleted_at
 from json_to_recordset(%(cards)s::json)
      c (id text, title text, body text, phase text, priority integer, status backlog_status, depends_on jsonb,
-        claim_owner text, claim_ttl_seconds integer, claimed_at timestamptz, attempts integer, acceptance jsonb,
-        extra jsonb, path text, archived_at timestamptz, deleted_at timestamptz)
+        claim_owner text, claim_ttl_seconds integer, claimed_at timestamptz, attempts integer, failures integer,
+        last_error text, run_after timestamptz, acceptance jsonb, extra jsonb, path text, archived_at timestamptz,
+        deleted_at timestamptz)
 where b.project = %(project)s and b.id = c.id
 returning b.id
 

@@ -8,6 +8,7 @@ import typer
 
 from syncd.cli.options import command, group, workspace
 from syncd.cli.output import emit
+from syncd.errors import BadValue
 
 commands = group("The store: its schema and where it is.", "syncd db status")
 
@@ -55,6 +56,28 @@ def adopt(
     with workspace(context) as opened:
         found = adoption_json(opened.database.adopt(dry_run=dry_run))
     emit(context, found, lambda: setup.adopted(found))
+
+
+@command(commands, "move", "syncd db move flatfile --dry-run", "DATABASE_URL=… syncd db move postgres")
+def move(
+    context: typer.Context,
+    to: Annotated[str, typer.Argument(metavar="KIND", help="postgres, embedded or flatfile.")],
+    project: Annotated[str | None, typer.Option("--project", metavar="P", help="Whose cards they are there.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what it does; change nothing.")] = False,
+) -> None:
+    """Move the cards to another store.
+
+    Cards, leases and open conflicts are copied and compared, then the workspace names the other store; the one
+    before is left as it is, with its history. Stop the daemon first.
+    """
+    from syncd.cli.screens import setup
+    from syncd.cli.shapes import moved_json
+
+    if to not in ("postgres", "embedded", "flatfile"):
+        raise BadValue(f"no such kind of store: {to}", hint="postgres, embedded or flatfile")
+    with workspace(context) as opened:
+        found = moved_json(opened.database.move(to, project=project, dry_run=dry_run))
+    emit(context, found, lambda: setup.moved(found))
 
 
 @command(commands, "prune", "syncd db prune --dry-run", "syncd db prune --days 30")

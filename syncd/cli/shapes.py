@@ -9,7 +9,7 @@ from syncd.engine.report import drift_json, problem_json
 from syncd.schemas.card import EXTRA, instant_json
 
 if TYPE_CHECKING:
-    from syncd.api import Check, GitSetup, Killed, ServiceState, StoreSchema, Verification, Workspace
+    from syncd.api import Check, GitSetup, Killed, Moved, ServiceState, StoreSchema, Verification, Workspace
     from syncd.core.history import HistoryEntry
     from syncd.core.standing import Obstacle
     from syncd.parsers.document import Document, FileCard
@@ -65,6 +65,17 @@ def parse_json(document: Document, *, is_explained: bool = False) -> Json:
             for each in document.blocks
         ]
     return found
+
+
+def moved_json(moved: Moved) -> Json:
+    """Return what moving to another store did."""
+    return {
+        "source": {"kind": moved.source.kind.value, "address": moved.source.address},
+        "target": {"kind": moved.target.kind.value, "address": moved.target.address},
+        "project": moved.project,
+        "moved": {"cards": moved.cards, "conflicts": moved.conflicts},
+        "done": moved.is_done,
+    }
 
 
 def db_json(status: StoreSchema) -> Json:

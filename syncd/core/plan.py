@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
 
 from syncd.core.values import CLAIM_OWNER, STATUS, is_empty, is_same
 from syncd.schemas.card import EXTRA, OWNER_TEXT, Fields, Status, Value
@@ -88,6 +89,7 @@ class Change:
     the card stands in or goes to (``None``: the engine chooses), ``before`` the values replaced.
     An ``UPDATE`` of the store without fields records that the row moved to ``path``.  ``asks`` marks a
     removal that goes only when a person says so (``on_removed: hold``).
+    ``columns`` are set as they are, beside the fields: the lease and the retries of a card that comes back.
     """
 
     kind: ChangeKind
@@ -97,6 +99,7 @@ class Change:
     path: str | None = None
     before: Fields = field(default_factory=dict)
     asks: bool = False
+    columns: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Winner(StrEnum):

@@ -72,9 +72,8 @@ class Cycle:
     Args:
         lock: holds the workspace for one cycle, against other processes.
         monotonic: seconds from any start; used for ages only.
-        new_commit_id: a fresh id for each store transaction.
-        digest: the hash that names a file's content.
-        pace: how often files may be rewritten; ``None`` for a single run.
+        new_commit_id, digest: a fresh id for each store transaction; the hash that names a file's content.
+        pace, own_name: how often files may be rewritten (``None``: a single run); what ids given while away bear.
         edit_lock: held while files are replaced, so that scripts that hold it are not raced.
         companion: what is synced with the task files.
     """
@@ -92,6 +91,7 @@ class Cycle:
         digest: Callable[[bytes], str],
         pace: Pace | None = None,
         edit_lock: EditLock | None = None,
+        own_name: Callable[[], str] = lambda: "",
         companion: Companion | None = None,
     ) -> None:
         self._companion = companion or NoCompanion()
@@ -106,7 +106,7 @@ class Cycle:
         self.remote = RemoteView(store)
         self._observer = Observer(files, state, settings.options, monotonic, priority_range=settings.priority_range)
         self._sighting = Sighting(files, state, self._observer, settings.policy, monotonic)
-        self._names = Names(store, state, settings.prefix)
+        self._names = Names(store, state, settings.prefix, own_name)
         self._refusals = Refusals()
         self._late = LateWrites(files, state, settings.options, digest)
         self._durable = Durable(files)

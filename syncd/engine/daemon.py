@@ -70,6 +70,7 @@ class Daemon:
 
     Args:
         watch: starts watching the files, given what to call when something may have changed.
+        next_try_s: in how many seconds a database that is away is to be tried again; ``None`` while it is not away.
         revive: brings a store back that this machine runs itself, when it does not answer.
         greet: tells the store that this working copy is here; called at start and with each full compare.
         monotonic: seconds from any start.
@@ -87,7 +88,7 @@ class Daemon:
         store: Store,
         *,
         watch: Callable[[Callable[[], None]], Closable],
-        revive: Callable[[], None],
+        revive: Callable[[], object],
         greet: Callable[[], None],
         monotonic: Callable[[], float],
         manager: ServiceManager,
@@ -96,6 +97,7 @@ class Daemon:
         is_lost: Callable[[], bool] = lambda: False,
         stopping: Callable[[], None] = lambda: None,
         tell: Callable[[], float | None] = lambda: None,
+        next_try_s: Callable[[], float | None] = lambda: None,
     ) -> None:
         self._tell = tell
         self.cycle = cycle
@@ -110,6 +112,7 @@ class Daemon:
         self._pid = pid
         self._is_lost = is_lost
         self._stopping = stopping
+        self._next_try_s = next_try_s
         self._had_terminal = _has_terminal()
         self._waker = Waker()
         self._calls: deque[tuple[Callable[[], Any], Future[Any]]] = deque()
@@ -204,7 +207,7 @@ class Daemon:
         except SyncdError as error:
             return self._failed(error)
         if self.pulse.error is not None:
-            event("store.back")
+            event("cycle.recovered")
             self._listener.hurry()
         self.pulse.error, self._retry_s = None, 0.0
         due = [self._full_due_at - self._monotonic(), *(wait.retry_ms / 1000 for wait in report.waits)]
@@ -213,6 +216,8 @@ class Daemon:
             due.append(look_s)
         if self.cycle.obstacles:
             due.append(OBSTACLE_S)
+        if (try_s := self._next_try_s()) is not None:
+            due.append(try_s)
         return max(0.001, min(due))
 
     def _timed(self, *, full: bool) -> CycleReport:

@@ -2,7 +2,7 @@
 
 A row that lost its id takes it back; a row that was being named when syncd died gets the same id again;
 any other gets the next free number of its table, reserved in the store so that no two hosts give the
-same (rulings: lost ids, allocation).
+same.  While the store is away nobody can reserve: the number then bears the working copy's short name (``T15-dfce``).
 May import ``syncd.core``, ``syncd.parsers``, ``syncd.schemas``, ``syncd.ports``.
 """
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Collection, Mapping, Set
+from collections.abc import Callable, Collection, Mapping, Set
 
 from syncd.engine.observe import LocalView, Row
 from syncd.parsers.render import id_habit
@@ -26,12 +26,15 @@ class Names:
 
     Args:
         prefix: begins ids where a file shows no habit.
+        own_name: what numbers bear now, so that no other working copy gives the same; nothing while they are
+            reserved for all.
     """
 
-    def __init__(self, store: SyncStore, state: State, prefix: str) -> None:
+    def __init__(self, store: SyncStore, state: State, prefix: str, own_name: Callable[[], str] = lambda: "") -> None:
         self._store = store
         self._state = state
         self._prefix = prefix
+        self._own_name = own_name
         self._given: dict[tuple[str, str], str] = {}
 
     @property
@@ -76,11 +79,12 @@ class Names:
                 continue
             prefix, width, highest = id_habit(view.documents[row.path], row.key)
             unnamed[prefix or self._prefix, width].append((row, highest))
+        own_name = self._own_name()
         for (prefix, width), group in unnamed.items():
             floor = max([highest for _, highest in group] + [_highest(prefix, stored), _highest(prefix, taken)])
             first = self._store.reserve_ids(prefix, len(group), floor) if reserve else floor + 1
             for number, (row, _) in enumerate(group, start=first):
-                ids[row.path, row.key] = f"{prefix}{number:0{max(width, 1)}d}"
+                ids[row.path, row.key] = f"{prefix}{number:0{max(width, 1)}d}{own_name}"
         if reserve:
             marks = {(row.path, row.key): (row.path, row.mark) for row in rows}
             self._given.update((marks[row], id) for row, id in ids.items())
@@ -106,5 +110,13 @@ class Names:
 
 def _highest(prefix: str, ids: Collection[str]) -> int:
     """Return the highest number that follows a prefix in these ids, 0 without any."""
-    pattern = re.compile(re.escape(prefix) + r"(\d{1,9})$")
+    pattern = re.compile(re.escape(prefix) + r"(\d{1,9})(?:-[a-p]{4})?$")
     return max((int(found[1]) for id in ids if (found := pattern.match(id))), default=0)
+
+
+def short_name(replica: str) -> str:
+    """Return a working copy's short name as its numbers bear it: of letters, so that no number ends in another."""
+    letters = "abcdefghijklmnop"
+    # A working copy that was never written has a word instead of hexadecimal digits.
+    digits = (int(each, 16) if each in "0123456789abcdef" else ord(each) % 16 for each in replica[:4].ljust(4, "0"))
+    return "-" + "".join(letters[each] for each in digits)

@@ -144,7 +144,8 @@ class Sighting:
     def rewound(self, cursor: Cursor | None) -> str | None:
         """Return why the store seems to have gone back in time, ``None`` when it has not."""
         known = self._state.cursor()
-        if known is None or cursor is None:
+        # A place without an epoch is one in a database that was never reached.
+        if known is None or cursor is None or not (known.epoch and cursor.epoch):
             return None
         if known.epoch != cursor.epoch:
             return "the store is another one than before (restored, failed over, or made anew)"

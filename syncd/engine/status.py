@@ -7,7 +7,7 @@ May import ``syncd.core``, ``syncd.ports``, ``syncd.schemas``, ``syncd.errors``.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -25,8 +25,8 @@ from syncd.engine.report import (
     wait_json,
 )
 from syncd.errors import StoreUnreachable, SyncdError
-from syncd.ports import SyncStore
-from syncd.schemas.card import Status
+from syncd.ports import Absence, SyncStore
+from syncd.schemas.card import Status, instant_json
 from syncd.schemas.mission import Mission
 
 
@@ -57,6 +57,7 @@ def describe(
     kind: str,
     daemon: DaemonStatus,
     mode: str,
+    absence: Callable[[], Absence | None],
     missions: Sequence[Mission],
 ) -> StatusReport:
     """Return the drift report.
@@ -64,6 +65,7 @@ def describe(
     Args:
         kind: the store's kind, known even while it is away.
         mode: ``live`` or ``poll`` as a daemon sees it; ``poll`` without one.
+        absence: since when the database is away, as this very look may have found out.
         missions: what the mission files say, to be held against the cards.
     """
     conflicts = []
@@ -78,6 +80,10 @@ def describe(
         preview = cycle.preview_alone()
         mode = "offline" if isinstance(error, StoreUnreachable) else mode
         found = StoreStatus(kind=kind, reachable=False, error=error.message, hint=error.hint)
+    if (away := absence()) is not None:
+        mode = "offline"
+        hint = f"Work goes on here, and is merged when the database answers: tried {_when(away)}, or now by syncd sync."
+        found = StoreStatus(kind=kind, reachable=False, since=instant_json(away.since), error=away.reason, hint=hint)
     report = preview.report
     told = [mission_json(each, cycle.remote.remote, missions) for each in missions]
     return StatusReport(
@@ -114,6 +120,11 @@ def mission_json(mission: Mission, remote: Mapping[str, RemoteCard], missions: S
             for each in tallies(mission, cards_of(mission, live, missions))
         ],
     }
+
+
+def _when(away: Absence) -> str:
+    """Return when a database that is away is tried again."""
+    return f"again at {away.retry_at.astimezone():%H:%M:%S}" if away.retry_at is not None else "with the next command"
 
 
 def card_counts(cycle: Cycle) -> Mapping[str, int]:

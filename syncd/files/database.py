@@ -16,7 +16,7 @@ from typing import Final
 
 from syncd.errors import Bug, Busy, InputOutputError, SchemaVersionError, SyncdError
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 
 _BUSY_S: Final = 5.0
 _SCHEMA: Final = """
@@ -29,6 +29,7 @@ create table file_version (
   seen integer primary key autoincrement, path text not null, digest text not null, bytes blob not null,
   unique (path, digest)
 );
+create table contact (id text primary key, version integer not null, card blob not null) without rowid;
 """
 
 
@@ -148,6 +149,8 @@ class Database:
             self._create()
         elif not is_read_only and connection.execute("pragma quick_check(1)").fetchone()[0] != "ok":
             raise self._damaged()
+        elif not is_read_only and found < SCHEMA_VERSION:
+            self._upgrade()
         if is_read_only:
             connection.execute("pragma query_only=on")
 
@@ -168,6 +171,16 @@ class Database:
             for statement in _SCHEMA.split(";"):
                 connection.execute(statement)
             connection.execute(f"pragma user_version={SCHEMA_VERSION}")
+        connection.commit()
+
+    def _upgrade(self) -> None:
+        connection = self._connection
+        connection.execute("begin immediate")
+        if self._schema_version() < 2:
+            connection.execute(
+                "create table contact (id text primary key, version integer not null, card blob not null) without rowid"
+            )
+        connection.execute(f"pragma user_version={SCHEMA_VERSION}")
         connection.commit()
 
     @contextmanager

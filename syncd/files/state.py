@@ -19,6 +19,7 @@ from typing import Final, TypeAlias
 import msgspec
 
 from syncd.core.plan import BaseCard
+from syncd.files import contact
 from syncd.files.database import Damaged, Database, set_aside
 from syncd.files.layout import Layout
 from syncd.files.replica import Place
@@ -79,6 +80,7 @@ class StateFile:
         self._lock = threading.RLock()
         self._base: Mapping[str, BaseCard] | None = None
         self._seen = self._generation = 0
+        self.contact = contact.ContactTable(lambda: self._database, self.base, is_read_only=is_read_only)
         if is_read_only:
             self._database = Database(layout.state, is_read_only=True)
             if layout.dot.is_dir() and self._is_foreign(Place.of(layout.dot)):
@@ -158,8 +160,14 @@ class StateFile:
                 for table in ("base", "journal", "decision"):
                     connection.execute(f"delete from {table}")
                 connection.execute("delete from meta where key in (?, ?) or key like ?", (_CURSOR, _PROJECT, _MISSIONS))
+                contact.forget(connection)
                 _put_meta(connection, _GENERATION, str(self._stored_generation() + 1))
             self._base = None
+
+    def forget_missions(self) -> None:
+        """Drop the base of missions: they are compared with the store as at first contact, and nothing is deleted."""
+        with self._database.writing() as connection:
+            connection.execute("delete from meta where key like ?", (_MISSIONS,))
 
     def cursor(self) -> Cursor | None:
         """Return the feed's place at the last advance."""

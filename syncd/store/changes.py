@@ -125,7 +125,8 @@ def changed(card: Card | None, change: Change, *, project: str, now: datetime) -
                 card = replace(card, archived_at=None, deleted_at=None)
             case ChangeKind.CREATE | ChangeKind.UPDATE | ChangeKind.CLAIM:
                 pass
-        return _with_state(with_fields(card, change.fields), change, now)
+        result = _with_state(with_fields(card, change.fields), change, now)
+        return replace(result, **change.columns) if change.columns and isinstance(result, Card) else result
     except BadValue as error:
         return Refusal(error.code, error.message)
 

@@ -147,6 +147,8 @@ class PostgresListener:
                 self._serve(link)
             except psycopg.Error as error:
                 event("store.listener.lost", level=logging.WARNING, message=str(error).splitlines()[0])
+                # Whoever looks now finds out at once that the database is away.
+                self._wake()
             finally:
                 self._mode = "poll"
 

@@ -59,7 +59,6 @@ def new_rows(cards: Sequence[Card]) -> str:
             "idempotency_key": card.idempotency_key,
             "max_retries": card.max_retries,
             "created_at": card.created_at and card.created_at + timedelta(microseconds=place),
-            "run_after": card.run_after,
         }
         for place, card in enumerate(cards)
     ]
@@ -96,6 +95,9 @@ def _shared(card: Card) -> dict[str, Any]:
         "claim_ttl_seconds": card.claim_ttl_seconds,
         "claimed_at": card.claimed_at,
         "attempts": card.attempts,
+        "failures": card.failures,
+        "last_error": card.last_error,
+        "run_after": card.run_after,
         "acceptance": card.acceptance,
         "path": card.path,
     }

@@ -80,16 +80,6 @@ STORES = {
         f"postgresql://me:{PASSWORD}@[::1/app", 78, "config", "cannot be read", "postgresql://user"
     ),
     "unknown option": Fault(f"postgresql://me:{PASSWORD}@localhost/app?ssl=on", 78, "config", "URL", "looks like"),
-    "nobody listens": Fault(
-        f"postgresql://me:{PASSWORD}@127.0.0.1:1/app",
-        5,
-        "store-unreachable",
-        "postgresql://me@127.0.0.1:1/app",
-        "running",
-    ),
-    "unknown host": Fault(
-        f"postgresql://me:{PASSWORD}@nowhere.invalid/app", 5, "store-unreachable", "nowhere.invalid", "host"
-    ),
     "wrong password": Fault(
         f"postgresql://{{user}}:{PASSWORD}@{{host}}:{{port}}/{{dbname}}",
         78,
@@ -128,18 +118,38 @@ def test_a_store_that_cannot_be_used(name: str, tmp_path: Path, request: pytest.
     assert here.text == TABLE
 
 
-def test_a_daemon_whose_store_is_away_waits_for_it(tmp_path: Path, postgres_dsn: str) -> None:
-    """A daemon whose server does not answer stays, says so, and status and diff still tell the file's edits."""
+@pytest.mark.parametrize("place", ["127.0.0.1:1", "nowhere.invalid"])
+def test_a_store_that_does_not_answer(place: str, tmp_path: Path) -> None:
+    """Nobody listening, or an unknown host, keeps nobody from working; only what is about tables ends with 5."""
+    (tmp_path / "shop").mkdir()
+    (tmp_path / "shop" / "TASKS.md").write_text(TABLE)
+    here = Desk(tmp_path / "shop", bare_environment(tmp_path, DATABASE_URL=f"postgresql://me:{PASSWORD}@{place}/app"))
+    said = here("init", "--yes").said
+    assert "does not answer now" in said
+    assert here("sync").code == 0
+    assert here.json("backlog", "claim", "--owner", "w")["id"] == "A1"
+    status = here.json("status")
+    assert (status["mode"], status["inSync"]) == ("offline", False)
+    assert place.partition(":")[0] in status["store"]["error"]
+    ended = here("db", "status", "--json", code=5)
+    assert told(ended, "store-unreachable")["hint"]
+    assert PASSWORD not in said + ended.said + json.dumps(status)
+
+
+def test_a_daemon_whose_store_is_away_works_on(tmp_path: Path, postgres_dsn: str) -> None:
+    """A daemon whose server does not answer from the start says so, and takes edits in and hands cards out."""
     here = desk(tmp_path / "shop", postgres_dsn)
     here("run", "--once")
     here.edit("| A1 | not-started |", "| A1 | done |")
     away = Desk(here.root, {**here.environ, "DATABASE_URL": f"postgresql://me:{PASSWORD}@127.0.0.1:1/app"})
     daemon = away.launch()
     try:
-        until(lambda: daemon.events("cycle.failed"), "the daemon has noticed")
+        until(lambda: daemon.events("store.offline"), "the daemon has noticed")
+        until(lambda: away.json("backlog", "show", "A1")["status"] == "done", "the edit is taken in")
         report = away.json("status")
         assert (report["mode"], report["store"]["reachable"], report["inSync"]) == ("offline", False, False)
-        assert [(each["id"], each["field"]) for each in report["drift"]] == [("A1", "status")]
+        assert report["drift"] == []
+        assert away.json("backlog", "claim", "--owner", "w")["id"] == "A2"
         assert PASSWORD not in daemon.text + json.dumps(report)
     finally:
         daemon.process.terminate()

@@ -457,7 +457,7 @@ def test_no_workspace_is_3(tmp_path: Path) -> None:
 
 
 def test_a_store_that_is_away(shop: Shop) -> None:
-    """status tells a store that is away, fast and without its password; a command that needs it ends with 5."""
+    """status tells a store that is away, fast and without its password; only what is about tables ends with 5."""
     address = "postgresql://me:s3cret@127.0.0.1:1/app"
     yaml = shop.root / "syncd.yaml"
     yaml.write_text(
@@ -475,8 +475,10 @@ def test_a_store_that_is_away(shop: Shop) -> None:
     assert not report["store"]["reachable"]
     assert report["mode"] == "offline"
     screen = shop("status", SYNCD_DATABASE_URL=address)
-    assert screen.stdout.startswith("Not in sync: the store does not answer")
-    needs = shop("backlog", "list", "--json", code=5, SYNCD_DATABASE_URL=address)
+    assert screen.stdout.startswith("Not in sync: the store has not answered for 0 s")
+    listed = shop("backlog", "list", "--json", SYNCD_DATABASE_URL=address)
+    assert [each["id"] for each in json.loads(listed.stdout)] == ["A1", "A2", "A3"]
+    needs = shop("db", "status", "--json", code=5, SYNCD_DATABASE_URL=address)
     assert json.loads(needs.stderr.splitlines()[-1])["error"]["code"] == "store-unreachable"
     assert "s3cret" not in ended.stdout + ended.stderr + screen.stdout + screen.stderr + needs.stderr
 

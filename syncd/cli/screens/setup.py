@@ -73,6 +73,18 @@ def adopted(found: Json) -> Screen:
     return screen
 
 
+def moved(found: Json) -> Screen:
+    """Return what moving to another store did, or would do."""
+    there, counts = found["target"], found["moved"]
+    kinds = [count(counts["cards"], "card"), count(counts["conflicts"], "open conflict")]
+    head = "Moved" if found["done"] else "To move"
+    screen: list[Element] = [line(f"{head}: {joined(kinds)} to {there['kind']} at {there['address']}.")]
+    before = found["source"]
+    if found["done"]:
+        screen.append(line(f"What was in {before['kind']} at {before['address']} is still there.", indent=2))
+    return screen
+
+
 def pruned(found: Json) -> Screen:
     """Return what was forgotten, or would be."""
     counts = found["pruned"]

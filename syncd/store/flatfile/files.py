@@ -108,10 +108,15 @@ class ManifestFiles:
             yield self._current()
 
     @contextmanager
-    def writing(self) -> Iterator[Manifest]:
-        """Give the manifest as it is now, made if need be, and keep other writers out until the end."""
-        with self._mutex, self._tools.lock():
+    def writing(self, allow: Callable[[Manifest], None] = lambda manifest: None) -> Iterator[Manifest]:
+        """Give the manifest as it is now, made if need be, and keep other writers out until the end.
+
+        Args:
+            allow: raises when this manifest is not the one to be written.
+        """
+        with self.locked():
             manifest = self._current()
+            allow(manifest)
             if self._head is None or not self.path.exists():
                 self.begin(manifest)
             else:
@@ -183,8 +188,36 @@ class ManifestFiles:
             # Changes of another history must not be found behind this one.
             with self._told(self.log):
                 self.log.unlink(missing_ok=True)
+        if manifest.seq == 0:
             manifest.history_seq = max((each.seq for each in self._trail.read(())), default=0)
         self._fold(manifest)
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep every other writer out."""
+        with self._mutex, self._tools.lock():
+            yield
+
+    def set_aside(self) -> list[Path]:
+        """Move manifest and log out of the way and return where they are; only while ``locked``."""
+        number = 1
+        while any(each.with_name(f"{each.name}.left-{number}").exists() for each in (self.path, self.log)):
+            number += 1
+        kept = []
+        with self._told(self.path):
+            for each in (self.log, self.path):
+                if each.exists():
+                    kept.append(each.rename(each.with_name(f"{each.name}.left-{number}")))
+        self._manifest = self._head = None
+        return kept
+
+    def remove(self) -> None:
+        """Take manifest and log away; the audit trail stays.  Only while ``locked``."""
+        with self._told(self.path):
+            self._trail.append(self._logged())
+            self.log.unlink(missing_ok=True)
+            self.path.unlink(missing_ok=True)
+        self._manifest = self._head = None
 
     def fold(self) -> None:
         """Fold what the log has into the manifest; with nothing in it nothing is written."""

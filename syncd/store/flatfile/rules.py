@@ -139,7 +139,8 @@ class ManifestStore:
                     refused[id] = Refusal("cycle", f"{id}: its dependencies would close a cycle")
             new = [id for id in after if id not in manifest.cards]
             for place, id in enumerate(new):
-                after[id] = replace(after[id], created_at=now + timedelta(microseconds=place))
+                if after[id].created_at == now:
+                    after[id] = replace(after[id], created_at=now + timedelta(microseconds=place))
             clashes = [each for each in batch.conflicts if each.id not in moved]
             self._keep(
                 manifest,

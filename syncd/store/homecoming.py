@@ -1,0 +1,125 @@
+"""Bringing the work of an absence into the database: planned by ``core.rejoin``, committed like any batch.
+
+Each transaction is noted with what it sends before it is sent.  Whatever happens then, the next try looks whether it
+was committed, and counts what it had sent as agreed: nothing is brought twice, and nobody who wrote in between is
+written over.  May import ``syncd.core``, ``syncd.ports``, ``syncd.schemas`` and the store's own modules.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import datetime
+from typing import Final
+
+from msgspec.structs import replace as changed
+
+from syncd.core.plan import CARD_FIELD, Change, ChangeKind, Conflict, Policy, Winner
+from syncd.core.rejoin import Fate, Return, rejoin
+from syncd.errors import Busy
+from syncd.ports import Absence, Batch, BatchResult, Contact, Feed, Store
+from syncd.schemas.card import Card, Fields, Status
+from syncd.store.flatfile.manifest import Manifest
+
+PASSES_MAX: Final = 20
+FACE: Final = "offline"
+
+_SETTING: Final = (ChangeKind.CREATE, ChangeKind.UPDATE, ChangeKind.CLAIM, ChangeKind.RESTORE)
+_UNLEASED: Final = {"claim_owner": None, "claim_ttl_seconds": None, "claimed_at": None}
+
+
+def bring_home(
+    manifest: Manifest,
+    store: Store,
+    contact: Contact,
+    absence: Absence,
+    policy: Policy,
+    *,
+    new_commit_id: Callable[[], str],
+    now: Callable[[], datetime],
+) -> Mapping[str, Fate]:
+    """Merge a manifest into the database that it stood in for, and have that be the store again.
+
+    Returns: the fate of each card that was touched while the database was away.
+    Effects: transactions of the store; a crash or a cut anywhere is answered by calling it again.
+    Raises: StoreUnreachable, with everything as it was; Busy when others change the same cards all the time.
+    """
+    base, place = contact.cards(), contact.cursor()
+    local = _with_ended_leases(manifest, now())
+    absence = _with_outcome(absence, store)
+    fates: dict[str, Fate] = {}
+    for _ in range(PASSES_MAX):
+        feed = store.read(None)
+        is_known = place is not None and place.epoch == feed.cursor.epoch and place.xmin <= feed.cursor.xmin
+        plan = rejoin(
+            base,
+            local,
+            feed.cards,
+            policy,
+            agreed=absence.agreed,
+            local_now=now(),
+            remote_now=feed.now,
+            is_known=is_known,
+        )
+        fates = {**plan.fates, **{id: fate for id, fate in fates.items() if fate is Fate.LOST}}
+        batch = Batch(new_commit_id(), plan.changes, (*_recorded(manifest), *plan.conflicts))
+        if not (batch.changes or batch.conflicts):
+            break
+        absence = replace(absence, commit_id=batch.commit_id, sent=_sent(batch.changes))
+        contact.be_away(absence)
+        result = store.commit(batch)
+        absence = _agreeing(absence, result.moved | result.refused.keys())
+        if result.refused:
+            _record_refusals(store, plan, result, feed, new_commit_id())
+            fates.update(dict.fromkeys(result.refused, Fate.LOST))
+        if not result.moved:
+            break
+    else:
+        raise Busy("others change the same cards all the time", hint="syncd sync")
+    if manifest.is_paused:
+        store.set_paused(True)
+    contact.be_back(store.read(None))
+    return fates
+
+
+def _with_ended_leases(manifest: Manifest, now: datetime) -> dict[str, Card]:
+    """Return the manifest's cards, those whose lease has ended as ready."""
+    ended = {card.id: changed(card, status=Status.READY, **_UNLEASED) for card in manifest.expired(now)}
+    return {**manifest.cards, **ended}
+
+
+def _with_outcome(absence: Absence, store: Store) -> Absence:
+    """Return the absence with what a transaction of unknown outcome has brought into the store, if it has."""
+    if not absence.commit_id:
+        return absence
+    if not store.has_commit(absence.commit_id):
+        return replace(absence, commit_id="", sent={})
+    return _agreeing(absence, store.left_out(absence.commit_id))
+
+
+def _agreeing(absence: Absence, left_out: frozenset[str]) -> Absence:
+    agreed = dict(absence.agreed)
+    for id, fields in absence.sent.items():
+        if id not in left_out:
+            agreed[id] = {**agreed.get(id, {}), **fields}
+    return replace(absence, commit_id="", sent={}, agreed=agreed)
+
+
+def _sent(changes: tuple[Change, ...]) -> dict[str, Fields]:
+    return {change.id: dict(change.fields) for change in changes if change.kind in _SETTING}
+
+
+def _recorded(manifest: Manifest) -> list[Conflict]:
+    """Return the conflicts that were made while the database was away and still stand."""
+    return [each.conflict for _, each in sorted(manifest.conflicts.items()) if each.settled is None]
+
+
+def _record_refusals(store: Store, plan: Return, result: BatchResult, feed: Feed, commit_id: str) -> None:
+    """Keep what the database would not take as conflicts that it won."""
+    conflicts = [
+        Conflict(change.id, name, None, value, change.before.get(name), Winner.REMOTE)
+        for change in plan.changes
+        if change.id in result.refused
+        for name, value in (change.fields or {CARD_FIELD: None}).items()
+    ]
+    store.commit(Batch(commit_id, (), tuple(conflicts)))

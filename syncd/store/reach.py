@@ -1,0 +1,338 @@
+"""Whether the database answers, and the way out and back: one for all stores of a process.
+
+Out: the manifest is made of what was known at the last contact.  Back: what the manifest holds is merged into the
+database by ``core.rejoin``, in transactions whose ids are noted before, so that a crash or a cut anywhere is answered
+by doing it again.  A database that comes and goes is gone back to less and less eagerly.
+May import ``syncd.core``, ``syncd.ports``, ``syncd.errors``, ``syncd.log`` and the store's own modules.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from syncd.core.plan import Policy
+from syncd.core.rejoin import Fate
+from syncd.errors import StoreDamaged, StoreUnreachable, SyncdError
+from syncd.log import event
+from syncd.ports import Absence, Contact, Listener, Store
+from syncd.schemas.card import Card, Fields
+from syncd.store.flatfile.manifest import Manifest
+from syncd.store.flatfile.rules import ManifestStore
+from syncd.store.flatfile.standin import Standin
+from syncd.store.homecoming import bring_home
+
+NOWHERE: Final = ""
+"""The epoch of a place in a database that was never reached."""
+
+RETRY_MIN_S: Final = 1.0
+RETRY_MAX_S: Final = 60.0
+SOON_S: Final = 0.05
+CUTS_FREE: Final = 3
+"""So many cuts in a minute are answered at once when the database is back; from then on it has to prove itself."""
+
+_CUTS_IN: Final = timedelta(seconds=60)
+
+
+class Reach:
+    """Whether the database of a workspace answers.
+
+    Args:
+        contact: what is remembered of the database, to be written (True) or only read; what it gives says whether
+            this process may write at all.
+        standin: the manifest that stands in for it.
+        policy: who wins where both sides changed a field.
+        revive: brings back a database that this machine runs itself; False where others run it.
+        pending: gives the batch of the journal, and what it sets.
+        new_id: a fresh id for a transaction, or for a manifest's history.
+    """
+
+    def __init__(
+        self,
+        contact: Callable[[bool], Contact],
+        standin: Standin,
+        *,
+        project: str,
+        replica: Callable[[], str],
+        policy: Policy,
+        revive: Callable[[], bool],
+        pending: Callable[[], tuple[str, Mapping[str, Fields]]],
+        new_id: Callable[[], str],
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._contact = contact
+        self.standin = standin
+        self._project = project
+        self._replica = replica
+        self._policy = policy
+        self._revive = revive
+        self._pending = pending
+        self._new_id = new_id
+        self._clock = clock
+        self._lock = threading.RLock()
+        self._listeners: list[FailoverListener] = []
+        self._cuts: deque[datetime] = deque()
+        self._has_heard = False
+        self._returned: dict[str, Card] = {}
+        self._shadow: Absence | None = None
+        """The absence as a process sees it that must not write it down."""
+
+    @property
+    def contact(self) -> Contact:
+        """What is remembered of the database."""
+        return self._contact(False)
+
+    def absence(self) -> Absence | None:
+        """Return since when the database is away; ``None`` while it is not."""
+        contact = self._contact(False)
+        return contact.absence() or (self._shadow if contact.is_read_only else None)
+
+    def take(self, cards: Iterable[Card]) -> None:
+        """Remember cards as the database returned them, to be written down when there is time or need."""
+        with self._lock:
+            self._returned.update((card.id, card) for card in cards)
+
+    def write_down(self) -> None:
+        """Write down what is remembered."""
+        with self._lock:
+            if self._returned:
+                self._contact(True).take(list(self._returned.values()))
+                self._returned.clear()
+
+    def store(self, actor: str, face: str) -> ManifestStore:
+        """Return a store on what stands in."""
+        return ManifestStore(self.standin, project=self._project, actor=actor, face=face, replica=self._replica())
+
+    def is_away(self, database: Callable[[], Store]) -> bool:
+        """Return whether to work on what stands in, after going back to a database that is there again.
+
+        Raises: what is wrong with a database that answers.
+        """
+        absence = self.absence()
+        if absence is None:
+            return False
+        with self._lock:
+            absence = self.absence()
+            if absence is None:
+                return False
+            return self._contact(True).is_read_only or not (self._may_try(absence) and self._go_back(absence, database))
+
+    def step_aside(
+        self, error: StoreUnreachable, commit_id: str | None = None, sent: Mapping[str, Fields] | None = None
+    ) -> None:
+        """Have the manifest stand in for a database that does not answer.
+
+        Args:
+            commit_id: the batch whose outcome is unknown, which set the fields ``sent``; by default the one that the
+                journal has.
+        """
+        with self._lock:
+            if commit_id is None:
+                commit_id, sent = self._pending()
+            self.write_down()
+            contact = self._contact(True)
+            now = self._clock()
+            self._cuts.append(now)
+            while now - self._cuts[0] > _CUTS_IN:
+                self._cuts.popleft()
+            pause_s = _pause_s(len(self._cuts) - CUTS_FREE) if len(self._cuts) > CUTS_FREE else RETRY_MIN_S
+            retry_at = now + timedelta(seconds=pause_s)
+            absence = Absence(
+                self._new_id(), now, error.message, retry_at=retry_at, commit_id=commit_id, sent=sent or {}
+            )
+            manifest = Manifest(epoch=absence.epoch, project=self._project)
+            if contact.is_read_only:
+                manifest.fill(_known(contact).values(), gone={})
+                self.standin.imagine(manifest)
+                self._shadow = absence
+                return
+            with self.standin.exclusive():
+                if contact.absence() is None:
+                    # First of all the contact must stand still: it is the ancestor of what is merged later.
+                    contact.be_away(absence)
+                    manifest.fill(_known(contact).values(), gone={})
+                    self.standin.begin(manifest)
+                    event("store.offline", level=logging.WARNING, message=error.message)
+            self._has_heard = False
+            for listener in tuple(self._listeners):
+                listener.switch()
+
+    def revive(self) -> bool:
+        """Bring back a database that this machine runs itself; return whether there is one to try again."""
+        if self._contact(True).is_read_only:
+            return False
+        try:
+            return self._revive()
+        except SyncdError as error:
+            event("store.revive.failed", level=logging.WARNING, message=error.message)
+            return False
+
+    def rebuild(self, error: StoreDamaged) -> None:
+        """Make the manifest anew from what was agreed, since its files cannot be trusted; they are kept aside."""
+        with self._lock:
+            contact = self._contact(True)
+            absence = contact.absence()
+            if absence is None or contact.is_read_only:
+                raise error
+            with self.standin.exclusive():
+                self._rebuild(absence, error)
+
+    def _rebuild(self, absence: Absence, error: StoreDamaged) -> Absence:
+        contact = self._contact(True)
+        kept = self.standin.set_aside()
+        manifest = Manifest(epoch=self._new_id(), project=self._project)
+        manifest.fill(contact.agreed().values(), gone={})
+        absence = replace(absence, epoch=manifest.epoch)
+        contact.be_away(absence)
+        self.standin.begin(manifest)
+        event("manifest.rebuilt", level=logging.ERROR, message=error.message, kept=[each.name for each in kept])
+        return absence
+
+    # --- back -------------------------------------------------------------------------------------
+
+    def hurry(self) -> None:
+        """Try the database at the next occasion, however often it has come and gone."""
+        self._has_heard = True
+        self._cuts.clear()
+
+    def heard(self) -> None:
+        """Note that the database has answered somebody."""
+        self._has_heard = True
+
+    def next_try_s(self) -> float | None:
+        """Return in how many seconds the database is to be tried again; ``None`` while it is not away."""
+        absence = self.absence()
+        if absence is None:
+            return None
+        if absence.retry_at is None or (self._has_heard and self._is_steady):
+            return SOON_S
+        return max(SOON_S, (absence.retry_at - self._clock()).total_seconds())
+
+    def _may_try(self, absence: Absence) -> bool:
+        """Return whether it is time: a listener has heard the database answer, or the pause is over."""
+        if self._has_heard and self._is_steady:
+            return True
+        left = timedelta() if absence.retry_at is None else absence.retry_at - self._clock()
+        # A clock that was put back must not make the pause longer than any.
+        return not timedelta() < left <= timedelta(seconds=RETRY_MAX_S)
+
+    @property
+    def _is_steady(self) -> bool:
+        """Whether the database has not come and gone too often of late."""
+        return len(self._cuts) <= CUTS_FREE
+
+    def _go_back(self, absence: Absence, database: Callable[[], Store]) -> bool:
+        """Merge what was done meanwhile into the database; return False when it still does not answer."""
+        self._has_heard = False
+        try:
+            self.revive()
+            store = database()
+            store.info()
+            with self.standin.exclusive():
+                current = self._contact(True).absence()
+                if current is not None:
+                    self._merge(current, store)
+        except StoreUnreachable as error:
+            now, tries = self._clock(), absence.tries + 1
+            current = self._contact(True).absence() or absence
+            retry_at = now + timedelta(seconds=_pause_s(tries))
+            self._contact(True).be_away(replace(current, tries=tries, retry_at=retry_at, reason=error.message))
+            return False
+        for listener in tuple(self._listeners):
+            listener.switch()
+        return True
+
+    def _merge(self, absence: Absence, store: Store) -> None:
+        try:
+            manifest = self.standin.current()
+        except StoreDamaged as error:
+            absence = self._rebuild(absence, error)
+            manifest = self.standin.current()
+        fates = bring_home(
+            manifest, store, self._contact(True), absence, self._policy, new_commit_id=self._new_id, now=self._clock
+        )
+        self.standin.clear()
+        told: dict[str, Any] = {fate.value: [id for id, each in fates.items() if each is fate] for fate in Fate}
+        event("store.back", away_s=round((self._clock() - absence.since).total_seconds(), 1), **told)
+
+    # --- listening --------------------------------------------------------------------------------
+
+    def listen(self, database: Callable[[], Store], standin: Store, wake: Callable[[], None]) -> FailoverListener:
+        """Call ``wake`` whenever the project may have changed, and when the database goes or comes."""
+        listener = FailoverListener(self, database, standin, wake)
+        self._listeners.append(listener)
+        listener.switch()
+        return listener
+
+    def forget(self, listener: FailoverListener) -> None:
+        """Tell a listener nothing any more."""
+        if listener in self._listeners:
+            self._listeners.remove(listener)
+
+
+class FailoverListener:
+    """A subscription to a database and, while that is away, to what stands in for it.
+
+    The database's own listener connects again by itself, and so is the first to know that it is back.
+    """
+
+    def __init__(self, reach: Reach, database: Callable[[], Store], standin: Store, wake: Callable[[], None]) -> None:
+        self._reach = reach
+        self._database = database
+        self._standin = standin
+        self._wake = wake
+        self._primary: Listener | None = None
+        self._beside: Listener | None = None
+        self._is_closed = False
+
+    @property
+    def mode(self) -> str:
+        """``live`` while the database tells by itself, else ``poll``."""
+        return self._primary.mode if self._primary is not None else "poll"
+
+    def hurry(self) -> None:
+        """Connect again at once where a connection was lost."""
+        if self._primary is not None:
+            self._primary.hurry()
+
+    def switch(self) -> None:
+        """Listen where the cards are now, and have the subscriber look."""
+        is_away = self._reach.absence() is not None
+        if self._primary is None and not self._is_closed:
+            with suppress(SyncdError):
+                self._primary = self._database().listen(self._hear)
+        if is_away and self._beside is None and not self._is_closed:
+            self._beside = self._standin.listen(self._wake)
+        elif not is_away and self._beside is not None:
+            self._beside.close()
+            self._beside = None
+        self._wake()
+
+    def close(self) -> None:
+        """End both subscriptions."""
+        self._is_closed = True
+        self._reach.forget(self)
+        for each in (self._primary, self._beside):
+            if each is not None:
+                each.close()
+
+    def _hear(self) -> None:
+        self._reach.heard()
+        self._wake()
+
+
+def _known(contact: Contact) -> Mapping[str, Card]:
+    """Return the cards to begin with: those of the last contact, else what was agreed before contacts were kept."""
+    return contact.cards() if contact.cursor() is not None else contact.agreed()
+
+
+def _pause_s(tries: int) -> float:
+    """Return how long to wait after so many tries: twice as long each time, with some chance in it."""
+    return float(min(RETRY_MIN_S * 2.0 ** min(tries, 10), RETRY_MAX_S) * random.uniform(0.5, 1.0))

@@ -1,0 +1,349 @@
+"""A database that goes away and comes back: the work goes on, and afterwards it is all there."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from syncd.core.plan import CARD_FIELD, Winner
+from syncd.errors import CredentialsError, NotOwner, SchemaVersionError
+from syncd.ports import CardFilter, NewCard
+from syncd.schemas.card import Status
+from tests.support.laptop import Line, laptop, let_pass, put_on
+from tests.support.workspace import TABLE, Site, site
+
+
+@pytest.fixture
+def here(tmp_path: Path, postgres_dsn: str) -> Iterator[tuple[Site, Line]]:
+    """A working copy in sync, and its line."""
+    with laptop(tmp_path / "laptop", postgres_dsn, TABLE) as (made, line):
+        made.sync()
+        yield made, line
+
+
+@pytest.fixture
+def there(tmp_path: Path, postgres_dsn: str, here: tuple[Site, Line]) -> Iterator[Site]:
+    """Another working copy of the project, in sync, whose line is never cut."""
+    with site(tmp_path / "office", postgres_dsn, here[0].text) as made:
+        made.sync()
+        yield made
+
+
+def back(here: tuple[Site, Line]) -> None:
+    """Mend the line, and sync until both sides agree."""
+    made, line = here
+    line.is_cut = False
+    assert made.wiring.reach is not None
+    made.wiring.reach.hurry()
+    made.sync()
+    assert made.wiring.absence() is None
+    assert not (made.root / ".syncd" / "manifest.json").exists()
+
+
+def agree(*sites: Site) -> None:
+    """Sync every working copy twice; all files and the store say the same then."""
+    for each in (*sites, *sites):
+        each.sync()
+    rows = [[line.split("|") for line in each.text.splitlines() if line.startswith("|")] for each in sites]
+    shown = [sorted([cell.strip() for cell in row] for row in each) for each in rows]
+    assert all(each == shown[0] for each in shown)
+    for each in sites:
+        report = each.sync()
+        assert (report.to_store, report.to_file, report.held) == ((), (), ())
+
+
+def test_everything_works_while_the_database_is_away(here: tuple[Site, Line]) -> None:
+    """Edits, claims, completions, new cards, dependencies and removals work at once, and are in the database after."""
+    made, line = here
+    line.is_cut = True
+    store = made.wiring.store()
+    (claimed,) = store.claim("w", 900)
+    assert claimed.id == "A2"
+    assert store.complete("A2", owner="w", attempt=claimed.attempts).status is Status.DONE
+    assert store.get("A3").unmet == 0
+    store.create(NewCard(id="B1", title="Made away", depends_on=("A3",), priority=4))
+    store.link("A3", "A1")
+    store.remove("B1", force=True)
+    store.create(NewCard(id="B2", title="Made away, too", idempotency_key="k"))
+    made.edit("Write the docs  ", "Write all docs  ")
+    made.sync()
+    assert "| A2 | Write the parser | done" in made.text
+    assert "Made away, too" in made.text
+    assert made.column("status", "A2") == "ready"
+    absence = made.wiring.absence()
+    assert absence is not None
+    assert made.wiring.status().mode == "offline"
+    back(here)
+    assert made.column("status", "A2") == "done"
+    assert made.column("title", "A3") == "Write all docs"
+    assert made.column("idempotency_key", "B2") == "k"
+    assert made.sql("select count(*) from backlog where id = 'B1' and deleted_at is null") == [(0,)]
+    assert made.wiring.store().conflicts() == []
+    assert made.wiring.status().in_sync
+
+
+def test_different_work_on_both_sides_is_all_kept(here: tuple[Site, Line], there: Site) -> None:
+    """What the laptop did while it was away, and what others did meanwhile, is merged field by field."""
+    made, line = here
+    line.is_cut = True
+    made.edit("Write the parser", "Write a parser")
+    made.edit(
+        "| A3 | Write the docs   | not-started | A1, A2 | 0 | |\n",
+        "| A3 | Write the docs   | not-started | A1, A2 | 7 | |\n| B1 | Rename | not-started | A3 | 1 | |\n",
+    )
+    made.sync()
+    there.edit(
+        "| A2 | Write the parser | not-started | A1 | 2 | |", "| A2 | Write the parser | not-started | A1 | 9 | |"
+    )
+    there.sync()
+    there.wiring.store().create(NewCard(id="C1", title="Made in the office", phase="Later"))
+    there.wiring.store().update("A3", {"phase": "M9", "extra.note": "from the office"})
+    back(here)
+    agree(made, there)
+    card = made.card("A2")
+    assert (card.title, card.priority) == ("Write a parser", 9)
+    card = made.card("A3")
+    assert (card.priority, card.phase, card.extra["note"]) == (7, "M9", "from the office")
+    assert [each.id for each in made.wiring.store().list(CardFilter())] == ["A2", "A3", "A1", "B1", "C1"]
+    assert made.wiring.store().conflicts() == []
+
+
+def test_a_claim_that_somebody_else_made_meanwhile_is_lost_and_told(here: tuple[Site, Line], there: Site) -> None:
+    """The store's lease stands, the other becomes a conflict, and its holder is refused."""
+    made, line = here
+    line.is_cut = True
+    (mine,) = made.wiring.store().claim("laptop", 900, id="A2")
+    there.wiring.store().claim("office", 900, id="A2")
+    back(here)
+    agree(made, there)
+    assert made.card("A2").claim_owner == "office"
+    (conflict,) = [each.conflict for each in made.wiring.store().conflicts()]
+    assert (conflict.id, conflict.field, conflict.local, conflict.remote) == ("A2", "claimOwner", "laptop", "office")
+    assert conflict.winner is Winner.REMOTE
+    with pytest.raises(NotOwner):
+        made.wiring.store().complete("A2", owner="laptop", attempt=mine.attempts)
+
+
+def test_a_claim_is_lost_to_one_that_has_ended_already(here: tuple[Site, Line], there: Site) -> None:
+    """Both leases have the same number, so the one made away is not carried over even when the other is given back."""
+    made, line = here
+    line.is_cut = True
+    made.wiring.store().claim("laptop", 900, id="A2")
+    there.wiring.store().claim("office", 900, id="A2")
+    there.wiring.store().release("A2", "office")
+    back(here)
+    agree(made, there)
+    assert (made.card("A2").status, made.card("A2").claim_owner) == (Status.READY, None)
+    assert [each.conflict.field for each in made.wiring.store().conflicts()] == ["claimOwner"]
+
+
+def test_a_lease_made_away_goes_on(here: tuple[Site, Line]) -> None:
+    """A claim that nobody contested has its owner, its number and what is left of its time in the database."""
+    made, line = here
+    line.is_cut = True
+    (mine,) = made.wiring.store().claim("laptop", 900, id="A2")
+    back(here)
+    card = made.card("A2")
+    assert (card.claim_owner, card.claim_ttl_seconds, card.attempts) == ("laptop", 900, mine.attempts)
+    assert card.claimed_at == mine.claimed_at
+    assert made.wiring.store().complete("A2", owner="laptop", attempt=mine.attempts).status is Status.DONE
+
+
+def test_finished_work_stays_finished(here: tuple[Site, Line], there: Site) -> None:
+    """What was completed away is done, even where somebody else has claimed it meanwhile."""
+    made, line = here
+    line.is_cut = True
+    made.wiring.store().claim("laptop", 900, id="A2")
+    made.wiring.store().complete("A2", owner="laptop")
+    there.wiring.store().claim("office", 900, id="A2")
+    back(here)
+    agree(made, there)
+    assert made.card("A2").status is Status.DONE
+    assert made.card("A3").unmet == 0
+
+
+def test_failures_and_retries_made_away_count(here: tuple[Site, Line]) -> None:
+    """A card that failed away pauses, with its error and the number of its failures."""
+    made, line = here
+    line.is_cut = True
+    store = made.wiring.store()
+    store.claim("laptop", 900, id="A2")
+    failed = store.fail("A2", "no network", owner="laptop")
+    back(here)
+    card = made.card("A2")
+    assert (card.failures, card.last_error, card.attempts) == (1, "no network", 1)
+    assert card.run_after == failed.run_after
+
+
+def test_a_deletion_meets_an_edit(here: tuple[Site, Line], there: Site) -> None:
+    """The edit lives, whoever made it, and the deletion is told as a conflict."""
+    made, line = here
+    line.is_cut = True
+    made.wiring.store().remove("A3")
+    made.wiring.store().update("A2", {"title": "Edited away"})
+    there.wiring.store().update("A3", {"title": "Edited in the office"})
+    there.wiring.store().remove("A2", force=True)
+    back(here)
+    agree(made, there)
+    assert made.card("A3").title == "Edited in the office"
+    assert made.card("A2").title == "Edited away"
+    assert sorted(
+        each.conflict.id for each in made.wiring.store().conflicts() if each.conflict.field == CARD_FIELD
+    ) == [
+        "A2",
+        "A3",
+    ]
+
+
+def test_a_restart_while_away_goes_on(here: tuple[Site, Line]) -> None:
+    """A process that is killed and started again works on the same manifest, and brings it home."""
+    made, line = here
+    line.is_cut = True
+    made.wiring.store().update("A2", {"title": "Before the kill"})
+    made.restart()
+    put_on(made, line)
+    assert made.card("A2").title == "Before the kill"
+    made.sync()
+    assert "Before the kill" in made.text
+    back((made, line))
+    assert made.column("title", "A2") == "Before the kill"
+
+
+def test_wrong_credentials_and_a_missing_table_are_errors(here: tuple[Site, Line]) -> None:
+    """What is wrong with a database that answers is said as ever; nothing stands in for it."""
+    made, _ = here
+    for error in (CredentialsError("no"), SchemaVersionError("no table")):
+        made.restart()
+
+        def refuse(error: Exception = error) -> None:
+            raise error
+
+        made.wiring.database = refuse  # type: ignore[method-assign,assignment]
+        made.wiring._store = None
+        with pytest.raises(type(error)):
+            made.wiring.store().get("A1")
+        assert made.wiring.absence() is None
+
+
+@pytest.mark.parametrize("cuts_after", [False, True])
+@pytest.mark.parametrize("calls", range(6))
+def test_a_cut_at_any_step_of_the_return(here: tuple[Site, Line], there: Site, calls: int, cuts_after: bool) -> None:
+    """A connection that is cut again at any call of the merge loses nothing and doubles nothing."""
+    made, line = here
+    line.is_cut = True
+    store = made.wiring.store()
+    store.update("A2", {"title": "Title from away", "priority": 5})
+    store.create(NewCard(id="B1", title="Made away"))
+    store.claim("laptop", 900, id="B1")
+    there.wiring.store().update("A2", {"title": "Title from the office", "phase": "M1"})
+    line.is_cut, line.calls_left, line.cuts_after = False, calls, cuts_after
+    assert made.wiring.reach is not None
+    made.wiring.reach.hurry()
+    made.sync()
+    there.wiring.store().update("A2", {"priority": 8})
+    line.calls_left = None
+    back(here)
+    agree(made, there)
+    card = made.card("A2")
+    assert (card.title, card.phase) == ("Title from away", "M1")
+    assert made.card("B1").attempts == 1
+    conflicts = [each.conflict for each in made.wiring.store().conflicts()]
+    assert [each.field for each in conflicts if each.field == "title"] == ["title"]
+
+
+def test_ids_given_while_away_are_nobody_elses(here: tuple[Site, Line], there: Site) -> None:
+    """Rows without an id get one that no other working copy gives, then and in the next absence, and keep it."""
+    made, line = here
+    row = "|  | {} | not-started | — | 0 | |\n"
+    given: list[str] = []
+    for title in ("Away once", "Away twice"):
+        line.is_cut = True
+        made.edit("\nSome words after it.", row.format(title) + "\nSome words after it.")
+        made.sync()
+        given += [each.id for each in made.wiring.store().list(CardFilter()) if each.title == title]
+        there.edit("\nSome words after it.", row.format(f"Not {title.lower()}") + "\nSome words after it.")
+        there.sync()
+        back(here)
+        agree(made, there)
+    assert len(set(given)) == 2
+    assert all(re.fullmatch(r"A\d-[a-p]{4}", id) for id in given)
+    assert {each.title for each in made.wiring.store().list(CardFilter())} >= {
+        "Away once",
+        "Away twice",
+        "Not away once",
+        "Not away twice",
+    }
+
+
+def test_case_59_weeks_away(here: tuple[Site, Line], there: Site) -> None:
+    """After weeks, with old history pruned, deletions by others are still known, and nothing that went comes back."""
+    made, line = here
+    line.is_cut = True
+    made.wiring.store().update("A2", {"title": "Weeks of work"})
+    there.wiring.store().remove("A3")
+    there.sync()
+    there.sql("delete from backlog where id = 'A1'")
+    there.sql("update backlog_history set at = at - interval '90 days'")
+    there.wiring.store().prune(30 * 86400)
+    let_pass(made, 60 * 86400)
+    back(here)
+    agree(made, there)
+    assert [each.id for each in made.wiring.store().list(CardFilter())] == ["A2"]
+    assert "Weeks of work" in there.text
+
+
+def test_a_database_that_is_another_one_is_not_written_over(here: tuple[Site, Line]) -> None:
+    """When a backup was restored meanwhile, nothing is deleted or overwritten; what was done away is kept to see."""
+    made, line = here
+    line.is_cut = True
+    made.wiring.store().update("A2", {"title": "Made away"})
+    made.wiring.store().remove("A3")
+    made.wiring.store().create(NewCard(id="B1", title="New"))
+    made.sql("update backlog_meta set value = 'restored' where key = 'epoch'")
+    back(here)
+    assert made.column("title", "A2") == "Write the parser"
+    assert made.column("deleted_at", "A3") is None
+    assert made.column("title", "B1") == "New"
+    assert [(each.conflict.id, each.conflict.local) for each in made.wiring.store().conflicts()] == [
+        ("A2", "Made away")
+    ]
+    assert {each.guard for each in made.sync().held} == {"store-rewound"}
+
+
+def test_flapping_loses_nothing_and_does_not_thrash(here: tuple[Site, Line]) -> None:
+    """Twenty cuts in a minute: every change is kept, and the database is not gone back to after each of them."""
+    made, line = here
+    store = made.wiring.store()
+    returns = 0
+    for number in range(20):
+        line.is_cut = True
+        store.create(NewCard(id=f"F{number}", title=f"During cut {number}"))
+        line.is_cut = False
+        assert made.wiring.reach is not None
+        made.wiring.reach.heard()
+        store.create(NewCard(id=f"G{number}", title=f"After cut {number}"))
+        returns += made.wiring.absence() is None
+    assert 1 <= returns <= 5
+    back(here)
+    ids = {each.id for each in made.wiring.store().list(CardFilter())}
+    assert ids >= {f"{letter}{number}" for letter in "FG" for number in range(20)}
+    assert made.wiring.store().conflicts() == []
+
+
+def test_case_60_a_standin_that_was_edited_by_hand(here: tuple[Site, Line]) -> None:
+    """A manifest that stands in and was edited is ignored in favour of what was agreed, and kept aside."""
+    made, line = here
+    line.is_cut = True
+    made.edit("Write the parser", "Write a parser")
+    made.sync()
+    log = made.root / ".syncd" / "manifest.log"
+    log.write_bytes(log.read_bytes().replace(b"Write a parser", b"Write no parser"))
+    made.wiring.manifest.close()
+    assert made.card("A2").title == "Write a parser"
+    assert list((made.root / ".syncd").glob("manifest.log.left-*"))
+    back(here)
+    assert made.column("title", "A2") == "Write a parser"
+    assert "Write a parser" in made.text

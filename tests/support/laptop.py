@@ -1,0 +1,77 @@
+"""A working copy whose database can be taken away: by a switch in front of it, which costs no server."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from syncd.errors import StoreUnreachable
+from syncd.ports import Store
+from syncd.wiring import Wiring
+from tests.support.workspace import Site, site
+
+
+class Line:
+    """The line from a working copy to its database; ``cut`` makes every call on it fail as psycopg's do."""
+
+    def __init__(self) -> None:
+        self.is_cut = False
+        self.calls_left: int | None = None
+        self.cuts_after = False
+
+    def __call__(self, work: Any) -> Any:
+        if self.is_cut:
+            raise StoreUnreachable("the database does not answer")
+        if self.calls_left is not None:
+            self.calls_left -= 1
+            if self.calls_left < 0:
+                self.is_cut, self.calls_left = True, None
+                if self.cuts_after:
+                    work()
+                raise StoreUnreachable("the connection was cut")
+        return work()
+
+
+class OnLine:
+    """A store at the end of a line."""
+
+    def __init__(self, store: Store, line: Line) -> None:
+        self._store = store
+        self._line = line
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._store, name)
+        if not callable(found) or name in ("close", "act_as"):
+            return found
+        return lambda *args, **kwargs: self._line(lambda: found(*args, **kwargs))
+
+
+@contextmanager
+def laptop(root: Path, dsn: str, text: str | None, **settings: Any) -> Iterator[tuple[Site, Line]]:
+    """Make a working copy against a database, and the line between them."""
+    line = Line()
+    with site(root, dsn, text, **settings) as made:
+        put_on(made, line)
+        yield made, line
+
+
+def put_on(made: Site, line: Line) -> None:
+    """Have what a working copy asks of its database go over a line, and its process begin anew."""
+    wiring: Wiring = made.wiring
+    database = wiring.database
+    wiring.database = lambda: OnLine(database(), line)  # type: ignore[method-assign,assignment,return-value]
+    wiring._store = None
+    made.cycle = wiring.cycle()
+
+
+def let_pass(site: Site, seconds: float) -> None:
+    """Let time pass for this working copy alone: its clock is ahead of the database's from then on."""
+    reach = site.wiring.reach
+    assert reach is not None
+    clock, keeper = reach._clock, site.wiring.manifest
+    now = keeper.now
+    reach._clock = lambda: clock() + timedelta(seconds=seconds)
+    keeper.now = lambda: now() + timedelta(seconds=seconds)
