@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from syncd.files.git_setup import GitSetup as GitSetup
     from syncd.first_contact import InitPlan
     from syncd.moving import Moved as Moved
+    from syncd.overview import Standing as Standing
     from syncd.parsers.document import Document, ParseOptions, Problem
     from syncd.ports import ConflictRecord, Store
     from syncd.schemas.card import Card, Fields
@@ -174,6 +175,13 @@ def doctor(
 
 def _accompanied(companion: Companion, wiring: Wiring) -> Closable | None:
     return companion(Workspace(wiring))
+
+
+def overview(*, environ: Mapping[str, str] | None = None) -> tuple[Standing, ...]:
+    """Return how each of the user's workspaces on this machine stands; reads only."""
+    from syncd.overview import overview
+
+    return overview(os.environ if environ is None else environ)
 
 
 def parse_file(path: Path, *, options: ParseOptions | None = None) -> Document:

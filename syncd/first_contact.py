@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from syncd.errors import BadValue, NotFound, Refused, SchemaVersionError, StoreUnreachable, SyncdError
 from syncd.files.layout import Layout
+from syncd.files.registry import remember
 from syncd.files.settings import get_setting, read_config
 from syncd.parsers.document import Document, Problem
 from syncd.parsers.render import starter
@@ -65,6 +66,7 @@ class InitPlan:
         Safe to repeat.  Raises: InputOutputError, ConfigError, and the errors of the store.
         """
         _set_up(self.wiring, None if any(each.exists for each in self.files) else starter())
+        remember(self.root, self.wiring.environ)
         return settings_of(self.wiring)
 
     def __enter__(self) -> InitPlan:

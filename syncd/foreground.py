@@ -18,6 +18,7 @@ from syncd.errors import SyncdError
 from syncd.files.installation import Installation
 from syncd.files.layout import Layout, find_root, private_folder
 from syncd.files.lock import daemon_lock
+from syncd.files.registry import remember
 from syncd.files.settings import read_config
 from syncd.guest import Commands, handlers
 from syncd.log import configure, event
@@ -64,6 +65,7 @@ def run(
             life.callback(wiring.close)
             wiring.state()
             life.enter_context(daemon_lock(wiring.layout))
+            remember(root, environ)
             if once:
                 return _run_once(wiring)
             for each in companions:

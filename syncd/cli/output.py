@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from io import TextIOWrapper
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 import typer
 
@@ -20,6 +20,9 @@ EXIT_PIPE: Final = 141
 
 PROGRESS_AFTER_S: Final = 1.0
 
+WATCH_S: Final = 1.0
+"""How often a watched screen is drawn."""
+
 
 def emit(context: typer.Context, value: Any, screen: Callable[[], Screen]) -> None:
     """Print a command's result: the JSON value with ``--json``, else the screen."""
@@ -27,6 +30,43 @@ def emit(context: typer.Context, value: Any, screen: Callable[[], Screen]) -> No
         write_bytes(json_line(value))
     else:
         show(screen())
+
+
+def follow(context: typer.Context, look: Callable[[], Any], draw: Callable[[Any], Screen]) -> NoReturn:
+    """Look again and again, and show what there is, until Ctrl-C; JSON only when it has changed.
+
+    Args:
+        look: returns what is to be shown, as JSON.
+        draw: makes a screen of it; drawn anew each time, as ages grow.
+    """
+    import time
+
+    if globals_of(context).json or not sys.stdout.isatty():
+        before = None
+        while True:
+            found = look()
+            if (steady := _without_times(found)) != before:
+                before = steady
+                emit(context, found, lambda: draw(found))  # noqa: B023 - called at once
+            time.sleep(WATCH_S)
+    from syncd.cli import terminal
+
+    with terminal.live(sys.stdout) as redraw:
+        while True:
+            redraw(draw(look()))
+            time.sleep(WATCH_S)
+
+
+def _without_times(found: Any) -> Any:
+    """Return a report without what moves by itself: when the last cycle was, and what it took."""
+    match found:
+        case list():
+            return [_without_times(each) for each in found]
+        case {"daemon": dict() as daemon}:
+            steady = {name: each for name, each in daemon.items() if not name.startswith("lastCycle")}
+            return {**found, "daemon": steady}
+        case _:
+            return found
 
 
 def json_line(value: Any, *, indent: int | None = None) -> bytes:

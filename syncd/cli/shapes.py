@@ -9,7 +9,17 @@ from syncd.engine.report import drift_json, problem_json
 from syncd.schemas.card import EXTRA, instant_json
 
 if TYPE_CHECKING:
-    from syncd.api import Check, GitSetup, Killed, Moved, ServiceState, StoreSchema, Verification, Workspace
+    from syncd.api import (
+        Check,
+        GitSetup,
+        Killed,
+        Moved,
+        ServiceState,
+        Standing,
+        StoreSchema,
+        Verification,
+        Workspace,
+    )
     from syncd.core.history import HistoryEntry
     from syncd.core.standing import Obstacle
     from syncd.parsers.document import Document, FileCard
@@ -140,6 +150,15 @@ def service_json(state: ServiceState) -> Json:
         "lingers": state.lingers,
         "changed": state.has_changed,
     }
+
+
+def standing_json(standing: Standing) -> Json:
+    """Return how a workspace stands: its report, or where it is and why there is none."""
+    if standing.report is not None:
+        return standing.report.to_json()
+    error = standing.error
+    said = {"code": error.code, "message": error.message, "hint": error.hint} if error else None
+    return {"workspace": str(standing.root), "error": said}
 
 
 def check_json(check: Check) -> Json:

@@ -1,20 +1,53 @@
-"""A screen on a terminal: colour, and lines that wrap under their indent.  Imported only where there is one."""
+"""A screen on a terminal: colour, and lines that wrap under their indent.  Imported only where there is one.
+
+A table that a narrow terminal cannot take is shown row by row instead: nothing of it is cut off.
+"""
 
 from __future__ import annotations
 
-from typing import TextIO
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Final, TextIO
 
-from rich.console import Console
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
 from rich.padding import Padding
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from syncd.cli.screen import GAP, Element, Line, Screen, Span, Table, visible
+from syncd.cli.screen import GAP, Element, Line, Screen, Span, Table, visible, width
+
+LAST_MIN: Final = 24
+"""Cells that the last column of a table gets at least: below that its text would stand on end."""
 
 
 def show(screen: Screen, stream: TextIO) -> None:
     """Print a screen; ``NO_COLOR``, ``TERM`` and the terminal's width are kept to, also of a caller elsewhere."""
-    console = Console(
+    console = _console(stream)
+    for element in screen:
+        is_whole = isinstance(element, Line) and element.is_whole
+        for each in _drawn(element, console.width):
+            if is_whole:
+                console.print(each, no_wrap=True, overflow="ignore", crop=False)
+            else:
+                console.print(each)
+
+
+@contextmanager
+def live(stream: TextIO) -> Iterator[Callable[[Screen], None]]:
+    """Give what draws a screen in place of the one before; the terminal is as it was when the context ends."""
+    console = _console(stream)
+    with Live(console=console, screen=True, auto_refresh=False) as shown:
+
+        def redraw(screen: Screen) -> None:
+            parts = [each for element in screen for each in _drawn(element, console.width)]
+            shown.update(Group(*parts), refresh=True)
+
+        yield redraw
+
+
+def _console(stream: TextIO) -> Console:
+    return Console(
         file=stream,
         highlight=False,
         markup=False,
@@ -22,23 +55,34 @@ def show(screen: Screen, stream: TextIO) -> None:
         width=getattr(stream, "columns", None),
         _environ=getattr(stream, "environ", None),
     )
-    for element in screen:
-        _show_element(console, element)
 
 
-def _show_element(console: Console, element: Element) -> None:
+def _drawn(element: Element, columns: int) -> Iterator[RenderableType]:
     match element:
         case Line(is_whole=True):
-            text = Text(" " * element.indent).append_text(_text(*element.spans))
-            console.print(text, no_wrap=True, overflow="ignore", crop=False)
+            yield Text(" " * element.indent, no_wrap=True, overflow="ignore").append_text(_text(*element.spans))
         case Line():
-            console.print(Padding(_text(*element.spans), (0, 0, 0, element.indent)))
+            yield Padding(_text(*element.spans), (0, 0, 0, element.indent))
+        case Table() if _fits(element, columns):
+            yield Padding(_table(element), (0, 0, 0, element.indent))
         case Table():
-            console.print(Padding(_table(element), (0, 0, 0, element.indent)))
+            for row in element.rows:
+                cells = [each for cell in row if cell.text for each in (cell, Span(" " * GAP))]
+                yield Padding(_text(*cells[:-1]), (0, 0, 0, element.indent))
 
 
 def _text(*spans: Span) -> Text:
     return Text.assemble(*((visible(span.text), span.style) for span in spans))
+
+
+def _fits(table: Table, columns: int) -> bool:
+    """Return whether every column but the last can be shown whole, and the last at a readable width."""
+    rows = [[visible(cell.text) for cell in row] for row in table.rows]
+    if table.header:
+        rows.append(list(table.header))
+    widths = [max(map(width, column)) for column in zip(*rows, strict=True)]
+    fixed = table.indent + sum(widths[:-1]) + GAP * (len(widths) - 1)
+    return fixed + min(LAST_MIN, widths[-1]) <= columns if widths else True
 
 
 def _table(table: Table) -> RichTable:

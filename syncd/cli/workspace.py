@@ -5,15 +5,17 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
+from contextlib import ExitStack
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from syncd.cli.options import command, globals_of, group, workspace
-from syncd.cli.output import emit, show
-from syncd.cli.screen import visible
+from syncd.cli.output import emit, follow, show
+from syncd.cli.screen import Screen, visible
 from syncd.errors import UsageError
 
 if TYPE_CHECKING:
@@ -125,25 +127,41 @@ def _wait_teller() -> Callable[[Wait], None]:
     return tell
 
 
-@command(commands, "status", "syncd status", "syncd status --exit-code || syncd diff")
+@command(commands, "status", "syncd status", "syncd status --exit-code || syncd diff", "syncd status --all --watch")
 def status(
     context: typer.Context,
     exit_code: Annotated[
         bool, typer.Option("--exit-code", help="End with 1 when file and store are not in sync.")
     ] = False,
+    all_: Annotated[bool, typer.Option("--all", help="All my workspaces on this machine, one line each.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Go on, and show each change, until Ctrl-C.")] = False,
 ) -> None:
     """Say whether all is in sync, and what needs a hand.
 
-    Reads only, needs no daemon, and does not wait for a database that is away.
+    Reads only, needs no daemon, and does not wait for a database that is away. With --watch --json it prints
+    one value a line, when something has changed.
     """
-    from datetime import UTC, datetime
-
+    from syncd import api
     from syncd.cli.screens import drift
+    from syncd.cli.shapes import standing_json
 
-    with workspace(context) as opened:
-        report = opened.status().to_json()
-    emit(context, report, lambda: drift.status(report, datetime.now(UTC)))
-    if exit_code and not report["inSync"]:
+    with ExitStack() as stack:
+        opened = None if all_ else stack.enter_context(workspace(context, shows_progress=not watch))
+
+        def look() -> Any:
+            if opened is not None:
+                return opened.status().to_json()
+            return [standing_json(each) for each in api.overview(environ=os.environ)]
+
+        def draw(found: Any) -> Screen:
+            now = datetime.now(UTC)
+            return drift.status(found, now) if opened is not None else drift.overview(found, now)
+
+        if watch:
+            follow(context, look, draw)
+        found = look()
+    emit(context, found, lambda: draw(found))
+    if exit_code and not all(each.get("inSync") for each in (found if all_ else [found])):
         raise typer.Exit(1)
 
 

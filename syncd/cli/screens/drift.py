@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
@@ -41,6 +42,29 @@ def status(report: Json, now: datetime) -> Screen:
         BLANK,
         _counts(report, now),
     ]
+
+
+def overview(found: Sequence[Json], now: datetime) -> Screen:
+    """Return one line for each workspace: first those that need a hand, each with where to look."""
+    if not found:
+        return [line("No workspaces are known."), command("syncd init", indent=6)]
+    calm = [each for each in found if each.get("inSync")]
+    needy = [each for each in found if not each.get("inSync")]
+    head = f"{len(calm)} of {count(len(found), 'workspace')} in sync"
+    screen: list[Element] = [line(Span(head, "green" if not needy else "red"))]
+    for each in needy:
+        why = each["error"]["message"] if "error" in each else _headline(each, now).spans[-1].text.removeprefix(": ")
+        screen += [BLANK, line(Span(each["workspace"], "bold"), f"  {why}", indent=2)]
+        screen.append(command(f"syncd -C {shlex.quote(each['workspace'])} status", indent=6))
+    if calm:
+        rows = tuple((Span(each["workspace"], "bold"), Span(_who_syncs(each), "dim")) for each in calm)
+        screen += [*title("In sync"), Table(rows, indent=2)]
+    return screen
+
+
+def _who_syncs(report: Json) -> str:
+    cards = count(report["cards"]["total"], "card")
+    return f"{cards}, {'daemon ' + report['mode'] if report['daemon']['running'] else 'no daemon'}"
 
 
 def diff(entries: Sequence[Json], unread: Sequence[Json] = ()) -> Screen:

@@ -115,3 +115,18 @@ def test_colour_is_left_out_where_it_is_not_wanted(monkeypatch: pytest.MonkeyPat
     """A terminal gets colour, and none when NO_COLOR is set."""
     assert "\x1b[36m" in _on_terminal(monkeypatch, 80)
     assert "\x1b[36m" not in _on_terminal(monkeypatch, 80, NO_COLOR="1")
+
+
+@pytest.mark.parametrize("columns", [30, 40, 80, 120])
+def test_nothing_is_cut_on_a_narrow_terminal(columns: int) -> None:
+    """A table that does not fit is shown row by row: every word of it is still there."""
+    from syncd.cli import terminal
+
+    words = ("DEMO-001", "status", "file → store", "docs/TASKS.md:14", "ready → done")
+    stream = io.StringIO()
+    stream.columns = columns  # type: ignore[attr-defined]  # as a daemon's page has it
+    stream.environ = {"TERM": "dumb"}  # type: ignore[attr-defined]
+    terminal.show([Table((tuple(map(Span, words)),), indent=2)], stream)
+    shown = "".join(stream.getvalue().split())
+    assert all("".join(word.split()) in shown for word in words)
+    assert all(len(each) <= columns for each in stream.getvalue().splitlines())

@@ -1,0 +1,58 @@
+"""``syncd status --all``: how each of a user's workspaces on this machine stands.
+
+Each is asked by itself, all at once: one that cannot say is a line that says why, and holds up no other.
+May import everything below the faces.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from syncd.errors import SyncdError
+from syncd.files.layout import Layout
+from syncd.files.registry import known
+from syncd.wiring import Wiring
+
+if TYPE_CHECKING:
+    from syncd.engine.report import StatusReport
+
+AT_ONCE: Final = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How one workspace stands: its report, or why there is none."""
+
+    root: Path
+    report: StatusReport | None
+    error: SyncdError | None
+
+
+def overview(environ: Mapping[str, str]) -> tuple[Standing, ...]:
+    """Return how each known workspace stands, in the order in which they were made; reads only."""
+    roots = known(environ)
+    if not roots:
+        return ()
+    with ThreadPoolExecutor(max_workers=min(AT_ONCE, len(roots))) as workers:
+        return tuple(workers.map(lambda root: _standing(root, environ), roots))
+
+
+def _standing(root: Path, environ: Mapping[str, str]) -> Standing:
+    from syncd.engine.report import StatusReport
+
+    try:
+        wiring = Wiring(Layout(root), environ=environ, mode=None, actor=None, face="cli")
+        try:
+            answer = wiring.ask({"op": "status"})
+            report = StatusReport.from_wire(answer) if answer is not None else wiring.status()
+        finally:
+            wiring.close()
+    except SyncdError as error:
+        return Standing(root, None, error)
+    except TimeoutError:
+        return Standing(root, None, SyncdError("its daemon does not answer", hint=f"syncd -C {root} doctor"))
+    return Standing(root, report, None)

@@ -1,0 +1,61 @@
+"""The status screen over time and over all workspaces of a user."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+
+from jsonschema import Draft202012Validator
+
+from syncd.cli.schemas import bundle
+from syncd.files.registry import known, remember
+from tests.support.desk import desk, until
+
+
+def test_a_watched_status_tells_each_change_once(tmp_path: Path, postgres_dsn: str) -> None:
+    """With --watch --json a line comes at the start and with each change, and none in between."""
+    here = desk(tmp_path / "shop", postgres_dsn)
+    here("sync")
+    log = tmp_path / "watched"
+    with log.open("w") as out, here.start("status", "--watch", "--json", stdout=out, stderr=subprocess.PIPE) as process:
+        try:
+            until(lambda: log.read_text().count("\n") == 1, "the first line is there")
+            here.edit("| A1 | not-started |", "| A1 | done |")
+            until(lambda: log.read_text().count("\n") == 2, "the edit is told")
+        finally:
+            process.terminate()
+    first, second = map(json.loads, log.read_text().splitlines())
+    Draft202012Validator(bundle("status")).validate(second)
+    assert first["inSync"]
+    assert [each["id"] for each in second["drift"]] == ["A1"]
+
+
+def test_all_workspaces_of_a_user(tmp_path: Path, postgres_dsn: str) -> None:
+    """Every workspace that was made or run is listed: those in sync, those not, and one that cannot say why not."""
+    calm = desk(tmp_path / "calm", postgres_dsn, project="calm")
+    needy = desk(tmp_path / "needy", postgres_dsn, "| id | status |\n|--|--|\n| N1 | todo |\n", project="needy")
+    broken = desk(tmp_path / "broken", postgres_dsn)
+    calm("sync")
+    for each in (calm, needy, broken):
+        remember(each.root, calm.environ)
+    (broken.root / "syncd.yaml").write_text("project: [1\n")
+    remember(tmp_path / "gone", calm.environ)
+    listed = calm.json("status", "--all")
+    Draft202012Validator(bundle("overview")).validate(listed)
+    found = {Path(each["workspace"]).name: each for each in listed}
+    assert found.keys() == {"calm", "needy", "broken"}
+    assert found["calm"]["inSync"]
+    assert not found["needy"]["inSync"]
+    assert found["broken"]["error"]["code"] == "config"
+    said = calm("status", "--all", "--exit-code", code=1).stdout
+    assert "1 of 3 workspaces in sync" in said
+    assert f"syncd -C {needy.root} status" in said
+
+
+def test_init_and_run_remember_a_workspace(tmp_path: Path, postgres_dsn: str) -> None:
+    """A workspace is on the user's list once, however often it is made and run."""
+    here = desk(tmp_path / "shop", postgres_dsn)
+    here("init", "--yes")
+    with here.daemon():
+        assert known(here.environ) == (here.root,)
