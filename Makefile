@@ -91,6 +91,16 @@ bench: $(READY) ## Measure how long changes take to arrive, and what a claim cos
 soak: $(READY) ## Edit, update and kill at once for a minute: nothing may get lost
 	SYNCD_SOAK_S=$${SYNCD_SOAK_S:-60} $(BIN)/python -m pytest -n0 -k editors tests/end_to_end/test_daemon_among_others.py $(ARGS)
 
+# SECONDS=… says how long; the fuzzer is needed by nothing else, and without it chance makes the choices.
+SECONDS ?= 3600
+
+.PHONY: fuzz
+fuzz: $(READY) ## Look for task files that break a law of the parsers: SECONDS=n (an hour)
+	@$(BIN)/python -c 'import atheris' 2>/dev/null || { \
+		if command -v uv >/dev/null 2>&1; then uv pip install --quiet --python $(BIN)/python --group fuzz; \
+		else $(BIN)/python -m pip install --quiet --group fuzz; fi; } || echo 'atheris cannot be installed here'
+	@$(BIN)/python -m tests.fuzz --seconds $(SECONDS) $(ARGS)
+
 .PHONY: reference
 reference: $(READY) ## Write REFERENCE.md, docs/reference/ and the man page anew from the code
 	@$(BIN)/python -m tests.support.reference
@@ -140,5 +150,5 @@ audit: $(READY) ## Look up known vulnerabilities of what syncd depends on (needs
 
 .PHONY: clean
 clean: ## Remove .venv, dist/ and all caches
-	rm -rf $(VENV) dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .grimp_cache
+	rm -rf $(VENV) dist fuzz-results .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .grimp_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -111,7 +111,8 @@ def read_board(
     # Under "Done" any mark will do; what tells is whether items are ticked off where they stand elsewhere.
     marked = [(states[heading.line], mark) for heading, mark in items if heading and heading.line in meant]
     undone = [(state, mark) for state, mark in marked if state is not Status.DONE]
-    against = sum(mark != " " and MARK_STATES.get(mark) not in (None, state) for state, mark in undone)
+    # A mark for which the board has no section says the state where a section cannot.
+    against = sum(mark != " " and MARK_STATES.get(mark) in distinct - {state} for state, mark in undone)
     return None if against > len(undone) * _CONTRADICTIONS_MAX else Board(source, sections)
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final
 
 from syncd.parsers.blocks import Block
@@ -28,6 +29,7 @@ from syncd.schemas.card import STATUS_WORD, Value
 
 _PLAIN_KEYS: Final = frozenset({"id", "dependsOn", "priority", "owner", "acceptance", "body"})
 _PLAIN_EXTRA: Final = frozenset({"files", "tags"})
+_COUNTED_MIN: Final = 3
 _LIST_GAP: Final = re.compile(r"[;\n]")
 
 
@@ -182,14 +184,16 @@ def _find_body(reading: Reading, entries: Sequence[Entry], position: int) -> Non
 
 
 def _settle_numbers(reading: Reading, entries: Sequence[Entry]) -> None:
-    """Read a bare number in front as an id only where every item has an id, and half of them are numbers.
+    """Read bare numbers in front as ids where half of the items have one, each higher than the one before.
 
-    ``3 apples`` is a title.
+    ``3 apples`` is a title: beside items without an id, it takes three such numbers, or a first one that is 1.
     """
     tokens = [entry.item.find("id") for entry in entries]
-    numbers = sum(entry.item.value(own).isdigit() for entry, own in zip(entries, tokens, strict=True) if own)
+    texts = [entry.item.value(own) for entry, own in zip(entries, tokens, strict=True) if own]
+    numbers = [int(text) for text in texts if text.isdecimal()]
+    is_counted = len(numbers) * 2 >= len(entries) and all(one < next for one, next in pairwise(numbers))
     is_named = all(own or "id" in entry.bullets for entry, own in zip(entries, tokens, strict=True))
-    if not numbers or (is_named and numbers * 2 >= len(entries)):
+    if not numbers or (is_counted and (is_named or numbers[0] == 1 or len(numbers) >= _COUNTED_MIN)):
         return
     for entry in entries:
         again = reading.item(entry.first, accept_number=False)

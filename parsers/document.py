@@ -58,7 +58,7 @@ class ParseOptions:
 
     ``headers`` maps a header word (lower case) to a card field name; ``statuses`` a status word to a
     state; both add to the built-in tables.  With a ``namespace`` the file says ``1.1`` and the card is
-    ``ui/1.1``.
+    ``ui/1.1``.  ``repad`` says that whoever writes the file pads its tables, which reading does not look at.
     """
 
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -68,6 +68,7 @@ class ParseOptions:
     )
     namespace: str | None = None
     bytes_max: int = 16 * 1024 * 1024
+    repad: bool = False
 
 
 class FileCard(msgspec.Struct, frozen=True):

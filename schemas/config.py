@@ -240,6 +240,10 @@ class Config:
             Kind.ON_REMOVED, "What a vanished row does; by default done cards are archived, open ones deleted."
         ),
     )
+    repad: bool = field(
+        default=False,
+        metadata=_about(Kind.SWITCH, "A sync that writes a task file pads its tables too, as `syncd fmt` does."),
+    )
     file_write_interval_ms: int = field(
         default=250,
         metadata=_about(Kind.MILLISECONDS, "After four writes of a file at once, at most one in this time."),

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from syncd.core.plan import Hold, Wait
     from syncd.doctor import Check as Check
     from syncd.engine.daemon import Closable
+    from syncd.engine.formatting import Formatted
     from syncd.engine.report import CycleReport, StatusReport
     from syncd.files.git_setup import GitSetup as GitSetup
     from syncd.first_contact import InitPlan
@@ -388,6 +389,21 @@ class Workspace:
             return self.backlog.show(id)
         except (StoreUnreachable, NotFound):
             return row.as_card(self.project)
+
+    def format(self, paths: Sequence[str] = (), *, is_check: bool = False) -> list[Formatted]:
+        """Pad the tables of these task files, else of all; with ``is_check`` only tell which would change.
+
+        Raises: NotFound for a path that is no task file of the workspace, InputOutputError, Busy.
+        """
+        known = self._wiring.files.paths()
+        if strangers := [path for path in paths if path not in known]:
+            raise NotFound(
+                f"{strangers[0]} is no task file of this workspace", hint="syncd config set tasks '[PATH, …]'"
+            )
+        formatted = self._wiring.format_files(paths or known, is_check=is_check)
+        if not is_check and any(each.is_changed for each in formatted) and not self._wiring.is_lock_held:
+            self._nudge()
+        return formatted
 
     def run_locked(self, command: Sequence[str], *, wait_s: float | None = None) -> int:
         """Run a command that edits task files while nobody else does; return its exit code.

@@ -11,7 +11,7 @@ import socket
 import threading
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, nullcontext
 from functools import cached_property
 from pathlib import Path
@@ -26,6 +26,7 @@ from syncd.stores import LISTEN_VARIABLE, StoreChoice, choose_store, embedded_se
 
 if TYPE_CHECKING:
     from syncd.engine.cycle import Cycle, CycleSettings
+    from syncd.engine.formatting import Formatted
     from syncd.engine.report import DaemonStatus, StatusReport
     from syncd.engine.task_edit import EditedRow
     from syncd.files.state import StateFile
@@ -348,6 +349,16 @@ class Wiring:
         self.state()
         with nullcontext() if self.is_lock_held else advisory_lock(self.layout):
             return edit_row(self.files, self.files.parse_options, digest, id, fields)
+
+    def format_files(self, paths: Sequence[str], *, is_check: bool) -> list[Formatted]:
+        """Pad the tables of task files, under the lock for editing.  Raises: as ``formatting.format_files``."""
+        from syncd.engine.formatting import format_files
+        from syncd.files.atomic import digest
+        from syncd.files.lock import advisory_lock
+
+        self.state()
+        with nullcontext() if is_check or self.is_lock_held else advisory_lock(self.layout):
+            return format_files(self.files, self.files.parse_options, digest, paths, is_check=is_check)
 
     def status(
         self, cycle: Cycle | None = None, *, daemon: DaemonStatus | None = None, mode: str = "poll"

@@ -70,9 +70,18 @@ def parse_json(document: Document, *, is_explained: bool = False) -> Json:
         "problems": [problem_json(each) for each in document.problems],
     }
     if is_explained:
+        from syncd.parsers.explain import explained
+
         found["blocks"] = [
-            {"line": each.line, "kind": each.kind, "cards": each.cards, "reason": each.reason}
-            for each in document.blocks
+            {
+                "line": each.line,
+                "kind": each.kind,
+                "dialect": each.dialect,
+                "cards": each.cards,
+                "reason": each.reason,
+                "others": [{"dialect": name, "reason": reason} for name, reason in each.others],
+            }
+            for each in explained(document)
         ]
     return found
 

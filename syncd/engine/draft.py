@@ -21,6 +21,8 @@ from syncd.engine.observe import LocalView
 from syncd.engine.reinstatement import Past
 from syncd.errors import InputOutputError
 from syncd.parsers.document import Edit, InsertCard, ParseOptions, Problem
+from syncd.parsers.padding import repadded
+from syncd.parsers.tasks_md import parse
 from syncd.ports import StagedFile, TaskFiles
 from syncd.schemas.card import Fields
 
@@ -126,6 +128,8 @@ def _write_bytes(write: Draft, options: Callable[[str], ParseOptions]) -> None:
         document = write.view.documents.get(path)
         data = _new_bytes(write, path, options(path), wanted)
         if document is None or data != document.source:
+            if options(path).repad:
+                data = repadded(parse(data, path=path, options=options(path)))
             write.bytes[path] = data
             write.written[path] = edits.shown.get(path, {})
 

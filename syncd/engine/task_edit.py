@@ -12,6 +12,7 @@ from typing import Final
 from syncd.core.values import is_same
 from syncd.errors import Busy, Held, NotFound, Refused
 from syncd.parsers.document import Document, FileCard, ParseOptions, SetField
+from syncd.parsers.padding import repadded
 from syncd.parsers.render import apply, can_show
 from syncd.parsers.tasks_md import parse
 from syncd.ports import FileRead, TaskFiles
@@ -75,12 +76,14 @@ def edit_row(
     for _ in range(ATTEMPTS_MAX):
         read, document, card = _found(files, options, id)
         data = _edited(document, card, fields)
+        if document.options.repad and data != read.data:
+            data = repadded(parse(data, path=read.path, options=document.options))
         after = parse(data, path=read.path, options=options(read.path)).card_by_id(id)
         if after is None or any(not is_same(name, after.fields.get(name), value) for name, value in fields.items()):
             raise _no_place(read.path, card, ", ".join(fields))
         if data == read.data:
             return EditedRow(read.path, after)
-        if _replaced(files, read, data, digest(data)):
+        if replaced(files, read, data, digest(data)):
             return EditedRow(read.path, after)
     raise Busy("the task file is saved by somebody else all the time", hint="syncd with-lock -- COMMAND")
 
@@ -112,7 +115,7 @@ def _no_place(path: str, card: FileCard, names: str) -> Refused:
     )
 
 
-def _replaced(files: TaskFiles, read: FileRead, data: bytes, digest: str) -> bool:
+def replaced(files: TaskFiles, read: FileRead, data: bytes, digest: str) -> bool:
     """Replace a file; return whether nobody had written in between, whose save then stands.
 
     No version is remembered: that is for a cycle to do, which may be reading the file at this moment.

@@ -99,6 +99,7 @@ class WorkspaceFiles:
             ignore_headings=frozenset(each.lower() for each in config.ignore_headings),
             namespace=self.entry(path).namespace,
             bytes_max=config.bytes_max,
+            repad=config.repad,
         )
 
     def read(self, path: str) -> FileRead:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from syncd.cli.screen import BLANK, Element, Screen, Span, Table, line
@@ -31,11 +31,22 @@ def parsed(path: str, found: Json, *, why: str = "") -> Screen:
         if found["blocks"]:
             screen += title("Parts of the file")
             screen.append(Table(tuple(map(_block_row, found["blocks"])), indent=2))
+            screen += title("What each dialect reads")
+            screen.append(Table(tuple((Span(name, "bold"), Span(reads)) for name, reads in _dialects(found)), indent=2))
     elif found["cards"]:
         screen.append(Table(tuple(map(_row, found["cards"])), indent=2))
     if found["problems"]:
         screen += [*title("Problems"), *problems(found["problems"])]
     return screen
+
+
+def formatted(found: Sequence[Json], *, is_check: bool) -> Screen:
+    """Return which task files were padded, or would be."""
+    changed = [each["path"] for each in found if each["changed"]]
+    if not changed:
+        return [line(f"{count(len(found), 'task file')}, padded already")]
+    word = "Would pad" if is_check else "Padded"
+    return [line(f"{word} {path}") for path in changed]
 
 
 def schema_names(titles: Mapping[str, str]) -> Screen:
@@ -50,6 +61,12 @@ def _row(card: Json) -> tuple[Span, ...]:
         Span(card.get("status") or EMPTY),
         Span(brief(card.get("title"))),
     )
+
+
+def _dialects(found: Json) -> list[tuple[str, str]]:
+    """Return the dialects, each with what it would have taken."""
+    said = {each["dialect"]: each["reason"] for block in found["blocks"] for each in block["others"]}
+    return sorted((name, reason) for name, reason in said.items() if reason.startswith("reads "))
 
 
 def _block_row(block: Json) -> tuple[Span, ...]:

@@ -34,7 +34,7 @@ def test_these_are_the_commands() -> None:
     """Every command of the contract that syncd has is there, and none besides."""
     expected = """
         init, run, sync, status, diff, conflicts, resolve, held, accept, reject, parse, schema,
-        log, restore, undo, edit, with-lock, work, workers, drain, kill, mcp, trust,
+        log, restore, undo, edit, fmt, with-lock, work, workers, drain, kill, mcp, trust,
         git, git install, git uninstall, git merge-driver,
         backlog, backlog create, backlog list, backlog show, backlog update, backlog remove, backlog link,
         backlog unlink, backlog stats, backlog claim, backlog renew, backlog release, backlog complete,

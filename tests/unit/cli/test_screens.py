@@ -527,13 +527,19 @@ def test_parse_shows_cards_with_their_lines() -> None:
     )
 
 
+def block(at: int, kind: str, dialect: str | None, cards: int, reason: str) -> Any:
+    """Return a block that checklists had nothing to say about."""
+    others = [{"dialect": "checklist", "reason": "reads lists"}]
+    return {"line": at, "kind": kind, "dialect": dialect, "cards": cards, "reason": reason, "others": others}
+
+
 def test_parse_explains() -> None:
     """Explained, each card shows every field and where it came from, and each block what it was taken for."""
     found = PARSED | {
         "problems": [],
         "blocks": [
-            {"line": 3, "kind": "table", "cards": 2, "reason": "has an id and a status column"},
-            {"line": 20, "kind": "fence", "cards": 0, "reason": "code is no task"},
+            block(3, "table", "table", 2, "has an id and a status column"),
+            block(20, "fence", None, 0, "code is no task"),
         ],
     }
     is_valid("parse", found)
@@ -553,6 +559,9 @@ def test_parse_explains() -> None:
         Parts of the file
           line 3   table  2 cards  has an id and a status column
           line 20  fence           code is no task
+
+        What each dialect reads
+          checklist  reads lists
         """,
     )
 

@@ -180,3 +180,19 @@ def test_a_nameless_row(text: str, added: str) -> None:
     """A card without an id becomes a nameless row; a section without an id would be none, and is not made."""
     document = parse(text.encode())
     assert apply(document, [InsertCard("", {"title": "two", "status": "ready"})]).decode() == text + added
+
+
+def test_a_blocked_card_leaves_a_board_a_board() -> None:
+    """A state for which a board has no section is a mark, and makes no other card's section doubtful."""
+    text = "## Todo\n\n- [ ] A1 one\n\n## Doing\n\n- [ ] A2 two\n- [ ] A3 three\n\n## Done\n\n- [x] A4 four\n"
+    document = parse(text.encode())
+    edits = [SetField(document.cards[n].key, "status", "blocked") for n in (0, 1)]
+    after = parse(apply(document, edits))
+    assert [card.fields["status"] for card in after.cards] == ["blocked", "blocked", "claimed", "done"]
+
+
+def test_a_nameless_item_takes_no_numbers_away() -> None:
+    """Items that count upwards keep their numbers as ids when somebody adds one without."""
+    ids = [card.id for card in parse(b"- [ ] 1 Saw\n- [ ] 2 Plane\n- [ ] buy glue\n").cards]
+    assert ids == ["1", "2", None]
+    assert {card.id for card in parse(b"- [ ] 3 apples\n- [ ] 2 eggs\n- [ ] milk\n").cards} == {None}
