@@ -591,7 +591,7 @@ class FileRead:
     """A stable look at a file: stat, bytes, stat, the two stats equal.
 
     ``data`` is ``None`` when the file is absent or ``error`` says why it cannot be read.
-    ``signature`` changes whenever the file may have changed.
+    ``signature`` changes whenever the file may have changed.  ``links`` is how many names it has.
     """
 
     path: str
@@ -599,6 +599,7 @@ class FileRead:
     digest: str | None
     signature: tuple[int, ...] | None
     error: str | None = None
+    links: int = 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -410,7 +410,7 @@ class Cycle:
             held=guarded.holds,
             problems=(
                 *state_problems(self._state),
-                *view.problems,
+                *self._observer.last.problems,
                 *self._card_problems.of(view, self.remote.remote, guarded.holds),
                 *self._refusals.problems(view),
                 *self._unplaceable,

@@ -160,6 +160,8 @@ class Observer:
             elif read.data is not None:
                 document = documents[path] = self.document(path, read.digest or "", read.data)
                 problems.extend(document.problems)
+                if read.links > 1:
+                    problems.append(_hard_linked(path, read.links))
                 if document.readable:
                     self._collect(path, document, local, keys, nameless, problems)
                 else:
@@ -256,6 +258,17 @@ def _unreadable(path: str, error: str) -> Problem:
         code="unreadable",
         message=error,
         hint="Make the file readable again; nothing is synced from it or to it until then.",
+    )
+
+
+def _hard_linked(path: str, links: int) -> Problem:
+    return Problem(
+        path=path,
+        line=1,
+        column=1,
+        code="hard-linked",
+        message=f"{path} has {links} names; the first write parts it from the others, which stay as they are",
+        hint="Make the other names symbolic links to it, or copies.",
     )
 
 

@@ -76,7 +76,7 @@ class Reader:
             return FileRead(path, None, None, mark, failure(error, f"{path} cannot be read").message)
         finally:
             os.close(handle)
-        return FileRead(path, data, atomic.digest(data), self._guarded(mark))
+        return FileRead(path, data, atomic.digest(data), self._guarded(mark), links=before.st_nlink)
 
     def _guarded(self, mark: Signature) -> Signature:
         """Make the signature of a file that changed a moment ago unlike every other one."""

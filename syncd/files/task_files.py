@@ -309,13 +309,6 @@ class WorkspaceFiles:
                 raise failure(error, f"Cannot write beside {path}") from error
         return self._replacements[directory]
 
-    def links(self, path: str) -> int:
-        """Return how many names a task file has: a replacement parts it from the other ones."""
-        try:
-            return inside(self._root, path).stat().st_nlink
-        except (FileNotFoundError, NotADirectoryError):
-            return 0
-
     def _place_new(self, target: Path, staged: Path) -> Replaced:
         try:
             atomic.place_new(staged, target)

@@ -364,3 +364,15 @@ def test_case_56_a_trigger_that_changes_what_was_written_is_followed(here: Site)
     before = footprint(here)
     here.sync()
     assert footprint(here) == before
+
+
+def test_a_file_with_a_second_name_is_told(here: Site) -> None:
+    """A hard-linked task file is a problem until a write has parted it from its other name, which keeps its bytes."""
+    other = here.root / "other.md"
+    other.hardlink_to(here.file)
+    here.edit("Write the parser", "Write a parser")
+    assert [(each.path, each.code) for each in here.sync().problems] == [("TASKS.md", "hard-linked")]
+    linked = here.text
+    here.sql("update backlog set priority = 5 where id = 'A3'")
+    assert here.sync().problems == ()
+    assert other.read_text() == linked != here.text

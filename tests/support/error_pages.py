@@ -149,6 +149,10 @@ PROBLEMS: Mapping[str, tuple[str, str]] = {
         "The store has cards for a file in which nothing looks like a task list.",
         "Put a table with an id and a status column into it, or a checklist; or name another file in `tasks:`.",
     ),
+    "hard-linked": (
+        "The file has a second name (a hard link). A write makes a new file under the first one only.",
+        "Make the other names symbolic links, or copies.",
+    ),
     "not-configured": (
         "Cards stand in a file that `tasks:` does not name any more. They stay as they are.",
         "Name the file again, or move the rows to one that is named.",
