@@ -325,6 +325,24 @@ class Workspace:
 
         return verify(self._wiring)
 
+    def metrics(self) -> dict[str, Any]:
+        """Return what can be measured: the status, and what a running daemon has counted; reads only."""
+        if (answer := self._wiring.ask({"op": "metrics"})) is not None:
+            return dict(answer)
+        return {"status": self.status().to_json(), "daemon": None}
+
+    def metrics_text(self) -> str:
+        """Return the metrics as Prometheus reads them.  Raises Refused without the extra ``metrics``."""
+        from syncd.metrics import text
+
+        return text(self.metrics())
+
+    def write_metrics(self, path: Path) -> None:
+        """Write the metrics into a file, all at once.  Raises: as ``metrics_text``, InputOutputError."""
+        from syncd.files.atomic import write_whole
+
+        write_whole(path, self.metrics_text().encode())
+
     def unread(self) -> tuple[Problem, ...]:
         """Return why task files could not be read when ``diff`` looked: nothing is known of their cards."""
         return self._wiring.cycle(may_make=False).unread()

@@ -61,6 +61,9 @@ def handlers(wiring: Wiring, daemon: Daemon, engine: TaskEngine, commands: Comma
             timeout_s=CALL_TIMEOUT_S,
         )
 
+    def metrics(_: Mapping[str, Any]) -> Any:
+        return {"status": status({}), "daemon": daemon.call(daemon.meters.to_json, timeout_s=CALL_TIMEOUT_S)}
+
     def undo(request: Mapping[str, Any]) -> Any:
         def work() -> Any:
             done = daemon.cycle.undo(str(request["path"]))
@@ -80,4 +83,4 @@ def handlers(wiring: Wiring, daemon: Daemon, engine: TaskEngine, commands: Comma
         id, names = str(request["id"]), [str(each) for each in request["fields"]]
         return daemon.call(lambda: daemon.cycle.expect_edit(id, names), timeout_s=CALL_TIMEOUT_S)
 
-    return {**own, "undo": undo, "edit": edit, "command": command}
+    return {**own, "metrics": metrics, "undo": undo, "edit": edit, "command": command}

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from syncd.cli.options import command, globals_of, group, workspace
-from syncd.cli.output import emit, progress
+from syncd.cli.output import emit, json_line, progress, write_bytes
 
 commands = group("Whether all is well.")
 
@@ -51,3 +52,27 @@ def verify(context: typer.Context) -> None:
     emit(context, found, lambda: health.verification(found))
     if not found["agrees"]:
         raise typer.Exit(1)
+
+
+@command(commands, "metrics", "syncd metrics", "syncd metrics --textfile /var/lib/node_exporter/syncd.prom")
+def metrics(
+    context: typer.Context,
+    textfile: Annotated[
+        Path | None, typer.Option(metavar="PATH", help="Write them into this file, all at once, instead.")
+    ] = None,
+) -> None:
+    """Print the metrics of this workspace for Prometheus.
+
+    What status tells, and what the daemon counts: cycles, their steps, changes, failures. Needs the extra
+    'metrics' (pip install 'syncd[metrics]'); --json does without.
+    """
+    with workspace(context) as opened:
+        if globals_of(context).json:
+            found = opened.metrics()
+        elif textfile is not None:
+            opened.write_metrics(textfile)
+            return
+        else:
+            write_bytes(opened.metrics_text().encode())
+            return
+    write_bytes(json_line(found))

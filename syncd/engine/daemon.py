@@ -22,6 +22,7 @@ from types import FrameType
 from typing import Any, Final, Protocol
 
 from syncd.engine.cycle import Cycle
+from syncd.engine.meters import Meters
 from syncd.engine.patience import settled
 from syncd.engine.report import CycleReport, DaemonStatus
 from syncd.engine.waker import Waker
@@ -124,6 +125,7 @@ class Daemon:
         self._problems: set[tuple[str, str, str]] = set()
         self._full_due_at = 0.0
         self.pulse = Pulse(since=datetime.now(UTC))
+        self.meters = Meters()
 
     def run(self) -> Ending:
         """Sync until SIGTERM or SIGINT, SIGHUP, or until another version is installed; return what is to come.
@@ -236,7 +238,9 @@ class Daemon:
                 conflicts=[each.id for each in report.conflicts],
             )
         self._tell_news(report)
-        if took_ms > SLOW_CYCLE_MS and not full:
+        is_slow = took_ms > SLOW_CYCLE_MS and not full
+        self.meters.count(report, took_ms, self.cycle.steps.took_ms, is_slow=is_slow)
+        if is_slow:
             event("cycle.slow", level=logging.WARNING, ms=took_ms, steps=self.cycle.steps.took_ms)
         return report
 
@@ -278,6 +282,7 @@ class Daemon:
         expiry_s = self.cycle.remote.next_expiry_s()
         if expiry_s == 0.0:
             if reclaimed := self._store.reclaim():
+                self.meters.expired_leases += len(reclaimed)
                 event("lease.expired", ids=list(reclaimed))
             self._waker.wake()
             return RETRY_MIN_S
@@ -288,6 +293,7 @@ class Daemon:
         if self.pulse.error is None or self.pulse.error.message != error.message:
             event("cycle.failed", code=error.code, message=error.message, hint=error.hint)
         self.pulse.error = error
+        self.meters.failures[error.code] += 1
         self.cycle.wake_fully()
         self._retry_s = min(max(self._retry_s * 2, RETRY_MIN_S), RETRY_MAX_S)
         return self._retry_s * random.uniform(0.75, 1.25)
