@@ -78,6 +78,14 @@ check: lint types test ## All of lint, types and test: what CI runs
 demo: $(READY) ## Watch an edit arrive in Postgres and an update arrive in TASKS.md
 	@$(BIN)/python examples/01-first-sync/demo.py $(ARGS)
 
+.PHONY: fleet
+fleet: $(READY) ## Watch ten workers build a program, though some of them fail
+	@$(BIN)/python examples/02-fleet/fleet.py $(ARGS)
+
+.PHONY: fleet-picture
+fleet-picture: $(READY) ## Draw the picture of the fleet anew from a run
+	@$(BIN)/python examples/02-fleet/fleet.py --picture docs/pictures/fleet.svg
+
 .PHONY: mutants
 mutants: $(READY) ## Take each safeguard out in turn and show which test notices
 	@$(BIN)/python -m tests.mutants $(ARGS)

@@ -12,13 +12,13 @@ import threading
 import time
 import uuid
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack, nullcontext
+from contextlib import ExitStack, nullcontext, suppress
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from syncd import mission_wiring
-from syncd.errors import ConfigError, StoreUnreachable, SyncdError
+from syncd.errors import StoreUnreachable, SyncdError
 from syncd.files.layout import Layout
 from syncd.files.settings import read_config
 from syncd.schemas.config import Config, StoreKind
@@ -176,18 +176,22 @@ class Wiring:
         return self._store
 
     def registry(self, *, may_make: bool = True) -> WorkerRegistry:
-        """Return the registry of workers, in the store and on its connection; ``may_make`` as for ``store``.
+        """Return the registry of workers: the database's, or one beside the files without it, and while it is away.
 
-        Raises: ConfigError for a store that has none, and as ``store``.
+        Args:
+            may_make: as for ``store``.
+
+        Raises: as ``store``.
         """
         from syncd.ports import KeepsWorkers
+        from syncd.store.flatfile.workers import FileRegistry
 
         store = self.store(may_make=may_make)
-        if not isinstance(store, KeepsWorkers):
-            raise ConfigError(
-                f"the {self.choice.kind} store knows no workers", hint="Use a Postgres, or the embedded one."
-            )
-        return store.registry
+        # The class is asked: a store that is away answers nothing by itself.
+        if hasattr(type(store), "registry"):
+            with suppress(StoreUnreachable):
+                return cast(KeepsWorkers, store).registry
+        return FileRegistry(self.layout.workers, store)
 
     def another_store(self) -> Store:
         """Return another store on the same cards, for whoever asks beside the cycle; nothing is connected yet."""

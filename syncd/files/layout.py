@@ -41,6 +41,7 @@ class Layout:
         self.manifest: Final = self.dot / "manifest.json"
         self.attempts: Final = self.dot / "attempts"
         self.worktrees: Final = self.dot / "worktrees"
+        self.workers: Final = self.dot / "workers"
 
     @property
     def is_workspace(self) -> bool:

@@ -22,7 +22,7 @@ from syncd.api import Workspace
 from syncd.core.worker import BEAT_S
 from syncd.errors import NotFound, Paused, StoreUnreachable
 from syncd.log import event
-from syncd.ports import Orders, Worker
+from syncd.ports import CardFilter, Orders, Worker
 from syncd.schemas.card import Card, Status
 from syncd.work import watchdog
 from syncd.work.attempt import Attempt, Stop, Workshop
@@ -200,11 +200,20 @@ class Crew:
         return bool(cards)
 
     async def _is_nothing_to_come(self) -> bool:
-        """Return whether no card is claimed by anybody, or will be claimable by time alone."""
-        stats = await self._ask(self.workspace.backlog.stats)
-        if stats is None or stats.counts[Status.CLAIMED] or stats.paused:
+        """Return whether no card is claimed by anybody, can be claimed, or will be by time alone.
+
+        Counted before and after: a card that was claimed and done meanwhile may have made another claimable.
+        """
+        backlog = self.workspace.backlog
+        before = await self._ask(backlog.stats)
+        if before is None or before.counts[Status.CLAIMED] or before.paused:
             return False
-        return await self._ask(self.workspace.backlog.next_due_s) is None and not self._is_away
+        claimable = await self._ask(lambda: backlog.list(CardFilter(ready_only=True, limit=1)))
+        due_s = await self._ask(backlog.next_due_s)
+        after = await self._ask(backlog.stats)
+        if self._is_away or after is None:
+            return False
+        return not claimable and due_s is None and after.counts == before.counts
 
     async def _is_all_done(self) -> bool:
         stats = await self._ask(self.workspace.backlog.stats)

@@ -21,6 +21,7 @@ from tests.support.embedded import ordinary_user, wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 DEMO = ROOT / "examples" / "01-first-sync" / "demo.py"
+FLEET = ROOT / "examples" / "02-fleet" / "fleet.py"
 DEADLINE_S = 100.0
 
 
@@ -87,6 +88,25 @@ def test_an_interrupt_leaves_nothing_behind() -> None:
         demo.communicate(timeout=DEADLINE_S)
         assert demo.returncode == 130
     wait_until(lambda: not _is_at_work(scratch), "no process of the demo is left")
+
+
+@pytest.mark.timeout(400)
+def test_a_fleet_builds_a_program_though_some_of_it_fails() -> None:
+    """Ten workers, one agent that crashes, one that hangs, one worker that is killed: every card is done once."""
+    with _scratch() as scratch:
+        environ = {**os.environ, "TMPDIR": str(scratch), "DATABASE_URL": "postgresql://nowhere.invalid/x"}
+        done = subprocess.run(
+            [sys.executable, str(FLEET)],
+            env=environ,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=360,
+            check=False,
+        )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count("✓") == 10
+    assert "All of it held" in done.stdout
 
 
 def _is_at_work(scratch: Path) -> bool:

@@ -12,7 +12,7 @@ from jsonschema import Draft202012Validator
 
 from syncd.cli.schemas import bundle
 from tests.support.crew import is_alive, pid_in, script, working
-from tests.support.desk import Desk, desk, until
+from tests.support.desk import Desk, bare_environment, desk, until
 
 ONE = "| id | status | title |\n|---|---|---|\n| A1 | not-started | One |\n"
 CHAIN = """\
@@ -203,6 +203,26 @@ def test_an_attempt_in_a_worktree_of_its_own(lone: Desk) -> None:
     assert log.stdout.split() == ["A1", "start"]
     assert not (lone.root / "made").exists()
     assert list((lone.root / ".syncd" / "worktrees").iterdir()) == []
+
+
+def test_without_a_database_it_works_as_well(tmp_path: Path) -> None:
+    """In flatfile mode a worker does its cards, is seen, and is killed by name."""
+    root = tmp_path / "flat"
+    root.mkdir()
+    (root / "TASKS.md").write_text(ONE + "| A2 | not-started | Two |\n")
+    flat = Desk(root, bare_environment(tmp_path))
+    flat("--mode", "flatfile", "init", "--yes")
+    flat("config", "set", "mode", "flatfile")
+    flat("sync")
+    command = script(flat, '[ "$SYNCD_CARD_ID" = A1 ] || sleep 100')
+    with working(flat, command) as worker:
+        until(lambda: flat.json("backlog", "show", "A1")["status"] == "done", "the first card is done")
+        until(lambda: flat.json("workers")[0]["cards"], "the second runs")
+        (killed,) = flat.json("kill", "--owner", "w")["killed"]
+        assert (killed["cards"], killed["ended"]) == (["A2"], True)
+        assert worker.ended() == 0
+    assert flat.json("backlog", "show", "A2")["status"] == "ready"
+    assert flat.json("workers") == []
 
 
 WRONG = (

@@ -8,15 +8,18 @@ import sys
 import threading
 from contextlib import closing
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
 from syncd.core.worker import DEAD_S, STALE_S, WorkerState, worker_state
 from syncd.errors import AlreadyExists, BadValue, NotOwner
-from syncd.ports import NewCard, Worker, WorkerCard
+from syncd.ports import NewCard, Orders, Worker, WorkerCard
 from syncd.schemas.card import Status
+from syncd.store.flatfile.workers import FileRegistry
 from syncd.workers import state_of, this_machine
 from tests.support.desk import DEADLINE_S
+from tests.support.memory_store import MemoryDatabase
 from tests.support.migrated import Database
 
 
@@ -92,6 +95,32 @@ def test_a_block_with_an_attempt_leaves_finished_work_alone(database: Database) 
     with pytest.raises(NotOwner):
         store.block("A1", "killed", attempt=card.attempts)
     assert store.get("A1").status is Status.DONE
+
+
+def test_without_a_database_workers_are_files(tmp_path: Path) -> None:
+    """In flatfile mode the same holds: entered once, beats, orders with leases, and nothing left afterwards."""
+    store = MemoryDatabase().store()
+    registry = FileRegistry(tmp_path / "workers", store)
+    assert registry.workers() == []
+    assert registry.orders("w.1") is None
+    registry.join(_worker("w.1"))
+    with pytest.raises(AlreadyExists):
+        registry.join(_worker("w.1"))
+    store.create(NewCard(id="A1", title="one"))
+    store.claim("w.1", 60)
+    card = WorkerCard("A1", 1, 42, datetime(2026, 1, 2, tzinfo=UTC))
+    assert registry.beat("w.1", [card])
+    assert not registry.beat("w.2", [])
+    assert registry.order_drain(["w.1", "w.2"], "jane") == ["w.1"]
+    (seen,) = registry.workers()
+    assert (seen.owner, seen.name, seen.cards, seen.requested_by) == ("w.1", "w", (card,), "jane")
+    assert seen.drain_requested_at is not None
+    assert seen.kill_requested_at is None
+    assert registry.order_kill(["w.1"], "joe") == ["w.1"]
+    assert registry.orders("w.1") == Orders(True, True, "joe", {"A1": 1})
+    registry.leave("w.1")
+    registry.leave("w.1")
+    assert list((tmp_path / "workers").iterdir()) == []
 
 
 def test_workers_not_heard_of_for_a_day_are_forgotten(database: Database) -> None:

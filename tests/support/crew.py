@@ -43,7 +43,7 @@ def working(desk: Desk, command: Sequence[str], *options: str, owner: str = "w")
         process = desk.start(*words, stdout=said, stderr=subprocess.STDOUT)
     worker = Working(process, log)
     try:
-        until(lambda: worker.events("worker.started") or process.poll() is not None, "the worker is up")
+        until(lambda: worker.events("worker.started") or process.poll() is not None, "the worker is up", deadline_s=90)
         yield worker
     finally:
         if process.poll() is None:

@@ -22,7 +22,7 @@ from syncd.files.layout import Layout
 from syncd.files.workspace import create
 from syncd.store.migrate import migrate
 
-DEADLINE_S = 20.0
+DEADLINE_S = 60.0
 TABLE = """\
 # Shop
 

@@ -23,6 +23,7 @@ DOCUMENTS = (
     "CONTRIBUTING.md",
     "SECURITY.md",
     "examples/01-first-sync/README.md",
+    "examples/02-fleet/README.md",
     *PAGES,
 )
 
