@@ -23,6 +23,7 @@ from syncd.cli import (
     queue,
     reading,
     service,
+    ui,
     workers,
     workspace,
 )
@@ -42,7 +43,7 @@ cards = group(
     "The store's cards: create, list, claim, complete, …",
     "syncd backlog list --ready-only",
 )
-for part in (workspace, decisions, history, editing, reading, workers, health, agents):
+for part in (workspace, decisions, history, editing, reading, workers, health, agents, ui):
     app.add_typer(part.commands)
 for part in (backlog, leases, queue):
     cards.add_typer(part.commands)

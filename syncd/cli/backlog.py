@@ -195,7 +195,7 @@ def unlink(context: typer.Context, from_: From, to: To) -> None:
 def stats(context: typer.Context) -> None:
     """Count the cards, and say how the queue stands."""
     from syncd.cli.screens import cards as card_screens
-    from syncd.cli.shapes import stats_json
+    from syncd.engine.report import stats_json
 
     with workspace(context) as opened:
         found = stats_json(opened.backlog.stats())

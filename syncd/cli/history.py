@@ -31,7 +31,7 @@ def log(
     --json each change is a line.
     """
     from syncd.cli.screens import history as screens
-    from syncd.cli.shapes import history_json
+    from syncd.engine.report import history_json
 
     with workspace(context, shows_progress=not follow) as opened:
         if follow:
@@ -43,7 +43,7 @@ def log(
 def _stream(context: typer.Context, entries: Iterable[HistoryEntry]) -> None:
     """Print each entry as it comes."""
     from syncd.cli.screens import history as screens
-    from syncd.cli.shapes import history_json
+    from syncd.engine.report import history_json
 
     is_json = globals_of(context).json
     for each in entries:

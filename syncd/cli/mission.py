@@ -128,7 +128,7 @@ def log(
 ) -> None:
     """Show who changed what in missions, from what to what. Oldest first; plain SQL is in it, too."""
     from syncd.cli.screens import history as screens
-    from syncd.cli.shapes import history_json
+    from syncd.engine.report import history_json
 
     with workspace(context) as opened:
         found = [history_json(each) for each in opened.missions.history(mission, limit=limit)]

@@ -43,7 +43,7 @@ def resume(context: typer.Context) -> None:
 def why(context: typer.Context, id: Annotated[str, typer.Argument(metavar="ID", help="The card.")]) -> None:
     """Say what stands between a card and a claim."""
     from syncd.cli.screens import queue as screens
-    from syncd.cli.shapes import why_json
+    from syncd.engine.report import why_json
 
     with workspace(context) as opened:
         found = why_json(opened.backlog.why(id))

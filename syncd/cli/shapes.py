@@ -20,11 +20,9 @@ if TYPE_CHECKING:
         Verification,
         Workspace,
     )
-    from syncd.core.history import HistoryEntry
-    from syncd.core.standing import Obstacle
     from syncd.parsers.document import Document, FileCard
     from syncd.past import Undo
-    from syncd.ports import Adoption, Pruned, QueueStats, Worker
+    from syncd.ports import Adoption, Pruned, Worker
     from syncd.schemas.card import Card, Value
 
 Json = dict[str, Any]
@@ -49,18 +47,6 @@ def file_card_json(card: FileCard) -> Json:
             named[name] = value_json(value)
     place = {"line": card.line, "column": card.column, "dialect": card.dialect, "weak": sorted(card.weak)}
     return {"id": card.id, **named, "extra": extra, **place}
-
-
-def stats_json(stats: QueueStats) -> Json:
-    """Return the counts of a project."""
-    return {
-        "counts": dict(stats.counts),
-        "total": stats.total,
-        "oldestReadyAgeSeconds": stats.oldest_ready_age_s,
-        "expiredClaimCount": stats.expired_claim_count,
-        "queue": dict(stats.queue),
-        "paused": stats.paused,
-    }
 
 
 def parse_json(document: Document, *, is_explained: bool = False) -> Json:
@@ -107,20 +93,6 @@ def db_json(status: StoreSchema) -> Json:
         "schemaVersion": status.schema_version,
         "schemaKnown": status.schema_known,
         "pending": list(status.pending),
-    }
-
-
-def history_json(entry: HistoryEntry) -> Json:
-    """Return one entry of the audit trail."""
-    return {
-        "seq": entry.seq,
-        "at": instant_json(entry.at),
-        "id": entry.id,
-        "version": entry.version,
-        "op": entry.op.value,
-        "actor": entry.actor,
-        "face": entry.face,
-        "changes": [{"field": each.field, "from": each.before, "to": each.after} for each in entry.changes],
     }
 
 
@@ -194,21 +166,6 @@ def verification_json(found: Verification) -> Json:
         ],
         "unread": [problem_json(each) for each in found.unread],
     }
-
-
-def why_json(obstacles: Sequence[Obstacle]) -> Json:
-    """Return what stands between a card and a claim."""
-    reasons = [
-        {
-            "code": each.reason.value,
-            "message": each.message,
-            "id": each.id,
-            "owner": each.owner,
-            "until": instant_json(each.until),
-        }
-        for each in obstacles
-    ]
-    return {"claimable": not reasons, "reasons": reasons}
 
 
 def graph_json(cards: Sequence[Card]) -> Json:

@@ -5,16 +5,18 @@ May import ``syncd.core``, ``syncd.parsers``, ``syncd.schemas``, ``syncd.ports``
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
 from syncd.core.drift import DriftEntry
+from syncd.core.history import HistoryEntry
 from syncd.core.plan import Change, Conflict, Hold, Wait
+from syncd.core.standing import Obstacle
 from syncd.parsers.document import Problem
-from syncd.ports import ConflictRecord
+from syncd.ports import ConflictRecord, QueueStats
 from syncd.schemas.card import Value, instant_json
 
 
@@ -157,6 +159,47 @@ def problem_json(problem: Problem) -> dict[str, Any]:
         "message": problem.message,
         "hint": problem.hint,
     }
+
+
+def stats_json(stats: QueueStats) -> dict[str, Any]:
+    """Return the counts of a project."""
+    return {
+        "counts": dict(stats.counts),
+        "total": stats.total,
+        "oldestReadyAgeSeconds": stats.oldest_ready_age_s,
+        "expiredClaimCount": stats.expired_claim_count,
+        "queue": dict(stats.queue),
+        "paused": stats.paused,
+    }
+
+
+def history_json(entry: HistoryEntry) -> dict[str, Any]:
+    """Return one entry of the audit trail."""
+    return {
+        "seq": entry.seq,
+        "at": instant_json(entry.at),
+        "id": entry.id,
+        "version": entry.version,
+        "op": entry.op.value,
+        "actor": entry.actor,
+        "face": entry.face,
+        "changes": [{"field": each.field, "from": each.before, "to": each.after} for each in entry.changes],
+    }
+
+
+def why_json(obstacles: Sequence[Obstacle]) -> dict[str, Any]:
+    """Return what stands between a card and a claim."""
+    reasons = [
+        {
+            "code": each.reason.value,
+            "message": each.message,
+            "id": each.id,
+            "owner": each.owner,
+            "until": instant_json(each.until),
+        }
+        for each in obstacles
+    ]
+    return {"claimable": not reasons, "reasons": reasons}
 
 
 def _plain(value: Value) -> Any:
