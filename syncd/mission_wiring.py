@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
-from syncd.errors import Refused
+from syncd.errors import StoreUnreachable
 from syncd.schemas.config import Config, TaskEntry
 from syncd.schemas.mission import Mission
 from syncd.schemas.mission import missions_of as missions_in
@@ -40,10 +40,13 @@ def missions_of(store: object) -> MissionStore | None:
 
 
 def require_missions(store: object) -> MissionStore:
-    """Return the missions' half of a store.  Raises Refused for a store that has none."""
+    """Return the missions' half of a store.  Raises StoreUnreachable while the database that has it is away."""
     found = missions_of(store)
     if found is None:
-        raise Refused("this store keeps no missions", hint="Use a Postgres, embedded or served.")
+        raise StoreUnreachable(
+            "missions wait while the database is away",
+            hint="What is written into the mission file meanwhile is synced when it answers.",
+        )
     return found
 
 

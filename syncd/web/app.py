@@ -52,7 +52,7 @@ def make_app(workspace: Workspace, *, token: str, hosts: Iterable[str]) -> Guard
 
     async def events(request: Request) -> Response:
         since = request.headers.get("last-event-id") or request.query_params.get("since")
-        return StreamingResponse(hub.stream(_number(since, "since")), media_type="text/event-stream")
+        return StreamingResponse(hub.messages(_number(since, "since")), media_type="text/event-stream")
 
     routes = [Route(path, partial(_static, path=path)) for path in _STATIC]
     routes += [

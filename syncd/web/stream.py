@@ -34,7 +34,7 @@ class EventHub:
         self._is_closed = False
         self._is_following = threading.Event()
 
-    async def stream(self, since: int | None) -> AsyncIterator[bytes]:
+    async def messages(self, since: int | None) -> AsyncIterator[bytes]:
         """Yield the text of a stream: the events behind ``since``, then each that comes, and a sign of life."""
         queue: asyncio.Queue[Event | None] = asyncio.Queue(QUEUE_MAX)
         self._clients.add(queue)
