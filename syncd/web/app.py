@@ -24,7 +24,6 @@ from syncd.engine.report import history_json, stats_json, why_json
 from syncd.errors import BadValue, NotFound, StoreUnreachable, SyncdError
 from syncd.ports import CardFilter
 from syncd.schemas.card import Card, Status, card_json
-from syncd.web.metrics import metrics_text
 from syncd.web.security import Guarded
 from syncd.web.stream import EventHub
 
@@ -124,7 +123,7 @@ class Desk:
 
     async def metrics(self, _: Request) -> Response:
         """Answer with what Prometheus reads."""
-        text = await self._look(lambda: metrics_text(self._workspace.status(), self._workspace.backlog.stats))
+        text = await self._look(self._workspace.metrics_text)
         return PlainTextResponse(text, media_type="text/plain; version=0.0.4; charset=utf-8")
 
     async def health(self, _: Request) -> Response:
