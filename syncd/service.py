@@ -47,7 +47,6 @@ _ASKED: Final = {
     "MemoryCurrent": "",
     "StatusText": "",
     "UnitFileState": "",
-    "ActiveEnterTimestampMonotonic": "0",
 }
 _TIMEOUT_S: Final = 240.0
 _LINGER: Final = Path("/var/lib/systemd/linger")

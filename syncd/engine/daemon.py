@@ -269,9 +269,9 @@ class Daemon:
         """Say that the daemon is alive and, in a line, how it stands; after the first look it is ready."""
         error = self.pulse.error
         held, problems = len(self._held), len(self._problems)
-        parts = [self.mode, f"{held} held" if held else "", f"{problems} problems" if problems else ""]
-        calm = ", ".join(filter(None, parts))
-        self._manager.status(f"{error.message}; trying again" if error else calm)
+        calm = [self.mode, *([f"{held} held"] if held else [])]
+        calm += [f"{problems} problem" + "s" * (problems > 1)] if problems else []
+        self._manager.status(f"{error.message}; trying again" if error else ", ".join(calm))
         if not self._is_ready:
             self._is_ready = True
             self._manager.ready()

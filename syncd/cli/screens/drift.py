@@ -21,6 +21,8 @@ SHOWN_MAX: Final = 5
 
 _WAY: Final = {"to-store": "file → store", "to-file": "store → file", "conflict": "conflict", "held": "held"}
 
+_WORD: Final = "extra.statusWord"
+
 _SIGNS: Final = {"new": "+", "gone": "-"}
 _COLOURS: Final[dict[str, Style]] = {"+": "green", "new": "green", "-": "red", "gone": "red"}
 
@@ -29,6 +31,7 @@ def status(report: Json, now: datetime) -> Screen:
     """Return the drift report: in sync or not and why, what needs a hand, and a quiet line of counts."""
     clashes = partial(decisions.conflicts, text=brief)
     undecided, ruled = _parted(_open(report["conflicts"]))
+    report = {**report, "drift": _without_words(report["drift"])}
     return [
         _headline(report, now),
         *_store_away(report["store"]),
@@ -42,6 +45,12 @@ def status(report: Json, now: datetime) -> Screen:
         BLANK,
         _counts(report, now),
     ]
+
+
+def _without_words(entries: Sequence[Json]) -> list[Json]:
+    """Leave out an author's own word for a state where the state itself is shown: it says the same twice."""
+    states = {each["id"] for each in entries if each["field"] == "status"}
+    return [each for each in entries if each["field"] != _WORD or each["id"] not in states]
 
 
 def overview(found: Sequence[Json], now: datetime) -> Screen:
@@ -74,6 +83,7 @@ def diff(entries: Sequence[Json], unread: Sequence[Json] = ()) -> Screen:
         unread: the problems of files that cannot be read, whose differences nobody knows.
     """
     screen: list[Element] = [line(Span("Cannot be read", "bold")), *problems(unread)] if unread else []
+    entries = _without_words(entries)
     if not entries:
         return screen or [line("No differences.")]
     if screen:

@@ -642,3 +642,15 @@ def test_the_preview_of_a_first_sync_is_cut() -> None:
 def test_a_removed_card_is_said_to_be_deleted() -> None:
     """The line about a card that is gone does not show the state that it had."""
     reads(cards.changed("Removed", CARD, is_deleted=True), "Removed A4  Schema  deleted\n")
+
+
+def test_a_state_is_told_once() -> None:
+    """The author's word for a state is no second edit beside the state itself; alone it is shown."""
+    place = {"base": None, "direction": "to-store", "path": "TASKS.md", "line": 7}
+    state = {"id": "A1", "field": "status", "local": "done", "remote": "ready", **place}
+    word = {"id": "A1", "field": "extra.statusWord", "local": None, "remote": "todo", **place}
+    other = {**word, "id": "A2", "local": "needs-qa"}
+    shown = plain(drift.status(report(inSync=False, drift=[state, word, other]), NOW))
+    assert "2 edits wait" in shown
+    assert shown.count("statusWord") == 1
+    assert "statusWord" not in plain(drift.diff([state, word]))
