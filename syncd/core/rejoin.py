@@ -14,6 +14,8 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final
 
+from msgspec.structs import replace as changed
+
 from syncd.core.plan import (
     BaseCard,
     Change,
@@ -30,6 +32,7 @@ from syncd.core.standing import lease_end
 from syncd.core.values import CLAIM_OWNER, STATUS, is_same
 from syncd.schemas.card import EXTRA, OWNER_TEXT, Card, Fields, Status, Value, card_fields
 
+_UNLEASED: Final[Mapping[str, Any]] = {"claim_owner": None, "claim_ttl_seconds": None, "claimed_at": None}
 _LEASE: Final = ("claim_owner", "claim_ttl_seconds", "claimed_at", "attempts")
 _OF_A_NEW_CARD: Final = ("attempts", "idempotency_key", "max_retries", "run_after", "created_at")
 _RETRIES: Final = ("failures", "last_error")
@@ -79,9 +82,17 @@ def rejoin(
 
     Holds: I8, I13 (one lease a card: one that was taken meanwhile is lost), I2.
     """
-    known = {id: _base_card(card, agreed.get(id, {})) for id, card in base.items() if card.is_live} if is_known else {}
-    here = {id: _local_card(card, known.get(id), remote.get(id)) for id, card in local.items() if card.is_live}
-    there = {id: _remote_card(card, remote_now) for id, card in remote.items()}
+    local = {id: _without_expiry(base.get(id), card, local_now) for id, card in local.items()}
+    # Of the others nothing goes to the store, and what they are there is all that is wanted.
+    ids = dict.fromkeys((*touched(base, local), *agreed)) if is_known else dict.fromkeys((*local, *remote))
+    known = {}
+    if is_known:
+        known = {id: _base_card(base[id], agreed.get(id, {})) for id in ids if id in base and base[id].is_live}
+        known |= {id: BaseCard(id, agreed[id], 0, "") for id in agreed if id not in known}
+    here = {
+        id: _local_card(local[id], known.get(id), remote.get(id)) for id in ids if id in local and local[id].is_live
+    }
+    there = {id: _remote_card(remote[id], remote_now) for id in ids if id in remote}
     plan = reconcile(known, here, there, policy)
     conflicts = list(plan.conflicts)
     changes: list[Change] = []
@@ -103,6 +114,25 @@ def touched(base: Mapping[str, Card], local: Mapping[str, Card]) -> list[str]:
 
 
 # --- the three sides -----------------------------------------------------------------------------
+
+
+def _without_expiry(base: Card | None, local: Card, now: datetime) -> Card:
+    """Return a card of the manifest as if nothing but time had ended its lease.
+
+    A lease that stood at the last contact may have been renewed where nobody here could see it: that it ran out here
+    says nothing.  One that was made while the store was away, and has run out, is over.
+    """
+    ends_at = lease_end(local)
+    if local.status is Status.CLAIMED and ends_at is not None and ends_at <= now:
+        if base is None or base.attempts != local.attempts:
+            return changed(local, status=Status.READY, **_UNLEASED)
+        return local
+    has_run_out = base is not None and (end := lease_end(base)) is not None and end <= now
+    if base is None or base.status is not Status.CLAIMED or not has_run_out or local.status is not Status.READY:
+        return local
+    if (local.attempts, local.failures) != (base.attempts, base.failures):
+        return local
+    return changed(local, status=Status.CLAIMED, **{name: getattr(base, name) for name in _UNLEASED})
 
 
 def _base_card(card: Card, agreed: Fields) -> BaseCard:

@@ -12,20 +12,17 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
-from msgspec.structs import replace as changed
-
 from syncd.core.plan import CARD_FIELD, Change, ChangeKind, Conflict, Policy, Winner
 from syncd.core.rejoin import Fate, Return, rejoin
 from syncd.errors import Busy
 from syncd.ports import Absence, Batch, BatchResult, Contact, Feed, Store
-from syncd.schemas.card import Card, Fields, Status
+from syncd.schemas.card import Fields
 from syncd.store.flatfile.manifest import Manifest
 
 PASSES_MAX: Final = 20
 FACE: Final = "offline"
 
 _SETTING: Final = (ChangeKind.CREATE, ChangeKind.UPDATE, ChangeKind.CLAIM, ChangeKind.RESTORE)
-_UNLEASED: Final = {"claim_owner": None, "claim_ttl_seconds": None, "claimed_at": None}
 
 
 def bring_home(
@@ -45,7 +42,6 @@ def bring_home(
     Raises: StoreUnreachable, with everything as it was; Busy when others change the same cards all the time.
     """
     base, place = contact.cards(), contact.cursor()
-    local = _with_ended_leases(manifest, now())
     absence = _with_outcome(absence, store)
     fates: dict[str, Fate] = {}
     for _ in range(PASSES_MAX):
@@ -53,7 +49,7 @@ def bring_home(
         is_known = place is not None and place.epoch == feed.cursor.epoch and place.xmin <= feed.cursor.xmin
         plan = rejoin(
             base,
-            local,
+            manifest.cards,
             feed.cards,
             policy,
             agreed=absence.agreed,
@@ -80,12 +76,6 @@ def bring_home(
         store.set_paused(True)
     contact.be_back(store.read(None))
     return fates
-
-
-def _with_ended_leases(manifest: Manifest, now: datetime) -> dict[str, Card]:
-    """Return the manifest's cards, those whose lease has ended as ready."""
-    ended = {card.id: changed(card, status=Status.READY, **_UNLEASED) for card in manifest.expired(now)}
-    return {**manifest.cards, **ended}
 
 
 def _with_outcome(absence: Absence, store: Store) -> Absence:

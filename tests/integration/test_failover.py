@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from syncd.core.plan import CARD_FIELD, Winner
+from syncd.core.plan import CARD_FIELD, Change, ChangeKind, Winner
 from syncd.errors import CredentialsError, NotOwner, SchemaVersionError
-from syncd.ports import CardFilter, NewCard
+from syncd.ports import Batch, CardFilter, NewCard
 from syncd.schemas.card import Status
+from syncd.store.flatfile.standin import Gone
 from tests.support.laptop import Line, laptop, let_pass, put_on
 from tests.support.workspace import TABLE, Site, site
 
@@ -347,3 +348,58 @@ def test_case_60_a_standin_that_was_edited_by_hand(here: tuple[Site, Line]) -> N
     back(here)
     assert made.column("title", "A2") == "Write a parser"
     assert "Write a parser" in made.text
+
+
+def test_a_lease_renewed_elsewhere_is_not_ended(here: tuple[Site, Line], there: Site) -> None:
+    """A lease that ran out for the laptop, which saw no renewal, stands; one made and run out while away is over."""
+    made, line = here
+    office = there.wiring.store()
+    office.claim("office", 60, id="A2")
+    made.sync()
+    line.is_cut = True
+    let_pass(made, 120)
+    mine = made.wiring.store()
+    assert set(mine.reclaim()) == {"A2"}
+    mine.update("A2", {"title": "Edited away"})
+    mine.update("A3", {"dependsOn": ()})
+    mine.claim("laptop", 60, id="A3")
+    let_pass(made, 120)
+    office.renew("A2", "office", 3600)
+    back(here)
+    agree(made, there)
+    card = made.card("A2")
+    assert (card.title, card.claim_owner, card.attempts) == ("Edited away", "office", 1)
+    assert (made.card("A3").status, made.card("A3").claim_owner) == (Status.READY, None)
+    assert made.wiring.store().conflicts() == []
+
+
+def test_a_batch_that_was_planned_elsewhere(here: tuple[Site, Line], there: Site) -> None:
+    """A batch planned on the manifest is not applied to the database, even where the versions look the same."""
+    made, line = here
+    line.is_cut = True
+    store = made.wiring.store()
+    store.update("A2", {"priority": 5})
+    planned = store.read(None).cards["A2"].version
+    there.wiring.store().update("A2", {"priority": 6})
+    assert there.card("A2").version == planned
+    line.is_cut = False
+    assert made.wiring.reach is not None
+    made.wiring.reach.hurry()
+    store.get("A2")
+    change = Change(ChangeKind.UPDATE, "A2", {"priority": 5}, version=planned)
+    assert store.commit(Batch("late", (change,), ())).moved == {"A2"}
+    assert made.card("A2").priority == 6
+
+
+def test_a_write_after_the_return_goes_to_the_database(here: tuple[Site, Line]) -> None:
+    """A process that has not heard of the return yet writes to no manifest that nobody would read again."""
+    made, line = here
+    line.is_cut = True
+    made.wiring.store().update("A2", {"title": "Away"})
+    reach = made.wiring.reach
+    assert reach is not None
+    late = reach.store("late", "test")
+    back(here)
+    with pytest.raises(Gone):
+        late.update("A2", {"title": "Late"})
+    assert not (made.root / ".syncd" / "manifest.json").exists()
