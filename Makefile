@@ -13,6 +13,8 @@ PYTHON ?= $(shell for each in python3 python3.14 python3.13 python3.12 python3.1
 ARGS ?=
 # CLAIMS=… goes to the second part of the bench: make bench CLAIMS=--million.
 CLAIMS ?=
+# STANDING=… goes to its part about idle daemons: make bench STANDING=--workspaces=10.
+STANDING ?=
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -94,7 +96,12 @@ mutants: $(READY) ## Take each safeguard out in turn and show which test notices
 .PHONY: bench
 bench: $(READY) ## Measure how long changes take to arrive, and what a claim costs
 	@$(BIN)/python -m tests.bench.latency $(ARGS)
+	@$(BIN)/python -m tests.bench.standing $(STANDING)
 	@$(BIN)/python -m tests.bench.claims $(CLAIMS)
+
+.PHONY: compare
+compare: $(READY) ## Measure other task tools beside syncd (installs them into a temporary folder)
+	@$(BIN)/python -m tests.bench.compare $(ARGS)
 
 .PHONY: soak
 soak: $(READY) ## Edit, update and kill at once for a minute: nothing may get lost

@@ -2,8 +2,8 @@
 
 Each figure stands beside the floor of the same run: what the disk and the server take for the same write
 without syncd.  Changes come one at a time, with ``syncd run`` going in a process of its own.  Works on the
-Postgres of ``$DATABASE_URL``, else on an embedded one of its own.  Writes ``bench-results/latency.json``
-and ``.md``.
+Postgres of ``$DATABASE_URL``, else on an embedded one of its own.  Writes ``bench-results/latency.json``,
+``.md`` and ``.svg``.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ import psycopg
 from syncd.parsers.document import ParseOptions
 from syncd.parsers.tasks_md import parse
 from syncd.store.embedded import EmbeddedServer
+from tests.bench.picture import Line, picture
 from tests.support.desk import Desk, desk, until
 from tests.support.embedded import wait_until_stopped
 from tests.support.postgres import fresh_database
@@ -41,7 +42,7 @@ REST_S = 0.05
 
 @dataclass(frozen=True)
 class Figure:
-    """One line of the table; times in milliseconds, ``goal_ms`` for the median."""
+    """One line of the table; times in milliseconds unless ``unit`` says otherwise, ``goal_ms`` for the median."""
 
     what: str
     cards: int
@@ -51,11 +52,17 @@ class Figure:
     floor: str
     floor_ms: float
     goal_ms: float | None = None
+    unit: str = "ms"
 
     @property
     def ratio(self) -> float:
-        """How many times the floor."""
-        return self.median_ms / self.floor_ms
+        """How many times the floor; 0 where there is none."""
+        return self.median_ms / self.floor_ms if self.floor_ms else 0.0
+
+    @property
+    def has_missed(self) -> bool:
+        """Whether the median is over its goal."""
+        return self.goal_ms is not None and self.median_ms > self.goal_ms
 
 
 def board(cards: int) -> str:
@@ -233,18 +240,41 @@ def measure(url: str | None, cards: int, tries: int) -> Iterator[Figure]:
 def table(figures: Sequence[Figure]) -> str:
     """Return the figures as a table for people."""
     lines = [
-        "| what | cards | median ms | p99 ms | floor | floor ms | × floor | goal ms |",
+        "| what | cards | median | p99 | floor | floor ms | × floor | goal |",
         "|---|--:|--:|--:|---|--:|--:|--:|",
     ]
     for each in figures:
-        goal = (
-            "" if each.goal_ms is None else f"{each.goal_ms:g}{'' if each.median_ms <= each.goal_ms else ' (missed)'}"
-        )
+        goal = "" if each.goal_ms is None else f"{each.goal_ms:g}{' (missed)' if each.has_missed else ''}"
+        floor = f"{each.floor_ms:.3f} | {each.ratio:.1f}" if each.floor_ms else " | "
         lines.append(
-            f"| {each.what} | {each.cards} | {each.median_ms:.2f} | {each.p99_ms:.2f} | {each.floor}"
-            f" | {each.floor_ms:.3f} | {each.ratio:.1f} | {goal} |"
+            f"| {each.what} | {each.cards} | {each.median_ms:.2f} {each.unit} | {each.p99_ms:.2f} | {each.floor}"
+            f" | {floor} | {goal} |"
         )
     return "\n".join(lines) + "\n"
+
+
+def drawn(figures: Sequence[Figure]) -> str:
+    """Return the picture of cost against size: each way's share of the time that its goal allows."""
+    names = [each.what for each in figures if each.goal_ms and each.unit == "ms"]
+    lines = [
+        Line(
+            name,
+            [(each.cards, each.median_ms / each.goal_ms) for each in figures if each.what == name and each.goal_ms],
+        )
+        for name in dict.fromkeys(names)
+    ]
+    return picture("Median, as a share of what the goal allows", "cards on the board", lines)
+
+
+def written(name: str, figures: Sequence[Figure], is_served: bool) -> int:
+    """Print the figures and keep them under ``bench-results/``; return 1 when a median misses its goal."""
+    shown = table(figures)
+    print(shown, end="")
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / f"{name}.md").write_text(shown, "utf-8")
+    kept = {"served": is_served, "figures": [{**asdict(each), "ratio": each.ratio} for each in figures]}
+    (RESULTS / f"{name}.json").write_text(json.dumps(kept, indent=2, ensure_ascii=False) + "\n", "utf-8")
+    return int(any(each.has_missed for each in figures))
 
 
 def main() -> int:
@@ -256,17 +286,9 @@ def main() -> int:
     options.add_argument("--check", action="store_true", help="exit with 1 when a median misses its goal")
     given = options.parse_args()
     figures = [each for cards in given.cards for each in measure(given.database_url, cards, given.tries)]
-    shown = table(figures)
-    print(shown, end="")
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "latency.md").write_text(shown, "utf-8")
-    kept = {
-        "served": given.database_url is not None,
-        "figures": [{**asdict(each), "ratio": each.ratio} for each in figures],
-    }
-    (RESULTS / "latency.json").write_text(json.dumps(kept, indent=2, ensure_ascii=False) + "\n", "utf-8")
-    has_missed = any(each.goal_ms is not None and each.median_ms > each.goal_ms for each in figures)
-    return int(given.check and has_missed)
+    missed = written("latency", figures, given.database_url is not None)
+    (RESULTS / "latency.svg").write_text(drawn(figures), "utf-8")
+    return missed if given.check else 0
 
 
 if __name__ == "__main__":
