@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Final
 
 from tests.bench.latency import RESULTS, board, database
+from tests.bench.standing import synced
 from tests.support.desk import desk
 
 TIMEOUT_S: Final = 120.0
@@ -161,7 +162,7 @@ def own(home: Path, sizes: Sequence[int], tries: int) -> Iterator[tuple[str, int
         place = home / f"syncd-{count}"
         place.mkdir()
         with database(os.environ.get("DATABASE_URL"), place) as dsn:
-            here = desk(place / "board", dsn, board(count))
+            here = synced(desk(place / "board", dsn, board(count)))
             with here.daemon():
                 syncd = [sys.executable, "-P", "-m", "syncd", "backlog"]
                 create = [*syncd, "create", "--id", "NEW-{n}", "--title", "One"]

@@ -63,9 +63,15 @@ def single(what: str, cards: int, value: float, unit: str, goal: float | None = 
     return Figure(what, cards, 1, value, value, "–", 0.0, goal, unit)
 
 
+def synced(here: Desk) -> Desk:
+    """Return the working copy after its first sync, so that its daemon has nothing to do."""
+    assert here.start("sync", stdout=subprocess.DEVNULL).wait(FIRST_SYNC_MAX_S) == 0
+    return here
+
+
 def idle(here: Desk, cards: int, seconds: float) -> Iterator[Figure]:
     """Measure a daemon with nothing to do, when the first sync is over."""
-    here.start("sync", stdout=subprocess.DEVNULL).wait(FIRST_SYNC_MAX_S)
+    synced(here)
     with here.daemon() as running:
         rest()
         wait_s(2.0)
@@ -81,7 +87,7 @@ def idle(here: Desk, cards: int, seconds: float) -> Iterator[Figure]:
 def many(place: Path, dsn: str, count: int, seconds: float) -> Iterator[Figure]:
     """Measure many workspaces, each with a daemon of its own, on one Postgres."""
     with ExitStack() as life:
-        desks = [desk(place / f"many-{n}", dsn, board(20), project=f"many-{n}") for n in range(count)]
+        desks = [synced(desk(place / f"many-{n}", dsn, board(20), project=f"many-{n}")) for n in range(count)]
         runs = [life.enter_context(each.daemon()) for each in desks]
         wait_s(2.0)
         used, started = sum(cpu_s(each.pid) for each in runs), time.monotonic()
@@ -126,7 +132,7 @@ def measure(url: str | None, given: argparse.Namespace) -> Iterator[Figure]:
                 yield from idle(desk(place / f"idle-{cards}", dsn, board(cards)), cards, given.seconds)
         (place / "more").mkdir()
         with database(url, place / "more") as dsn:
-            yield from starts(desk(place / "starts", dsn, board(100)), 3)
+            yield from starts(synced(desk(place / "starts", dsn, board(100))), 3)
         (place / "many").mkdir()
         with database(url, place / "many") as dsn:
             yield from many(place, dsn, given.workspaces, min(given.seconds, 20.0))
