@@ -65,6 +65,7 @@ def open(
     environ: Mapping[str, str] | None = None,
     actor: str | None = None,
     face: str = "api",
+    has_to_be: bool = True,
 ) -> Workspace:
     """Open the workspace that ``path`` is, or that the current folder lies in.
 
@@ -73,12 +74,18 @@ def open(
         mode: ``auto``, ``postgres``, ``embedded``, ``flatfile``; ``None``: what the configuration says.
         environ: the environment to go by; the process's own by default.
         actor: who makes changes, for the history.
+        has_to_be: ``False`` for who only wants the store that the environment names: any folder will do then.
 
     Raises: NotFound when there is no workspace, ConfigError when its configuration is wrong.
     Effects: none until something is asked.
     """
     environ = os.environ if environ is None else environ
-    root = find_root(Path.cwd(), environ, told=None if path is None else Path(path))
+    try:
+        root = find_root(Path.cwd(), environ, told=None if path is None else Path(path))
+    except NotFound:
+        if has_to_be:
+            raise
+        root = Path(path or ".").resolve()
     wiring = Wiring(Layout(root), environ=environ, mode=mode, actor=actor, face=face)
     if mode is not None:
         # A daemon's answers come from its own store: another one that was named must not pass for it.

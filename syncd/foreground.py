@@ -19,12 +19,11 @@ from syncd.files.installation import Installation
 from syncd.files.layout import Layout, find_root, private_folder
 from syncd.files.lock import daemon_lock
 from syncd.files.registry import remember
-from syncd.files.settings import read_config
+from syncd.fresh_settings import FreshSettings
 from syncd.guest import Commands, handlers
 from syncd.log import configure, event
 from syncd.notify import ServiceManager
 from syncd.schemas.config import StoreKind
-from syncd.stores import choose_store
 from syncd.wiring import Wiring
 
 if TYPE_CHECKING:
@@ -75,20 +74,9 @@ def run(
             ending = _run_daemon(wiring, life, commands, manager)
             if ending is Ending.STOP:
                 return 0
-            config = _reread(wiring)
+            config = FreshSettings(wiring).read()
         if ending is Ending.RESTART:
             _start_anew()
-
-
-def _reread(wiring: Wiring) -> Config:
-    """Return the configuration as it is now; one that cannot be used is told, and that in force stays."""
-    try:
-        config = read_config(wiring.layout.config)
-        choose_store(config, wiring.environ, wiring.mode)
-    except SyncdError as error:
-        event("config.refused", level=logging.ERROR, message=error.message, hint=error.hint)
-        return wiring.config
-    return config
 
 
 def _accompany(wiring: Wiring, life: ExitStack, companion: Companion, *, is_again: bool) -> None:
@@ -150,10 +138,11 @@ def _run_daemon(wiring: Wiring, life: ExitStack, commands: Commands | None, mana
     life.callback(last_call.close)
     life.callback(queue.close)
     cycle = wiring.cycle(is_paced=True)
+    settings = FreshSettings(wiring)
     daemon = Daemon(
         cycle,
         store,
-        watch=lambda wake: Watch(wiring.watched_paths, wake),
+        watch=lambda wake: Watch(lambda: [*wiring.watched_paths(), wiring.layout.config], wake),
         revive=wiring.revive,
         greet=wiring.greet,
         monotonic=time.monotonic,
@@ -161,13 +150,14 @@ def _run_daemon(wiring: Wiring, life: ExitStack, commands: Commands | None, mana
         replaced_in_s=Installation(time.monotonic).replaced_in_s,
         pid=os.getpid(),
         is_lost=wiring.state().is_lost,
+        has_new_settings=settings.have_come,
         stopping=last_call.call,
         tell=EventLog(EventFile(wiring.layout), wiring.state(), store).write,
         next_try_s=wiring.reach.next_try_s if wiring.reach is not None else lambda: None,
     )
     engine = TaskEngine(queue)
     private_folder(wiring.socket.parent)
-    endpoint = Endpoint(wiring.socket, handlers(wiring, daemon, engine, commands), beside=engine.run())
+    endpoint = Endpoint(wiring.socket, handlers(wiring, daemon, engine, commands, settings), beside=engine.run())
     life.callback(endpoint.close)
     return daemon.run()
 

@@ -10,12 +10,14 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from syncd.engine.endpoint import Handler, Printed
+from syncd.engine.report import problem_json
 from syncd.engine.task_engine import TaskEngine, through_engine
 from syncd.errors import UsageError
 from syncd.wiring import Wiring
 
 if TYPE_CHECKING:
     from syncd.engine.daemon import Daemon
+    from syncd.fresh_settings import FreshSettings
     from syncd.ports import Store
 
 CALL_TIMEOUT_S: Final = 30.0
@@ -48,7 +50,9 @@ class Guest(Wiring):
         return self._ask[str(request["op"])](request)
 
 
-def handlers(wiring: Wiring, daemon: Daemon, engine: TaskEngine, commands: Commands | None) -> Mapping[str, Handler]:
+def handlers(
+    wiring: Wiring, daemon: Daemon, engine: TaskEngine, commands: Commands | None, settings: FreshSettings
+) -> Mapping[str, Handler]:
     """Return what the daemon answers, by operation."""
 
     def sync(_: Mapping[str, Any]) -> Any:
@@ -56,10 +60,13 @@ def handlers(wiring: Wiring, daemon: Daemon, engine: TaskEngine, commands: Comma
         return daemon.call(lambda: daemon.sync().to_wire(), timeout_s=CALL_TIMEOUT_S)
 
     def status(_: Mapping[str, Any]) -> Any:
-        return daemon.call(
-            lambda: wiring.status(daemon.cycle, daemon=daemon.status(), mode=daemon.mode).to_json(),
-            timeout_s=CALL_TIMEOUT_S,
-        )
+        def work() -> Any:
+            found = wiring.status(daemon.cycle, daemon=daemon.status(), mode=daemon.mode).to_json()
+            if settings.problem is not None:
+                found["problems"].append(problem_json(settings.problem))
+            return found
+
+        return daemon.call(work, timeout_s=CALL_TIMEOUT_S)
 
     def metrics(_: Mapping[str, Any]) -> Any:
         return {"status": status({}), "daemon": daemon.call(daemon.meters.to_json, timeout_s=CALL_TIMEOUT_S)}

@@ -1,4 +1,4 @@
-"""Draws demo.svg: what the README shows is a real run, filmed.
+"""Draws docs/pictures/demo.svg: what the README shows is a real run, filmed.
 
 Every line in it was in the file, or was printed by the command above it.  Run it with ``make picture``.
 """
@@ -138,7 +138,7 @@ def film(stage: Stage) -> Film:
 
 def main() -> None:
     """Play the story and write the picture."""
-    picture = HERE / "demo.svg"
+    picture = HERE.parents[1] / "docs" / "pictures" / "demo.svg"
     with tempfile.TemporaryDirectory(prefix="syncd-picture-") as folder:
         garden = Path(folder) / "garden"
         garden.mkdir()

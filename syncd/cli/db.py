@@ -36,7 +36,7 @@ def migrate(context: typer.Context) -> None:
     from syncd.cli.screens import setup
     from syncd.cli.shapes import db_json
 
-    with workspace(context) as opened:
+    with workspace(context, has_to_be=False) as opened:
         found = db_json(opened.database.migrate())
     emit(context, found, lambda: setup.database(found))
 
@@ -53,7 +53,7 @@ def adopt(
     from syncd.cli.screens import setup
     from syncd.cli.shapes import adoption_json
 
-    with workspace(context) as opened:
+    with workspace(context, has_to_be=False) as opened:
         found = adoption_json(opened.database.adopt(dry_run=dry_run))
     emit(context, found, lambda: setup.adopted(found))
 

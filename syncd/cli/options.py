@@ -182,11 +182,12 @@ def _epilog(examples: Sequence[str]) -> str | None:
 
 
 @contextmanager
-def workspace(context: typer.Context, *, shows_progress: bool = True) -> Iterator[Workspace]:
+def workspace(context: typer.Context, *, shows_progress: bool = True, has_to_be: bool = True) -> Iterator[Workspace]:
     """Open the command's workspace, with progress on a terminal while the command works.
 
     Args:
         shows_progress: False for a command that prints as it goes.
+        has_to_be: False for a command that needs the store alone, before there is a workspace.
 
     Raises:
         NotFound: there is no workspace here.
@@ -208,6 +209,6 @@ def workspace(context: typer.Context, *, shows_progress: bool = True) -> Iterato
     LOGGER.setLevel(logging.DEBUG if given.debug else logging.WARNING)
     with (
         progress(context.command_path) if shows_progress else nullcontext(),
-        api.open(given.directory, mode=given.mode, environ=os.environ, face="cli") as opened,
+        api.open(given.directory, mode=given.mode, environ=os.environ, face="cli", has_to_be=has_to_be) as opened,
     ):
         yield opened

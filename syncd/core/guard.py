@@ -15,7 +15,7 @@ from syncd.core.plan import Change, ChangeKind, Hold, Plan, RemoteCard
 from syncd.core.reversal import offered, undone
 from syncd.core.settling import settle
 from syncd.core.sight import ACCEPT, REJECT, Guarded, Sight, Thresholds
-from syncd.core.trips import GUARDS, PING_PONG, STORE_REWOUND, Trip, cycles, undecided
+from syncd.core.trips import GUARDS, MARKERS, PING_PONG, STORE_REWOUND, Trip, cycles, undecided
 
 
 def guard(plan: Plan, sight: Sight, thresholds: Thresholds, decisions: Mapping[str, str]) -> Guarded:
@@ -51,6 +51,14 @@ def guard(plan: Plan, sight: Sight, thresholds: Thresholds, decisions: Mapping[s
         marks=frozenset(desk.marks),
         planned=plan,
     )
+
+
+def carried_out(guarded: Guarded) -> tuple[Hold, ...]:
+    """Return the holds whose decision is done with.
+
+    That about merge markers stands as long as they do: a file that was taken as it is has them still.
+    """
+    return (*(each for each in guarded.accepted if each.guard != MARKERS), *guarded.rejected)
 
 
 @dataclass(slots=True)

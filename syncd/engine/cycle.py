@@ -15,7 +15,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 
 from syncd.core.drift import drift
-from syncd.core.guard import guard
+from syncd.core.guard import carried_out, guard
 from syncd.core.plan import Conflict, Policy, Presence, Wait
 from syncd.core.reconcile import reconcile
 from syncd.core.settling import unsure
@@ -327,7 +327,7 @@ class Cycle:
         if self._state.was_lost is not None:
             event("state.lost", kept=self._state.was_lost)
             self._state.acknowledge_loss()
-        decided = (*guarded.accepted, *guarded.rejected)
+        decided = carried_out(guarded)
         done = [hold.fingerprint for hold in decided if hold.path not in unwritten and hold.id not in failed]
         if done:
             self._state.drop_decisions(done)

@@ -79,6 +79,7 @@ class Daemon:
         replaced_in_s: 0 when another version of syncd was installed over this one, else when to look again.
         pid: this process's.
         is_lost: whether the state beside the files is gone (``git clean``, a damaged disk): then it begins anew.
+        has_new_settings: whether the settings are others now, and can be used: then it begins anew with them.
         stopping: told, inside a signal handler, that the end was asked for.
         tell: is called after each cycle, to pass on what happened; returns when to be called again at the latest.
     """
@@ -96,6 +97,7 @@ class Daemon:
         replaced_in_s: Callable[[], float],
         pid: int,
         is_lost: Callable[[], bool] = lambda: False,
+        has_new_settings: Callable[[], bool] = lambda: False,
         stopping: Callable[[], None] = lambda: None,
         tell: Callable[[], float | None] = lambda: None,
         next_try_s: Callable[[], float | None] = lambda: None,
@@ -112,6 +114,7 @@ class Daemon:
         self._monotonic = monotonic
         self._pid = pid
         self._is_lost = is_lost
+        self._has_new_settings = has_new_settings
         self._stopping = stopping
         self._next_try_s = next_try_s
         self._had_terminal = _has_terminal()
@@ -258,10 +261,13 @@ class Daemon:
         self._held, self._problems = held, problems
 
     def _is_over(self) -> bool:
-        """Return whether a signal came, another version took this one's place, or the state is lost."""
+        """Return whether a signal came, other settings or another version are there, or the state is lost."""
         if self._ending is None and self._is_lost():
             # Nobody would find what is remembered from now on.
             event("state.lost")
+            self._ending = Ending.RELOAD
+        if self._ending is None and self._has_new_settings():
+            event("config.changed")
             self._ending = Ending.RELOAD
         return self._ending is not None or self._replaced_in_s() == 0
 

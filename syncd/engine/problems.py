@@ -21,6 +21,7 @@ from syncd.schemas.card import Fields
 ENGINE_PROBLEM_CODES = {
     "unreadable": "The file cannot be read (permission, or it changes faster than it can be read).",
     "hard-linked": "The file has a second name that the next write does not reach.",
+    "bad-settings": "syncd.yaml was edited while the daemon runs, and cannot be used as it is now.",
     "not-configured": "Cards stand in a file that the configuration does not name any more.",
     "cannot-write": "The file cannot be written (read-only folder, full disk).",
     "no-task-table": "Cards of the store have no place: nothing in the file looks like a task list.",

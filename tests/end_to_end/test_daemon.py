@@ -143,6 +143,31 @@ def test_sighup_with_a_broken_configuration_keeps_the_one_in_force(shop: Desk) -
         until(lambda: shop.cell("status", "A1") == "done", "the edit is in the table")
 
 
+def test_settings_that_are_edited_count_at_once(shop: Desk) -> None:
+    """An edit of syncd.yaml beside a running daemon needs no word to it: what was a problem is read."""
+    with shop.daemon() as daemon:
+        shop.edit("| A1 | not-started |", "| A1 | shipped off |")
+        until(lambda: shop.ask("status")["problems"], "the word is a problem")
+        with (shop.root / "syncd.yaml").open("a") as settings:
+            settings.write("statuses: {shipped off: done}\n")
+        until(lambda: shop.cell("status", "A1") == "done", "the word has a state")
+        assert daemon.process.poll() is None
+
+
+def test_settings_that_are_wrong_are_a_problem(shop: Desk) -> None:
+    """A mistake in syncd.yaml beside a running daemon is shown with its line, and ends nothing."""
+    with shop.daemon():
+        good = (shop.root / "syncd.yaml").read_text()
+        (shop.root / "syncd.yaml").write_text(good + "statusses: {x: done}\n")
+        (told,) = until(lambda: shop.ask("status")["problems"], "it is a problem")
+        assert (told["path"], told["line"], told["code"]) == ("syncd.yaml", good.count("\n") + 1, "bad-settings")
+        assert "`statuses`?" in told["message"]
+        shop.edit("| A1 | not-started |", "| A1 | done |")
+        until(lambda: shop.cell("status", "A1") == "done", "the edit is in the table")
+        (shop.root / "syncd.yaml").write_text(good)
+        until(lambda: not shop.ask("status")["problems"], "the problem ends by itself")
+
+
 def test_sighup_of_a_terminal_that_was_closed(shop: Desk) -> None:
     """When the terminal is closed in which it was started, the daemon ends as by SIGTERM and reads nothing again."""
     terminal, end = os.openpty()

@@ -82,6 +82,18 @@ def test_merge_markers_that_were_there_first_are_left_alone(tmp_path: Path, post
         assert {hold.guard for hold in here.sync().held} == {"markers"}
 
 
+def test_an_accepted_merge_is_not_asked_about_again(here: Site) -> None:
+    """A file that was accepted with its markers is taken as it is and not held again, until its rows change."""
+    here.write(marked(TEXT))
+    (hold,) = here.sync().held
+    Workspace(here.wiring).accept([hold.id])
+    assert not here.sync().held
+    assert not here.sync().held
+    assert here.sql("select title from backlog where id = 'B1'")
+    here.write(here.text.replace("Title of A1", "Edited A1"))
+    assert [each.guard for each in here.sync().held] == ["markers"]
+
+
 @pytest.mark.parametrize("left", ["", "# Nothing\n"])
 def test_an_emptied_file_comes_back_as_it_was(here: Site, left: str) -> None:
     """Rejecting an emptied file brings back its text, brought up to what the store says now."""

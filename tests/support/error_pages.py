@@ -121,6 +121,11 @@ PROBLEMS: Mapping[str, tuple[str, str]] = {
         "A priority that is neither a number nor one of the known words, or outside `priority_range`.",
         "Write a whole number; higher is sooner.",
     ),
+    "bad-settings": (
+        "The settings were edited while the daemon runs, and are wrong now: a key or a value that there is not, or "
+        "another store. The daemon goes on with those that it read before.",
+        "Mend the line; the daemon takes the settings up by itself. A daemon that starts now would refuse them.",
+    ),
     "cannot-write": (
         "The folder is read-only, the disk is full, or the file belongs to somebody else.",
         "Make room or give the right. It is tried again every few seconds; until then the file lags behind the store.",

@@ -19,7 +19,7 @@ from syncd.errors import SyncdError
 from syncd.parsers.document import PROBLEM_CODES
 from syncd.parsers.mission_json import MISSION_PROBLEM_CODES
 from syncd.schemas.config import KEYS
-from tests.support import command_pages, error_pages
+from tests.support import command_pages, error_pages, python_page
 from tests.support.config_schema import config_schema
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -43,6 +43,7 @@ def generated() -> dict[str, str]:
         "docs/reference/exit-codes.md": _page("Exit codes and error codes", _exit_codes()),
         "docs/reference/errors.md": error_pages.page(error_codes(), problem_codes()),
         "docs/reference/problems.md": _page("Problems", _problems()),
+        "docs/reference/python.md": python_page.page(),
         "docs/reference/schemas.md": _page("JSON Schemas", _schemas()),
         "schemas/config.schema.json": config_schema(),
         "docs/reference/syncd.1": command_pages.man_page(settings, errors()),

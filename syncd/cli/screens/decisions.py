@@ -119,8 +119,8 @@ def _hold_heading(group: Sequence[Json]) -> Line:
     first = group[0]
     if len(group) == 1:
         return line(Span(first["id"], "bold"), Span(f"  {first['guard']}", "yellow"), f"  {first['reason']}", indent=2)
-    reasons = {each["reason"] for each in group}
-    why = f"  {first['reason']}" if len(reasons) == 1 else ""
+    others = len({each["reason"] for each in group}) - 1
+    why = f"  {first['reason']}" + (f", and {count(others, 'other reason')}" if others else "")
     what = count(len(group), _HELD.get(first["guard"], "hold"))
     return line(Span(f"{what} in {first['path']}", "bold"), Span(f"  {first['guard']}", "yellow"), why, indent=2)
 
