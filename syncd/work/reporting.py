@@ -46,7 +46,10 @@ async def report(backlog: Backlog, attempt: Attempt, outcome: Outcome, may_wait:
         try:
             await asyncio.to_thread(tell)
         except (NotOwner, NotFound) as error:
-            event("work.late", id=id, attempt=number, message=error.message)
+            if outcome.is_done and await asyncio.to_thread(_is_taken_back, backlog, attempt):
+                event("work.done", id=id, attempt=number, log=str(attempt.log))
+            else:
+                event("work.late", id=id, attempt=number, message=error.message)
         except StoreUnreachable as error:
             if may_wait():
                 event("store.offline", message=error.message)
@@ -59,6 +62,21 @@ async def report(backlog: Backlog, attempt: Attempt, outcome: Outcome, may_wait:
         else:
             event(name, id=id, attempt=number, error=_first_line(outcome.error), log=str(attempt.log))
         return
+
+
+def _is_taken_back(backlog: Backlog, attempt: Attempt) -> bool:
+    """Complete a card whose lease the store has forgotten, if nobody else has taken it; return whether that was so.
+
+    A store that went away between the claim and the end may know nothing of the claim; the work is done all the same.
+    """
+    owner = attempt.workshop.owner
+    try:
+        card = backlog.claim(owner, id=attempt.card.id)
+        if card is not None:
+            backlog.complete(card.id, owner=owner, attempt=card.attempts)
+    except SyncdError:
+        return False
+    return card is not None
 
 
 def _first_line(error: str | None) -> str | None:
