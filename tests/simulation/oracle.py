@@ -138,11 +138,13 @@ class Oracle(Audience):
     def power_cut(self, who: str, data: bytes | None) -> None:
         """A machine lost its power; ``data`` is what is left of its file.
 
-        What an editor had not fsynced may be lost, unless syncd had brought it to the store.
+        What an editor had not fsynced may be lost, unless syncd had brought it to the store; and so may what it
+        found there, when it had renamed the file away.
         """
         left = {fact for key, row in read_rows(data).items() for fact in facts(key, row)}
         for write in self.writes:
-            if write.who.startswith(who) and write.fact not in left and write.fact not in self.stored:
+            is_there = write.who == "the start" or write.who.startswith(who)
+            if is_there and write.fact not in left and write.fact not in self.stored:
                 self.excuse(write.fact, "never fsynced before a power cut")
 
     def torn(self, data: bytes | None) -> None:
