@@ -11,7 +11,7 @@ PYTHON ?= $(shell for each in python3 python3.14 python3.13 python3.12 python3.1
 	"$$each" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo "$$each"; break; }; done)
 # ARGS=… goes to the command of a target: make test ARGS="-k merge", make demo ARGS=--help.
 ARGS ?=
-# CLAIMS=… goes to the second part of the bench: make bench CLAIMS=--million.
+# CLAIMS=… goes to the second part of the bench: make bench CLAIMS='--cards 10000'.
 CLAIMS ?=
 # STANDING=… goes to its part about idle daemons: make bench STANDING=--workspaces=10.
 STANDING ?=
@@ -93,8 +93,14 @@ fleet-picture: $(READY) ## Draw the picture of the fleet anew from a run
 mutants: $(READY) ## Take each safeguard out in turn and show which test notices
 	@$(BIN)/python -m tests.mutants $(ARGS)
 
+# The queues that claims are measured beside; nothing else needs them.
+$(VENV)/.bench: $(READY)
+	@if command -v uv >/dev/null 2>&1; then uv pip install --quiet --python $(BIN)/python --group bench; \
+	else $(BIN)/python -m pip install --quiet --group bench; fi
+	@touch $@
+
 .PHONY: bench
-bench: $(READY) ## Measure how long changes take to arrive, and what a claim costs
+bench: $(VENV)/.bench ## Measure how long changes take to arrive, and what a claim costs
 	@$(BIN)/python -m tests.bench.latency $(ARGS)
 	@$(BIN)/python -m tests.bench.standing $(STANDING)
 	@$(BIN)/python -m tests.bench.claims $(CLAIMS)
@@ -102,6 +108,14 @@ bench: $(READY) ## Measure how long changes take to arrive, and what a claim cos
 .PHONY: compare
 compare: $(READY) ## Measure other task tools beside syncd (installs them into a temporary folder)
 	@$(BIN)/python -m tests.bench.compare $(ARGS)
+
+.PHONY: bench-check
+bench-check: $(VENV)/.bench ## Measure claims at two sizes, and fail below their bounds
+	@$(BIN)/python -m tests.bench.claims --check $(CLAIMS)
+
+.PHONY: race
+race: $(READY) ## Kill workers at random while 16 of them work off 2,000 cards: no lease may be given twice
+	@$(BIN)/python -m tests.race $(ARGS)
 
 .PHONY: soak
 soak: $(READY) ## Edit, update and kill for an hour (SYNCD_SOAK_S): nothing gets lost, memory and latency stay flat

@@ -36,7 +36,7 @@ class Kind(StrEnum):
     STATUSES = "mapping of status words to ready, claimed, blocked or done"
     POLICY = "mapping of fields to local, remote or ask"
     RANGE = "list of two whole numbers, lowest and highest"
-    GUARDS = "mapping"
+    GROUP = "mapping"
     OUTLETS = "list of {run, url or file; on, name, timeout_s, concurrency, retries, secret_env}"
     ASSIGNMENTS = "list of {worker; phase, agent, labels}"
 
@@ -174,6 +174,21 @@ class Guards:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Retry:
+    """When a failed card is tried again: after ``base_s``, doubled with each failure, up to ``max_s``."""
+
+    max_retries: int = field(
+        default=3,
+        metadata=_about(Kind.COUNT, "So often a failed card is tried again, unless it has a number of its own."),
+    )
+    base_s: float = field(
+        default=1.0,
+        metadata=_about(Kind.SECONDS, "So long a card pauses after its first failure; each further one doubles it."),
+    )
+    max_s: float = field(default=60.0, metadata=_about(Kind.SECONDS, "No pause after a failure is longer."))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
     """The settings of a workspace; what ``syncd.yaml`` leaves out has its default."""
 
@@ -267,7 +282,12 @@ class Config:
         default=None,
         metadata=_about(Kind.TEXT, "The environment variable with the address of a Valkey to push to."),
     )
-    guards: Guards = field(default=Guards(), metadata=_about(Kind.GUARDS, "When a change is held back, or waits."))
+    retry: Retry = field(default=Retry(), metadata=_about(Kind.GROUP, "When a failed card is tried again."))
+    guards: Guards = field(default=Guards(), metadata=_about(Kind.GROUP, "When a change is held back, or waits."))
+
+
+GROUPS: Final[Mapping[str, type]] = {"retry": Retry, "guards": Guards}
+"""Settings that hold settings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,8 +303,8 @@ class Key:
 def _keys(shape: type, prefix: str = "") -> Iterator[Key]:
     for each in dataclasses.fields(shape):
         kind: Kind = each.metadata["kind"]
-        if kind is Kind.GUARDS:
-            yield from _keys(Guards, f"{prefix}{each.name}.")
+        if kind is Kind.GROUP:
+            yield from _keys(GROUPS[each.name], f"{prefix}{each.name}.")
             continue
         default = each.default if each.default_factory is dataclasses.MISSING else each.default_factory()
         yield Key(prefix + each.name, kind, default, each.metadata["meaning"])

@@ -32,6 +32,7 @@ from syncd.workers import Workers as Workers
 if TYPE_CHECKING:
     from syncd.core.drift import DriftEntry
     from syncd.core.plan import Hold, Wait
+    from syncd.database import Upgraded as Upgraded
     from syncd.doctor import Check as Check
     from syncd.engine.daemon import Closable
     from syncd.engine.formatting import Formatted
@@ -271,7 +272,7 @@ class Workspace:
     @property
     def database(self) -> Database:
         """The store as a thing to look after: its schema, its size, and where it is."""
-        return Database(self._wiring)
+        return Database(self._wiring, nudge=self._nudge)
 
     @property
     def past(self) -> Past:

@@ -8,13 +8,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
-from syncd.errors import BadValue
+from syncd.errors import BadValue, NotFound, NotOwner
+from syncd.log import event
+from syncd.schemas.card import Card
 
 if TYPE_CHECKING:
     from syncd.core.events import Event
     from syncd.core.standing import Obstacle
+    from syncd.engine.waiting import Stop
     from syncd.ports import CardFilter, NewCard, QueueStats, Store
-    from syncd.schemas.card import Card, Fields, Value
+    from syncd.schemas.card import Fields, Value
     from syncd.wiring import Wiring
 
 DEFAULT_TTL_S: Final = 900
@@ -79,16 +82,19 @@ class Backlog:
         *,
         id: str | None = None,
         wait_seconds: float = 0.0,
+        stop: Stop | None = None,
     ) -> Card | None:
         """Lease the best claimable card, or this one; ``None`` when there is nothing to claim.
 
         Args:
             ttl_seconds: how long the lease lasts unless it is renewed; ``None`` for ever.
             wait_seconds: how long to wait for a card when there is none, or while the queue is paused.
+            stop: ends the wait before its time, from another thread.
 
         Raises: Paused.
         """
-        return next(iter(self.claim_many(owner, ttl_seconds, id=id, wait_seconds=wait_seconds)), None)
+        found = self.claim_many(owner, ttl_seconds, id=id, wait_seconds=wait_seconds, stop=stop)
+        return next(iter(found), None)
 
     def claim_many(
         self,
@@ -98,6 +104,7 @@ class Backlog:
         id: str | None = None,
         count: int = 1,
         wait_seconds: float = 0.0,
+        stop: Stop | None = None,
     ) -> Sequence[Card]:
         """Lease up to ``count`` claimable cards; nothing to claim is an empty list.  Args, Raises: as ``claim``."""
         if ttl_seconds is not None and ttl_seconds <= 0:
@@ -107,7 +114,15 @@ class Backlog:
             return store.claim(owner, ttl_seconds, id=id, count=count)
         from syncd.engine.waiting import claim_in_time
 
-        return claim_in_time(store, lambda: store.claim(owner, ttl_seconds, id=id, count=count), wait_seconds)
+        return claim_in_time(store, lambda: store.claim(owner, ttl_seconds, id=id, count=count), wait_seconds, stop)
+
+    def give_back(self, claimed: Card | Sequence[Card] | None) -> None:
+        """Release what was claimed for somebody who no longer waits for it; safe when it is nobody's any more."""
+        for card in [claimed] if isinstance(claimed, Card) else claimed or ():
+            try:
+                self.release(card.id, str(card.claim_owner), attempt=card.attempts)
+            except (NotFound, NotOwner) as error:
+                event("claim.gone", card=card.id, message=error.message)
 
     def renew(self, id: str, owner: str, ttl_seconds: int | None = None, *, attempt: int | None = None) -> Card:
         """Extend a live lease.  Raises NotOwner."""
@@ -178,17 +193,17 @@ class Backlog:
 
         return obstacles(self._read.standing(id))
 
-    def events(self, since: int | None = None) -> Iterator[Event]:
+    def events(self, since: int | None = None, *, stop: Stop | None = None) -> Iterator[Event]:
         """Yield what happened behind the event ``since``, or all that is kept, in a lasting order."""
         from syncd.engine.following import events
 
-        return events(self._read, since)
+        return events(self._read, since, stop)
 
-    def follow_events(self, since: int | None = None) -> Iterator[Event]:
-        """Yield the same, and then each event as it comes, until the caller stops."""
+    def follow_events(self, since: int | None = None, *, stop: Stop | None = None) -> Iterator[Event]:
+        """Yield the same, and then each event as it comes, until the caller stops, or ``stop`` says so."""
         from syncd.engine.following import follow_events
 
-        return follow_events(self._read, since)
+        return follow_events(self._read, since, stop)
 
     def _located(self, card: Card) -> Card:
         """Return the card with the file and line where it stands now, as far as it stands in one."""

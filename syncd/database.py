@@ -5,7 +5,11 @@ May import everything below the faces.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from syncd.errors import Refused
@@ -13,7 +17,9 @@ from syncd.schemas.config import StoreKind
 
 if TYPE_CHECKING:
     from syncd.moving import Moved
-    from syncd.ports import Adoption, Pruned
+    from syncd.ports import Adoption, Backup, Pruned, Restored
+    from syncd.store.embedded.upgrade import Upgraded as Upgraded
+    from syncd.store.session import Session
     from syncd.wiring import Wiring
 
 
@@ -31,10 +37,15 @@ class StoreSchema:
 
 
 class Database:
-    """The store of a workspace; what holds cards is ``Backlog``."""
+    """The store of a workspace; what holds cards is ``Backlog``.
 
-    def __init__(self, wiring: Wiring) -> None:
+    Args:
+        nudge: brings files and store together as far as the store can be reached.
+    """
+
+    def __init__(self, wiring: Wiring, *, nudge: Callable[[], None]) -> None:
         self._wiring = wiring
+        self._nudge = nudge
 
     def status(self) -> StoreSchema:
         """Return what schema the store has and which migrations would run; reads only.
@@ -60,9 +71,39 @@ class Database:
         )
 
     def migrate(self) -> StoreSchema:
-        """Bring the store's schema up to date.  Raises SchemaVersionError for a table that is not syncd's."""
+        """Bring the store's schema up to date, and make a dump that was loaded from another server at home.
+
+        Raises: SchemaVersionError for a table that is not syncd's.
+        """
         self._wiring.migrate()
+        if self._wiring.choice.kind is not StoreKind.FLATFILE:
+            from syncd.store.migrate import arrive
+
+            arrive(self._wiring.dsn(may_make=False))
         return self.status()
+
+    def upgrade(self, programs: str | Path | None = None) -> Upgraded:
+        """Bring the data of the embedded server to the installed PostgreSQL: dumped, loaded, and swapped in.
+
+        Args:
+            programs: the folder with ``postgres`` of the version that made the data.
+
+        Raises: Refused for a store that is not embedded, and as ``embedded.upgrade.upgrade``.
+        """
+        from syncd.files.atomic import exchange
+        from syncd.store.embedded.upgrade import upgrade
+        from syncd.store.migrate import arrive, migrate
+
+        choice = self._wiring.choice
+        if choice.data_dir is None:
+            raise Refused(f"the {choice.kind} store is not syncd's own server", hint="Upgrade it where it is run.")
+
+        def loaded(dsn: str) -> None:
+            migrate(dsn)
+            arrive(dsn)
+
+        told = None if programs is None else Path(programs)
+        return upgrade(choice.data_dir, programs=told, exchange=exchange, loaded=loaded)
 
     def adopt(self, *, dry_run: bool = False) -> Adoption:
         """Take over a backlog table that a Mosaic service made, in place; with ``dry_run`` say what that does.
@@ -92,3 +133,51 @@ class Database:
             dry_run: only count it.
         """
         return self._wiring.store().prune(older_than_s, dry_run=dry_run)
+
+    def backup(self, path: str | Path | None = None) -> Backup:
+        """Write the project to a file: its cards, audit trail, conflicts and missions as they are at one moment.
+
+        Args:
+            path: by default ``PROJECT-DATE.jsonl.gz`` in the workspace; ``.gz`` compresses it.
+
+        Raises: InputOutputError.
+        """
+        from syncd.store.backup import backup
+
+        project = self._wiring.config.project
+        name = f"{project.replace('/', '-')}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.jsonl.gz"
+        with self._session() as session:
+            return backup(session, self._wiring.layout.root / name if path is None else Path(path))
+
+    def restore(self, path: str | Path, *, replace: bool = False, dry_run: bool = False) -> Restored:
+        """Make the project what a backup says, and the task files with it; with ``dry_run`` only say what changes.
+
+        Args:
+            replace: overwrite the cards that the project has, and remove those that are not in the backup.
+
+        Raises: Refused without ``replace`` where cards stand, NotFound, BadValue and InputOutputError for the file.
+        """
+        from syncd.store.backup import restore
+
+        with self._session() as session:
+            restored = restore(session, Path(path), replace=replace, dry_run=dry_run)
+        if restored.done:
+            self._nudge()
+        return restored
+
+    @contextmanager
+    def _session(self) -> Iterator[Session]:
+        from syncd.store.session import Session
+
+        wiring = self._wiring
+        session = Session(
+            wiring.dsn(may_make=False),
+            project=wiring.config.project,
+            actor=wiring.actor,
+            face=wiring.face,
+            pooled=wiring.config.pooled,
+        )
+        try:
+            yield session
+        finally:
+            session.close()

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from syncd.core.history import HistoryEntry
     from syncd.engine.report import CycleReport
+    from syncd.engine.waiting import Stop
     from syncd.schemas.card import Card
     from syncd.wiring import Wiring
 
@@ -49,11 +50,13 @@ class Past:
             store.get(id)
         return entries
 
-    def follow(self, id: str | None = None, *, limit: int | None = None) -> Iterator[HistoryEntry]:
-        """Yield what ``history`` returns, and then every entry that is written, for ever."""
+    def follow(
+        self, id: str | None = None, *, limit: int | None = None, stop: Stop | None = None
+    ) -> Iterator[HistoryEntry]:
+        """Yield what ``history`` returns, and then every entry that is written, until ``stop``."""
         from syncd.engine.following import follow
 
-        return follow(self._wiring.store(may_make=False), id, limit)
+        return follow(self._wiring.store(may_make=False), id, limit, stop)
 
     def restore(self, id: str, version: int | None = None) -> Card:
         """Bring a deleted or archived card back, or an older version of a card, into store and file.

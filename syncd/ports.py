@@ -201,6 +201,29 @@ class Pruned:
 
 
 @dataclass(frozen=True, slots=True)
+class Backup:
+    """A project that was written to a file: how many cards and entries of the audit trail are in it."""
+
+    path: str
+    project: str
+    cards: int
+    history: int
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """What restoring a backup changed, or would have; ``project`` and ``at`` say whose it was, and when it was made."""
+
+    path: str
+    project: str
+    at: datetime
+    added: int
+    changed: int
+    removed: int
+    done: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Adoption:
     """What taking over a foreign table does: its steps in words, and how many cards it holds."""
 

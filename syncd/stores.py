@@ -16,6 +16,7 @@ from syncd.errors import ConfigError, NotFound, StoreMismatch
 from syncd.schemas.config import Config, Mode, StoreKind, StoreRecord
 
 if TYPE_CHECKING:
+    from syncd.core.retry import RetryPolicy
     from syncd.ports import Contact
     from syncd.schemas.card import Fields
     from syncd.store.embedded import EmbeddedServer
@@ -122,6 +123,10 @@ class Host(Protocol):
     def replica(self) -> str:
         """This working copy's id."""
 
+    @property
+    def retry(self) -> RetryPolicy:
+        """When a card that failed is tried again."""
+
     def contact(self, may_write: bool) -> Contact:
         """Return what is remembered of the database."""
 
@@ -152,6 +157,7 @@ def reach_of(host: Host) -> Reach:
         pending=host.pending,
         new_id=lambda: uuid.uuid4().hex,
         clock=lambda: datetime.now(UTC),
+        retry=host.retry,
     )
 
 

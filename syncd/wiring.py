@@ -25,6 +25,7 @@ from syncd.schemas.config import Config, StoreKind
 from syncd.stores import LISTEN_VARIABLE, StoreChoice, choose_store, embedded_server, reach_of
 
 if TYPE_CHECKING:
+    from syncd.core.retry import RetryPolicy
     from syncd.engine.cycle import Cycle, CycleSettings
     from syncd.engine.formatting import Formatted
     from syncd.engine.report import DaemonStatus, StatusReport
@@ -193,13 +194,21 @@ class Wiring:
                 return cast(KeepsWorkers, store).registry
         return FileRegistry(self.layout.workers, store)
 
+    @property
+    def retry(self) -> RetryPolicy:
+        """When a card that failed is tried again, in whatever store it fails."""
+        from syncd.core.retry import RetryPolicy
+
+        chosen = self.config.retry
+        return RetryPolicy(chosen.max_retries, chosen.base_s, chosen.max_s)
+
     def another_store(self) -> Store:
         """Return another store on the same cards, for whoever asks beside the cycle; nothing is connected yet."""
         if self.reach is None:
             from syncd.store.flatfile.rules import ManifestStore
 
             acting = {"actor": self.actor, "face": self.face, "replica": self.replica}
-            return ManifestStore(self.manifest, project=self.config.project, **acting)
+            return ManifestStore(self.manifest, project=self.config.project, retry=self.retry, **acting)
         from syncd.store.failover import FailoverStore
 
         return FailoverStore(self.reach, self.database, self.reach.store(self.actor, self.face))
@@ -254,6 +263,7 @@ class Wiring:
             kind=self.choice.kind.value,
             pooled=is_served and self.config.pooled,
             listen_dsn=(self.environ.get(LISTEN_VARIABLE) or None) if is_served else None,
+            retry=self.retry,
         )
 
     def make_tables(self) -> None:

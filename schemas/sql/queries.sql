@@ -544,3 +544,103 @@ from pg_stat_user_tables where schemaname = current_schema() and relname like 'b
 -- name: examine_connections
 select (select count(*) from pg_stat_activity where backend_type = 'client backend')::int,
        current_setting('max_connections')::int
+
+-- Restoring: the rows of a backup stand in the temporary table restored.
+-- name: live_cards
+select count(*) from backlog where project = %(project)s and deleted_at is null
+
+-- name: restore_history
+insert into backlog_history (project, id, version, op, actor, face, at, before, after)
+select %(project)s, h.id, h.version, h.op, h.actor, h.face, h.at, h.before, h.after
+from restored r, jsonb_populate_record(null::backlog_history, r.row) h
+where r.kind = 'backlog_history' and not exists (select from backlog_history where project = %(project)s)
+order by h.seq
+
+-- name: restore_removed
+update backlog b set deleted_at = now(), idempotency_key = null,
+                     status = case b.status when 'claimed' then 'ready' else b.status end
+where b.project = %(project)s and b.deleted_at is null
+  and not exists (select from restored r where r.kind = 'backlog' and r.row ->> 'id' = b.id)
+
+-- A lease is not brought back, and no attempt number is given twice.
+-- name: restore_changed
+update backlog b set
+    title = s.title, body = s.body, phase = s.phase, priority = s.priority, depends_on = s.depends_on,
+    status = case s.status when 'claimed' then 'ready' else s.status end,
+    claim_owner = null, claim_ttl_seconds = null, claimed_at = null, attempts = greatest(b.attempts, s.attempts),
+    idempotency_key = s.idempotency_key, acceptance = s.acceptance, created_at = s.created_at, failures = s.failures,
+    max_retries = s.max_retries, run_after = s.run_after, last_error = s.last_error, path = s.path, extra = s.extra,
+    archived_at = s.archived_at, deleted_at = s.deleted_at, version = greatest(b.version, s.version)
+from restored r, jsonb_populate_record(null::backlog, r.row) s
+where r.kind = 'backlog' and b.project = %(project)s and b.id = s.id
+  and (b.title, b.body, b.phase, b.priority, b.depends_on, b.status, b.idempotency_key, b.acceptance, b.created_at,
+       b.failures, b.max_retries, b.run_after, b.last_error, b.path, b.extra, b.archived_at, b.deleted_at)
+      is distinct from
+      (s.title, s.body, s.phase, s.priority, s.depends_on, case s.status when 'claimed' then 'ready' else s.status end,
+       s.idempotency_key, s.acceptance, s.created_at, s.failures, s.max_retries, s.run_after, s.last_error, s.path,
+       s.extra, s.archived_at, s.deleted_at)
+
+-- name: restore_added
+insert into backlog (project, id, title, body, phase, priority, status, depends_on, attempts, idempotency_key,
+                     acceptance, created_at, updated_at, version, failures, max_retries, run_after, last_error, path,
+                     extra, archived_at, deleted_at)
+select %(project)s, s.id, s.title, s.body, s.phase, s.priority,
+       case s.status when 'claimed' then 'ready' else s.status end, s.depends_on, s.attempts, s.idempotency_key,
+       s.acceptance, s.created_at, s.updated_at, s.version, s.failures, s.max_retries, s.run_after, s.last_error,
+       s.path, s.extra, s.archived_at, s.deleted_at
+from restored r, jsonb_populate_record(null::backlog, r.row) s
+where r.kind = 'backlog' and not exists (select from backlog b where b.project = %(project)s and b.id = s.id)
+order by s.id
+
+-- name: restore_conflicts
+insert into backlog_conflict (project, id, field, base, local, remote, winner, replica, at, digest, settled, settled_at)
+select %(project)s, c.id, c.field, c.base, c.local, c.remote, c.winner, c.replica, c.at, c.digest, c.settled,
+       c.settled_at
+from restored r, jsonb_populate_record(null::backlog_conflict, r.row) c
+where r.kind = 'backlog_conflict' and not exists (
+    select from backlog_conflict o where o.project = %(project)s and o.digest = c.digest and o.at = c.at)
+order by c.seq
+on conflict do nothing
+
+-- name: restore_meta
+insert into backlog_meta (project, key, value)
+select %(project)s, 'paused', r.row ->> 'value' from restored r
+where r.kind = 'backlog_meta' and r.row ->> 'key' = 'paused'
+on conflict do nothing
+
+-- name: restore_ids
+insert into backlog_id as n (project, prefix, next)
+select %(project)s, s.prefix, s.next
+from restored r, jsonb_populate_record(null::backlog_id, r.row) s where r.kind = 'backlog_id'
+on conflict (project, prefix) do update set next = greatest(n.next, excluded.next)
+
+-- name: restore_missions
+insert into mission (project, id, name, description, status, project_path, tasks_file, manifest_file, quality_gates,
+                     path, extra, version, created_at)
+select %(project)s, m.id, m.name, m.description, m.status, m.project_path, m.tasks_file, m.manifest_file,
+       m.quality_gates, m.path, m.extra, m.version, m.created_at
+from restored r, jsonb_populate_record(null::mission, r.row) m where r.kind = 'mission'
+on conflict (project, id) do update set
+    name = excluded.name, description = excluded.description, status = excluded.status,
+    project_path = excluded.project_path, tasks_file = excluded.tasks_file, manifest_file = excluded.manifest_file,
+    quality_gates = excluded.quality_gates, path = excluded.path, extra = excluded.extra
+
+-- name: restore_milestones
+insert into milestone (project, mission, id, position, name, status, branch, issue, started_at, completed_at, extra,
+                       version)
+select %(project)s, m.mission, m.id, m.position, m.name, m.status, m.branch, m.issue, m.started_at, m.completed_at,
+       m.extra, m.version
+from restored r, jsonb_populate_record(null::milestone, r.row) m where r.kind = 'milestone'
+on conflict (project, mission, id) do update set
+    position = excluded.position, name = excluded.name, status = excluded.status, branch = excluded.branch,
+    issue = excluded.issue, started_at = excluded.started_at, completed_at = excluded.completed_at,
+    extra = excluded.extra
+
+-- A session that ran then does not run now.
+-- name: restore_sessions
+insert into mission_session (project, mission, session_id, runtime, pid, milestone_id, last_task_id, started_at,
+                             ended_at, ended_reason)
+select %(project)s, m.mission, m.session_id, m.runtime, m.pid, m.milestone_id, m.last_task_id, m.started_at,
+       coalesce(m.ended_at, now()), coalesce(m.ended_reason, 'restored')
+from restored r, jsonb_populate_record(null::mission_session, r.row) m where r.kind = 'mission_session'
+on conflict do nothing

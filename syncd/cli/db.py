@@ -97,3 +97,68 @@ def prune(
     with workspace(context) as opened:
         found = pruned_json(opened.database.prune(days * 86400, dry_run=dry_run), is_dry=dry_run)
     emit(context, found, lambda: setup.pruned(found))
+
+
+@command(commands, "backup", "syncd db backup", "syncd db backup /var/backups/shop.jsonl.gz")
+def backup(
+    context: typer.Context,
+    file: Annotated[
+        str | None, typer.Argument(metavar="FILE", help="By default PROJECT-DATE.jsonl.gz in the workspace.")
+    ] = None,
+) -> None:
+    """Write this project to a file.
+
+    All that the store holds of it, as it is at one moment: cards, audit trail, conflicts, missions. Other
+    projects of the same database are not in it. JSON lines, one row a line; a name that ends in .gz compresses
+    it. Works while a daemon runs.
+    """
+    from syncd.cli.screens import setup
+    from syncd.cli.shapes import backup_json
+
+    with workspace(context) as opened:
+        found = backup_json(opened.database.backup(file))
+    emit(context, found, lambda: setup.backed_up(found))
+
+
+@command(commands, "restore", "syncd db restore --dry-run shop.jsonl.gz", "syncd db restore --replace shop.jsonl.gz")
+def restore(
+    context: typer.Context,
+    file: Annotated[str, typer.Argument(metavar="FILE", help="What `syncd db backup` wrote.")],
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Overwrite the cards that differ; remove those that are not in FILE.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what it changes; change nothing.")] = False,
+) -> None:
+    """Make this project what a backup says.
+
+    In one transaction, and like any other edit: it stands in the audit trail, and the task files follow. Claims
+    are not brought back. FILE may be another project's or another database's. A project that has cards is
+    overwritten only with --replace.
+    """
+    from syncd.cli.screens import setup
+    from syncd.cli.shapes import restored_json
+
+    with workspace(context) as opened:
+        found = restored_json(opened.database.restore(file, replace=replace, dry_run=dry_run))
+    emit(context, found, lambda: setup.restored(found))
+
+
+@command(commands, "upgrade", "syncd db upgrade", "syncd db upgrade --programs /usr/lib/postgresql/17/bin")
+def upgrade(
+    context: typer.Context,
+    programs: Annotated[
+        str | None,
+        typer.Option("--programs", metavar="DIR", help="Where `postgres` of the version that made the data is."),
+    ] = None,
+) -> None:
+    """Bring embedded data to the installed PostgreSQL.
+
+    For data that another major version made: its own server dumps it, and the new one loads it. All workspaces
+    of the embedded server come with it; nothing may use it meanwhile. The old folder stays beside the new one.
+    """
+    from syncd.cli.screens import setup
+    from syncd.cli.shapes import upgraded_json
+
+    with workspace(context) as opened:
+        found = upgraded_json(opened.database.upgrade(programs))
+    emit(context, found, lambda: setup.upgraded(found))

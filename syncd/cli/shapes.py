@@ -17,12 +17,13 @@ if TYPE_CHECKING:
         ServiceState,
         Standing,
         StoreSchema,
+        Upgraded,
         Verification,
         Workspace,
     )
     from syncd.parsers.document import Document, FileCard
     from syncd.past import Undo
-    from syncd.ports import Adoption, Pruned, Worker
+    from syncd.ports import Adoption, Backup, Pruned, Restored, Worker
     from syncd.schemas.card import Card, Value
 
 Json = dict[str, Any]
@@ -238,3 +239,21 @@ def killed_json(killed: Killed) -> Json:
         "cards": list(killed.cards),
         "ended": killed.has_ended,
     }
+
+
+def backup_json(backup: Backup) -> Json:
+    """Return what a backup holds."""
+    return {"path": backup.path, "project": backup.project, "cards": backup.cards, "history": backup.history}
+
+
+def restored_json(restored: Restored) -> Json:
+    """Return what restoring a backup changed, or would."""
+    counts = {"added": restored.added, "changed": restored.changed, "removed": restored.removed}
+    at = instant_json(restored.at)
+    return {"path": restored.path, "project": restored.project, "at": at, **counts, "done": restored.done}
+
+
+def upgraded_json(upgraded: Upgraded) -> Json:
+    """Return from which version to which, and where the old data is."""
+    kept = None if upgraded.kept is None else str(upgraded.kept)
+    return {"from": upgraded.before, "to": upgraded.after, "kept": kept}

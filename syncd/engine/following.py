@@ -1,6 +1,6 @@
 """The audit trail as it grows: woken by the store, never by a clock.
 
-May import ``syncd.core``, ``syncd.ports``, ``syncd.errors``, ``syncd.log``.
+May import ``syncd.core``, ``syncd.engine.waiting``, ``syncd.ports``, ``syncd.errors``, ``syncd.log``.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 from syncd.core.events import Event, event_of
 from syncd.core.history import HistoryEntry
+from syncd.engine.waiting import Stop
 from syncd.errors import StoreUnreachable
 from syncd.log import event
 from syncd.ports import Store
@@ -22,14 +23,15 @@ _OLDER_MAX_S = 1.0
 """Pauses while a transaction is open that may bring in older events."""
 
 
-def follow(store: Store, id: str | None, limit: int | None) -> Iterator[HistoryEntry]:
-    """Yield the last ``limit`` entries, and then each that is written, until the caller stops.
+def follow(store: Store, id: str | None, limit: int | None, stop: Stop | None = None) -> Iterator[HistoryEntry]:
+    """Yield the last ``limit`` entries, and then each that is written, until the caller stops or ``stop`` says so.
 
     Each comes once, and none is left out, however transactions overlap.  A store that is away is waited for.
 
     Raises: StoreUnreachable only while nothing was read yet.
     """
-    woken = threading.Event()
+    woken, stop = threading.Event(), stop or Stop()
+    stop.wakes(woken.set)
     # What comes after this place and is there already is shown, or left out by the limit.
     page = store.history(id, since=store.history(id, limit=0).place)
     listener = store.listen(woken.set)
@@ -40,6 +42,8 @@ def follow(store: Store, id: str | None, limit: int | None) -> Iterator[HistoryE
         while True:
             woken.wait()
             woken.clear()
+            if stop.is_set:
+                return
             try:
                 page = store.history(id, since=place)
             except StoreUnreachable as error:
@@ -52,14 +56,14 @@ def follow(store: Store, id: str | None, limit: int | None) -> Iterator[HistoryE
         listener.close()
 
 
-def events(store: Store, since: int | None) -> Iterator[Event]:
-    """Yield the events behind ``since``, or all that are kept.
+def events(store: Store, since: int | None, stop: Stop | None = None) -> Iterator[Event]:
+    """Yield the events behind ``since``, or all that are kept; ``stop`` ends it before that.
 
     Those that an older transaction still holds back are waited for, but not for long: then they are left to
     the next time.
     """
-    place, pause_s = since, _OLDER_MIN_S
-    while True:
+    place, pause_s, stop = since, _OLDER_MIN_S, stop or Stop()
+    while not stop.is_set:
         trail = store.trail(place, limit=_PAGE)
         for entry in trail.entries:
             place = entry.seq
@@ -72,7 +76,7 @@ def events(store: Store, since: int | None) -> Iterator[Event]:
         pause_s *= 2
 
 
-def follow_events(store: Store, since: int | None) -> Iterator[Event]:
+def follow_events(store: Store, since: int | None, stop: Stop | None = None) -> Iterator[Event]:
     """Yield the events behind ``since``, or all that are kept, and then each that comes, until the caller stops.
 
     Each comes once and none is left out, however transactions overlap, and also when the caller starts
@@ -80,12 +84,15 @@ def follow_events(store: Store, since: int | None) -> Iterator[Event]:
 
     Raises: StoreUnreachable only while nothing was read yet.
     """
-    woken = threading.Event()
+    woken, stop = threading.Event(), stop or Stop()
+    stop.wakes(woken.set)
     place, is_first, pause_s = since, True, _OLDER_MIN_S
     listener = store.listen(woken.set)
     try:
         while True:
             woken.clear()
+            if stop.is_set:
+                return
             try:
                 trail = store.trail(place, limit=_PAGE)
             except StoreUnreachable as error:

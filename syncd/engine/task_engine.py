@@ -12,13 +12,16 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, Final, Generic, TypeVar, cast
 
 from syncd.errors import Busy
 from syncd.ports import Actable, Store
 from syncd.schemas.card import Card
 
 T = TypeVar("T")
+
+IDLE_S: Final = 15.0
+"""Without requests for so long, a daemon keeps its two other connections only: a server has fifty daemons to serve."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +41,16 @@ class _Request(Generic[T]):
 class TaskEngine:
     """Applies requests to a store, one at a time, in the order in which they came.
 
+    Args:
+        idle_s: after so long without a request the store is closed until the next one.
+
     Lives in one event loop; ``call`` is for other threads.  The store works in a thread, so the loop
     stays free to take requests.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, *, idle_s: float = IDLE_S) -> None:
         self._store = store
+        self._idle_s = idle_s
         self._requests: asyncio.Queue[_Request[Any] | None] = asyncio.Queue()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._subscribers: set[asyncio.Event] = set()
@@ -53,7 +60,7 @@ class TaskEngine:
     async def run(self) -> None:
         """Apply requests until ``close``, those that wait then included."""
         self._loop = asyncio.get_running_loop()
-        while (request := await self._requests.get()) is not None:
+        while (request := await self._next()) is not None:
             if request.done.cancelled():
                 continue
             try:
@@ -66,6 +73,14 @@ class TaskEngine:
             else:
                 request.done.set_result(result)
                 self.publish(_cards_in(result))
+
+    async def _next(self) -> _Request[Any] | None:
+        """Return the next request; when none comes for a while, the store's connection is given back meanwhile."""
+        try:
+            return await asyncio.wait_for(self._requests.get(), self._idle_s)
+        except TimeoutError:
+            await asyncio.to_thread(self._store.close)
+            return await self._requests.get()
 
     async def submit(self, work: Callable[[Store], T]) -> T:
         """Queue a piece of work and return its result, or raise its error.  Raises Busy once closed."""

@@ -21,14 +21,13 @@ from syncd.files.atomic import failure
 from syncd.files.setting_values import READERS, Wrong, is_empty, mapping, nearest, plain, scalar
 from syncd.parsers.yaml_limits import excess, is_overgrown
 from syncd.schemas.config import (
+    GROUPS,
     KEYS,
     Config,
-    Guards,
     Key,
 )
 
 BOM: Final = "\ufeff"
-_GROUPS: Final = frozenset(name.partition(".")[0] for name in KEYS if "." in name)
 
 
 def read_config(path: Path) -> Config:
@@ -132,13 +131,13 @@ def composed(text: str, name: str) -> Node | None:
 def _config(root: Node) -> Config:
     values: dict[str, Any] = {}
     for name, (at, value) in mapping(root).items():
-        if name in _GROUPS and not is_empty(value):
-            guards = {
+        if name in GROUPS and not is_empty(value):
+            group = {
                 each: _value(_known(key_node, f"{name}.{each}"), node)
                 for each, (key_node, node) in mapping(value).items()
             }
-            values[name] = Guards(**guards)
-        elif name not in _GROUPS:
+            values[name] = GROUPS[name](**group)
+        elif name not in GROUPS:
             values[name] = _value(_known(at, name), value)
     return Config(**values)
 

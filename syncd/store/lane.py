@@ -28,16 +28,21 @@ _DONE: Final = (pq.ExecStatus.TUPLES_OK, pq.ExecStatus.COMMAND_OK)
 
 
 class Lane:
-    """Prepared queries of one connection."""
+    """Prepared queries of one connection.
 
-    def __init__(self, link: Connection[Row]) -> None:
+    Args:
+        text_of: where a query's text comes from: ``queries.sql``.
+    """
+
+    def __init__(self, link: Connection[Row], text_of: Callable[[str], str] = query) -> None:
         self.link = link
+        self._text_of = text_of
         self._statements: dict[str, _Statement] = {}
         self._poll = select.poll()
         self._poll.register(link.fileno(), select.POLLIN)
 
     def fetch(self, name: str, parameters: dict[str, Any]) -> list[Row]:
-        """Run a query of ``queries.sql`` and return its rows.
+        """Run the query of this name and return its rows.
 
         Raises: psycopg's errors, as a cursor does.  Effects: a wait that is interrupted closes the
         connection, because nobody would take the answer.
@@ -52,7 +57,7 @@ class Lane:
     def _fetch(self, name: str, parameters: dict[str, Any]) -> list[Row]:
         statement = self._statements.get(name)
         if statement is None:
-            statement = _Statement(name, self.link)
+            statement = _Statement(name, self._text_of(name), self.link)
             self._answer(lambda: self.link.pgconn.send_prepare(statement.name, statement.text))
             self._statements[name] = statement
         values = statement.values(parameters)
@@ -100,8 +105,7 @@ class Lane:
 class _Statement:
     """A query with numbered parameters, and how its values and columns are read."""
 
-    def __init__(self, name: str, link: Connection[Row]) -> None:
-        text = query(name)
+    def __init__(self, name: str, text: str, link: Connection[Row]) -> None:
         self._parameters: Final = tuple(dict.fromkeys(_PARAMETER.findall(text)))
         self._formats: Final = [PyFormat.TEXT] * len(self._parameters)
         self._transformer: Final = Transformer(link)

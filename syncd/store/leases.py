@@ -10,7 +10,7 @@ from __future__ import annotations
 import random
 from typing import Any
 
-from syncd.core.retry import retry_delay_s
+from syncd.core.retry import RetryPolicy, retry_delay_s
 from syncd.errors import BadValue
 from syncd.schemas.card import Card, Status
 from syncd.store import refusals
@@ -57,17 +57,20 @@ def release(session: Session, id: str, owner: str, attempt: int | None) -> Card:
 
 
 def complete(session: Session, id: str, owner: str | None, attempt: int | None) -> Card:
-    """Mark a card done; a done card stays as it is.  Raises NotFound, NotOwner."""
+    """Mark a card done; a done card stays as it is.  Raises NotFound, NotOwner.
+
+    Safe to repeat; an attempt that lost the card is told so also when a later one has completed it.
+    """
     cards = _cards(session, "complete", id=id, owner=owner, attempt=attempt)
     if cards:
         return cards[0]
     card = get(session, id)
-    if card.status is Status.DONE:
+    if card.status is Status.DONE and attempt in (None, card.attempts):
         return card
     raise refusals.not_owner(card, owner, attempt)
 
 
-def fail(session: Session, id: str, error: str, owner: str | None, attempt: int | None) -> Card:
+def fail(session: Session, id: str, error: str, owner: str | None, attempt: int | None, *, policy: RetryPolicy) -> Card:
     """End a lease without success: ready again after a pause, or blocked.  Raises NotFound, NotOwner, BadValue."""
     require_storable(error)
     require_storable(id)
@@ -81,7 +84,7 @@ def fail(session: Session, id: str, error: str, owner: str | None, attempt: int 
             is_holders = owner in (None, card.claim_owner) and attempt in (None, card.attempts)
             if card.status is not Status.CLAIMED or not is_holders:
                 raise refusals.not_owner(card, owner, attempt)
-            delay_s = retry_delay_s(card.failures, card.max_retries, random.random())
+            delay_s = retry_delay_s(card.failures, card.max_retries, random.random(), policy)
             failed = execute(link, "fail", project=session.project, id=id, error=error, delay=delay_s)
             return card_of(failed.fetchall()[0])
 

@@ -84,6 +84,13 @@ def migrate(dsn: str) -> tuple[str, ...]:
             return _migrate(link, address(dsn))
 
 
+def arrive(dsn: str) -> bool:
+    """Make a dump from another server at home in this one; return whether there was anything to do."""
+    with connected(dsn) as link, link.transaction():
+        link.execute("set local statement_timeout = 0")
+        return bool(link.execute("select backlog_arrive()").fetchall()[0][0])
+
+
 def _migrate(link: Link, place: str) -> tuple[str, ...]:
     """Apply what is pending inside the transaction that holds the lock."""
     pin_schema(link)

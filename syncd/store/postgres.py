@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from syncd.core.retry import RETRIES, RetryPolicy
 from syncd.core.standing import Standing
 from syncd.ports import (
     Batch,
@@ -48,6 +49,7 @@ class PostgresStore:
         kind: ``postgres`` or ``embedded``, for ``status``.
         pooled: a transaction pooler stands in front of the server.
         listen_dsn: a way past the pooler, for LISTEN.
+        retry: when a card that failed is tried again.
 
     Nothing is connected before it is used.
     """
@@ -63,10 +65,12 @@ class PostgresStore:
         kind: str = "postgres",
         pooled: bool = False,
         listen_dsn: str | None = None,
+        retry: RetryPolicy = RETRIES,
     ) -> None:
         self._session = Session(dsn, project=project, actor=actor, face=face, pooled=pooled)
         self._replica = replica
         self._kind = kind
+        self._retry = retry
         self._listen_dsn = listen_dsn or dsn
         self._may_listen = not pooled or listen_dsn is not None
 
@@ -182,7 +186,7 @@ class PostgresStore:
 
     def fail(self, id: str, error: str, *, owner: str | None = None, attempt: int | None = None) -> Card:
         """End a lease without success.  Raises NotFound, NotOwner."""
-        return leases.fail(self._session, id, error, owner, attempt)
+        return leases.fail(self._session, id, error, owner, attempt, policy=self._retry)
 
     def retry(self, id: str) -> Card:
         """Make a blocked or pausing card ready at once.  Raises NotFound, Refused."""

@@ -20,6 +20,7 @@ from typing import Any, Final
 
 from syncd.core.plan import Policy
 from syncd.core.rejoin import Fate
+from syncd.core.retry import RETRIES, RetryPolicy
 from syncd.errors import StoreDamaged, StoreUnreachable, SyncdError
 from syncd.log import event
 from syncd.ports import Absence, Contact, Listener, Store
@@ -52,6 +53,7 @@ class Reach:
         revive: brings back a database that this machine runs itself; False where others run it.
         pending: gives the batch of the journal, and what it sets.
         new_id: a fresh id for a transaction, or for a manifest's history.
+        retry: when a card that failed meanwhile is tried again.
     """
 
     def __init__(
@@ -66,6 +68,7 @@ class Reach:
         pending: Callable[[], tuple[str, Mapping[str, Fields]]],
         new_id: Callable[[], str],
         clock: Callable[[], datetime],
+        retry: RetryPolicy = RETRIES,
     ) -> None:
         self._contact = contact
         self.standin = standin
@@ -76,6 +79,7 @@ class Reach:
         self._pending = pending
         self._new_id = new_id
         self._clock = clock
+        self._retry = retry
         self._lock = threading.RLock()
         self._listeners: list[FailoverListener] = []
         self._cuts: deque[datetime] = deque()
@@ -108,7 +112,14 @@ class Reach:
 
     def store(self, actor: str, face: str) -> ManifestStore:
         """Return a store on what stands in."""
-        return ManifestStore(self.standin, project=self._project, actor=actor, face=face, replica=self._replica())
+        return ManifestStore(
+            self.standin,
+            project=self._project,
+            actor=actor,
+            face=face,
+            replica=self._replica(),
+            retry=self._retry,
+        )
 
     def is_away(self, database: Callable[[], Store]) -> bool:
         """Return whether to work on what stands in, after going back to a database that is there again.

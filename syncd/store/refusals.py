@@ -33,6 +33,8 @@ def stale(card: Card, if_version: int) -> StaleVersion:
 
 def not_owner(card: Card, owner: str | None, attempt: int | None) -> NotOwner:
     """Return the error for who writes to a lease that is not theirs, or has ended."""
+    if card.status is Status.DONE and attempt not in (None, card.attempts):
+        return NotOwner(f"{card.id} was done by attempt {card.attempts}, not by {attempt}")
     if card.status is not Status.CLAIMED:
         whose = f", not claimed by {owner}" if owner else ""
         return NotOwner(f"{card.id} is {card.status}{whose}")

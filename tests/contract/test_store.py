@@ -384,6 +384,18 @@ def test_complete_is_idempotent_and_ends_the_lease(world: World) -> None:
     assert world.store.complete("A", owner="anybody") == done
 
 
+def test_a_late_attempt_is_told_so_although_the_card_is_done(world: World) -> None:
+    """Who lost a card to a later attempt does not hear that they completed it; the later one may repeat itself."""
+    make(world.store, "A")
+    lost = world.store.claim("w", 1)[0]
+    world.advance(2)
+    world.store.claim("v", 60)
+    done = world.store.complete("A", owner="v", attempt=2)
+    with pytest.raises(NotOwner):
+        world.store.complete("A", owner="w", attempt=lost.attempts)
+    assert world.store.complete("A", owner="v", attempt=2) == done
+
+
 def test_release_gives_the_card_back(world: World) -> None:
     """A released card is ready, without an owner, and keeps its attempts."""
     make(world.store, "A")

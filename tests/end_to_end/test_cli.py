@@ -538,6 +538,15 @@ def on_terminal(shop: Shop, *words: str, typed: str = "") -> tuple[int, str]:
     return process.returncode, shown.decode()
 
 
+def test_making_many_cards_shows_a_bar_on_a_terminal(shop: Shop) -> None:
+    """create --stdin draws how far it is on a terminal, and nothing of the kind elsewhere."""
+    lines = "".join(f'{{"id": "N{number}", "title": "n"}}\n' for number in range(3))
+    code, shown = on_terminal(shop, "backlog", "create", "--stdin", typed=lines + "\x04")
+    assert code == 0
+    assert "100%" in shown
+    assert "N2" in shop("backlog", "list").stdout
+
+
 def test_init_takes_an_answer_on_a_terminal(shop: Shop, tmp_path: Path) -> None:
     """On a terminal init asks; no leaves the folder as it was, yes makes the workspace."""
     other = Shop(tmp_path / "other", shop.environ)

@@ -310,3 +310,12 @@ def wakeups(pid: int) -> int:
     """Return how often the threads of a process went to sleep, and so were woken."""
     told = [path.read_text() for path in Path(f"/proc/{pid}/task").glob("*/status")]
     return sum(int(text.split("\nvoluntary_ctxt_switches:")[1].split()[0]) for text in told)
+
+
+def test_a_daemon_has_two_connections(shop: Desk) -> None:
+    """At rest a daemon costs its server two connections, after commands too: one for the cycle, one to listen."""
+    count = "select count(*) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()"
+    with shop.daemon():
+        shop("backlog", "claim", "--owner", "w")
+        assert shop.sql(count)[0][0] <= 3
+        until(lambda: shop.sql(count)[0][0] == 2, "the commands' connection is given back", deadline_s=60)

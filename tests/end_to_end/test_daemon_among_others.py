@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
+import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from syncd.store.embedded import EmbeddedServer
-from tests.support.desk import TABLE, Desk, bare_environment, desk, until
+from tests.support.desk import DEADLINE_S, TABLE, Desk, bare_environment, desk, until
 from tests.support.editors import Editors
 from tests.support.postgres import served_postgres, shared_folder
 from tests.support.switch import Switch
@@ -51,6 +54,37 @@ def test_a_served_postgres_is_restarted(tmp_path: Path, own_served_dsn: str) -> 
         assert here.cell("claim_owner", "A2") == "w"
         assert (len(daemon.events("store.back")), daemon.events("cycle.failed")) == (1, [])
         assert daemon.process.poll() is None
+
+
+def test_followed_events_survive_a_restart_of_the_server(tmp_path: Path, own_served_dsn: str) -> None:
+    """`events --follow` waits while the server is away, and goes on without a gap or a double, also with --since."""
+    here = desk(tmp_path / "shop", own_served_dsn)
+    here("sync")
+    with closing(Switch(Path(here.sql("show data_directory")[0][0]))) as switch:
+        following = here.start("backlog", "events", "--follow", "--json", stdout=subprocess.PIPE)
+        assert following.stdout is not None
+        seen = [json.loads(following.stdout.readline()) for _ in range(3)]
+        for number in range(3):
+            here.sql(f"insert into backlog (id, title) values ('B{number}', 'b')")
+            switch.off()
+            switch.on()
+            until(lambda: _answers(here), "the server takes queries again")
+            here.sql(f"update backlog set status = 'done' where id = 'B{number}'")
+        while seen[-1]["id"] != "B2" or seen[-1]["type"] != "task.completed":
+            seen.append(json.loads(following.stdout.readline()))
+        following.terminate()
+        following.communicate(timeout=DEADLINE_S)
+        told = [(each["type"], each["id"]) for each in seen[3:]]
+        assert told == [(kind, f"B{n}") for n in range(3) for kind in ("task.queued", "task.completed")]
+        later = here("backlog", "events", "--json", "--since", str(seen[4]["seq"])).stdout.splitlines()
+        assert [json.loads(each)["seq"] for each in later] == [each["seq"] for each in seen[5:]]
+
+
+def _answers(here: Desk) -> bool:
+    try:
+        return bool(here.sql("select 1"))
+    except psycopg.OperationalError:
+        return False
 
 
 def test_the_embedded_server_is_killed(embedded_home: Path, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import io
 import json
 import threading
 import time
+from datetime import datetime
 from typing import Any
 
 import psycopg
@@ -141,6 +142,21 @@ def test_a_priority_outside_the_workspaces_range_is_refused(shop: Shop) -> None:
     assert "between 1 and 10" in error["message"]
     shop.error("backlog", "update", "A1", "priority=0", code=2)
     assert shop.json("backlog", "update", "A1", "priority=10")["priority"] == 10
+
+
+def test_pauses_after_failures_are_the_workspaces(shop: Shop) -> None:
+    """retry.base_s, retry.max_s and retry.max_retries say when a card that failed is tried again."""
+    for setting in ("retry.base_s 40", "retry.max_s 50", "retry.max_retries 2"):
+        shop("config", "set", *setting.split())
+    for least_s, most_s in ((40, 50), (50, 62.5)):
+        card = shop.json("backlog", "claim", "--owner", "w", "--id", "A1")
+        failed = shop.json("backlog", "fail", "--id", "A1", "--owner", "w", "--error", "no luck")
+        assert failed["status"] == "ready", card
+        pause = datetime.fromisoformat(failed["runAfter"]) - datetime.fromisoformat(failed["updatedAt"])
+        assert least_s <= pause.total_seconds() <= most_s
+        shop.sql("update backlog set run_after = null where id = 'A1'")
+    shop.json("backlog", "claim", "--owner", "w", "--id", "A1")
+    assert shop.json("backlog", "fail", "--id", "A1", "--error", "no luck")["status"] == "blocked"
 
 
 def test_the_graph_in_every_format(shop: Shop) -> None:

@@ -231,6 +231,26 @@ def test_a_claim_by_file_does_not_take_anothers_lease(here: Site) -> None:
     assert len(here.wiring.store().conflicts()) == 1
 
 
+def test_done_by_who_lost_the_lease_is_a_conflict(here: Site) -> None:
+    """A row that says done by an owner whose lease has passed to another changes nothing: the holder goes on."""
+    store = here.wiring.store()
+    store.claim("ann", 900, id="A2")
+    here.sync()
+    assert "| A2 | Write the parser | in-progress | A1 | 2 | ann |" in here.text
+    here.sql("update backlog set claimed_at = now() - interval '1 hour' where id = 'A2'")
+    taken = store.claim("worker-1", 900, id="A2")[0]
+    here.edit(
+        "| A2 | Write the parser | in-progress | A1 | 2 | ann |", "| A2 | Write the parser | done | A1 | 2 | ann |"
+    )
+    here.sync()
+    card = here.card("A2")
+    assert (card.status, card.claim_owner, card.attempts) == (Status.CLAIMED, "worker-1", taken.attempts)
+    clash = store.conflicts()[-1].conflict
+    assert (clash.id, clash.local) in {("A2", "done"), ("A2", "ann")}
+    assert "| A2 | Write the parser | in-progress | A1 | 2 | worker-1 |" in here.text
+    assert store.complete("A2", owner="worker-1", attempt=taken.attempts).status is Status.DONE
+
+
 def test_a_foreign_worker_claims_and_completes(here: Site) -> None:
     """Claim by ``for update skip locked`` and completion in plain SQL show in the file, owner and all."""
     here.sql(

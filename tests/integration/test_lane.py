@@ -50,7 +50,7 @@ def test_an_error_is_the_one_of_a_cursor_and_the_lane_goes_on(database: Database
         "create trigger refuse before update on backlog for each row execute function refuse()"
     )
     with pytest.raises(psycopg.errors.RaiseException, match="no"):
-        lane.fetch("block", {"project": "default", "id": "A", "reason": None})
+        lane.fetch("retry", {"project": "default", "id": "A"})
     assert lane.fetch("cards", CARD)
 
 
@@ -62,6 +62,15 @@ def test_a_value_that_postgres_cannot_hold(database: Database) -> None:
         store.block("A", "be\0fore")
 
 
+@pytest.fixture
+def _interruptible() -> Iterator[None]:
+    """SIGINT raises KeyboardInterrupt, whatever other tests of this process left."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("_interruptible")
 def test_an_interrupted_wait_closes_the_connection(database: Database, lane: Lane) -> None:
     """Ctrl-C while the server works ends the wait; nobody reads an answer that belongs to another question."""
     with psycopg.connect(database.dsn) as other:
@@ -71,13 +80,15 @@ def test_an_interrupted_wait_closes_the_connection(database: Database, lane: Lan
         )
 
         def interrupt() -> None:
-            until(lambda: database.one(waiting), "the lane waits for the row")
-            signal.raise_signal(signal.SIGINT)
+            try:
+                until(lambda: database.one(waiting), "the lane waits for the row")
+            finally:
+                signal.raise_signal(signal.SIGINT)
 
         helper = threading.Thread(target=interrupt)
         helper.start()
         with pytest.raises(KeyboardInterrupt):
-            lane.fetch("block", {"project": "default", "id": "A", "reason": None})
+            lane.fetch("retry", {"project": "default", "id": "A"})
         helper.join()
     assert lane.link.closed
     assert not lane.is_quiet

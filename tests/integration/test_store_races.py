@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager
 
 import psycopg
 import pytest
+from psycopg.conninfo import make_conninfo
 
 from syncd.core.plan import Change, ChangeKind
 from syncd.errors import CycleRefused
@@ -149,3 +151,24 @@ def test_a_listener_whose_heartbeat_is_lost_polls(database: Database) -> None:
         # A pooler that hands the connection on loses what it listens to.
         listener._beat_channel = "nobody"
         until(lambda: listener.mode == "poll", "the lost heartbeat is noticed")
+
+
+def test_serialization_failures_are_retried(database: Database, pool: ThreadPoolExecutor) -> None:
+    """On a server whose transactions are serializable by default, workers that race all get through."""
+    dsn = make_conninfo(database.dsn, options="-c default_transaction_isolation=serializable")
+    database.store().create_many([NewCard(id=f"C{n}", title="c", depends_on=("C0",) * (n > 0)) for n in range(40)])
+
+    def work(name: str) -> int:
+        store = PostgresStore(dsn, project="default", actor=name, face="test", replica=name)
+        done = 0
+        with closing(store):
+            deadline = time.monotonic() + 60
+            while store.stats().counts["done"] < 40 and time.monotonic() < deadline:
+                for card in store.claim(name, 60):
+                    store.complete(card.id, owner=name, attempt=card.attempts)
+                    done += 1
+        return done
+
+    assert sum(pool.map(work, ["w1", "w2"])) == 40
+    assert database.one("select count(*) from backlog where status = 'done' and attempts = 1") == 40
+    assert database.wrong_counts() == []

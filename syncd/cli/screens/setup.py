@@ -96,6 +96,28 @@ def pruned(found: Json) -> Screen:
     return [line(f"{'Pruned' if found['done'] else 'To prune'}: {joined(kinds)}.")]
 
 
+def backed_up(found: Json) -> Screen:
+    """Return what a backup holds."""
+    kinds = [count(found["cards"], "card"), count(found["history"], "history entry", "history entries")]
+    return [line(f"Wrote {found['path']}: {joined(kinds)} of project {found['project']}.")]
+
+
+def upgraded(found: Json) -> Screen:
+    """Return from which version to which, and where the old data is."""
+    if found["kept"] is None:
+        return [line(f"The data is of PostgreSQL {found['to']} already.")]
+    return [
+        line(f"Upgraded the data from PostgreSQL {found['from']} to {found['to']}."),
+        line(f"The old data is in {found['kept']}; delete it when you no longer need it."),
+    ]
+
+
+def restored(found: Json) -> Screen:
+    """Return what restoring a backup changed, or would."""
+    kinds = [f"{found[kind]} {kind}" for kind in ("added", "changed", "removed")]
+    return [line(f"{'Restored' if found['done'] else 'To restore'} the backup of {found['at']}: {joined(kinds)}.")]
+
+
 def _schema(found: Json) -> str:
     if found["schemaVersion"] is None:
         return f"none; this syncd knows {found['schemaKnown']}"

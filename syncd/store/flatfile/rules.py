@@ -21,7 +21,7 @@ from msgspec.structs import replace
 from syncd.core.graph import find_cycles, would_close
 from syncd.core.history import HistoryEntry
 from syncd.core.plan import Change, ChangeKind, Conflict
-from syncd.core.retry import retry_delay_s
+from syncd.core.retry import RETRIES, RetryPolicy, retry_delay_s
 from syncd.core.standing import Standing, lease_end
 from syncd.errors import BadValue, NotOwner
 from syncd.ports import (
@@ -107,12 +107,15 @@ class ManifestStore:
         replica: which working copy, for conflicts.
     """
 
-    def __init__(self, keeper: Keeper, *, project: str, actor: str, face: str, replica: str) -> None:
+    def __init__(
+        self, keeper: Keeper, *, project: str, actor: str, face: str, replica: str, retry: RetryPolicy = RETRIES
+    ) -> None:
         self._keeper = keeper
         self._project = project
         self._actor = actor
         self._face = face
         self._replica = replica
+        self._retry = retry
 
     # --- sync -------------------------------------------------------------------------------------
 
@@ -362,7 +365,7 @@ class ManifestStore:
         """Mark a card done; a done card stays as it is.  Raises NotFound, NotOwner."""
         with self._keeper.writing() as manifest:
             card = self._known(manifest, id)
-            if card.status is Status.DONE:
+            if card.status is Status.DONE and attempt in (None, card.attempts):
                 return card
             if owner is not None or attempt is not None:
                 self._held(manifest, id, owner, attempt)
@@ -373,7 +376,7 @@ class ManifestStore:
         require_storable(error)
         with self._keeper.writing() as manifest:
             card, now = self._held(manifest, id, owner, attempt), self._keeper.now()
-            delay_s = retry_delay_s(card.failures, card.max_retries, random.random())
+            delay_s = retry_delay_s(card.failures, card.max_retries, random.random(), self._retry)
             failed = replace(
                 card,
                 status=Status.BLOCKED if delay_s is None else Status.READY,

@@ -48,6 +48,25 @@ def run(work: Callable[[TaskEngine], Awaitable[None]], store: Any = None) -> Non
     asyncio.run(both())
 
 
+def test_a_store_that_nobody_asks_is_closed_until_somebody_does() -> None:
+    """Without requests for a while the connection is given back; the next request opens it again."""
+    closed = threading.Event()
+    store = ActingStore()
+    store.close = closed.set  # type: ignore[attr-defined]
+
+    async def ask() -> None:
+        engine = TaskEngine(store, idle_s=0.01)  # type: ignore[arg-type]
+        running = asyncio.create_task(engine.run())
+        await engine.submit(lambda store: store.create(NewCard(id="A", title="a")))
+        assert await asyncio.to_thread(closed.wait, DEADLINE_S)
+        card = await engine.submit(lambda store: store.get("A"))
+        assert card.id == "A"
+        engine.close()
+        await asyncio.wait_for(running, DEADLINE_S)
+
+    asyncio.run(ask())
+
+
 def test_requests_are_applied_in_their_order() -> None:
     """Many requests handed in at once are applied one after another, in the order in which they came."""
     applied: list[int] = []
