@@ -260,6 +260,11 @@ class Workspace:
         self._wiring.act_as(actor)
 
     @property
+    def is_away(self) -> bool:
+        """Whether the database did not answer when it was last asked, so that work goes on here."""
+        return self._wiring.absence() is not None
+
+    @property
     def backlog(self) -> Backlog:
         """The queue of cards."""
         return Backlog(self._wiring)

@@ -42,6 +42,8 @@ def missions_of(store: object) -> MissionStore | None:
 def require_missions(store: object) -> MissionStore:
     """Return the missions' half of a store.  Raises StoreUnreachable while the database that has it is away."""
     found = missions_of(store)
+    if found is None and (absence := getattr(store, "absence", None)) is not None:
+        raise StoreUnreachable(absence.reason, hint="Missions wait until the database answers; cards do not.")
     if found is None:
         raise StoreUnreachable(
             "missions wait while the database is away",

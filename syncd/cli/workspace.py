@@ -112,6 +112,8 @@ def sync(
 
     with workspace(context) as opened:
         report = opened.sync(dry_run=dry_run, on_wait=_wait_teller()).to_json()
+        if opened.is_away and sys.stderr.isatty():
+            print("The database does not answer: this is kept here and merged when it does.", file=sys.stderr)
     emit(context, report, lambda: drift.cycle(report, is_dry=dry_run))
 
 

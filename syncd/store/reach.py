@@ -170,7 +170,7 @@ class Reach:
                     contact.be_away(absence)
                     manifest.fill(_known(contact).values(), gone={})
                     self.standin.begin(manifest)
-                    event("store.offline", level=logging.WARNING, message=error.message)
+                    event("store.offline", message=error.message)
             self._has_heard = False
             for listener in tuple(self._listeners):
                 listener.switch()

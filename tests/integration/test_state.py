@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
@@ -23,7 +24,8 @@ from syncd.errors import InputOutputError, SchemaVersionError
 from syncd.files.database import Database
 from syncd.files.layout import Layout
 from syncd.files.state import VERSIONS_MAX, StateFile
-from syncd.ports import Cursor, Journal, StagedFile
+from syncd.ports import Cursor, Feed, Journal, StagedFile
+from syncd.schemas.card import Card
 
 CURSOR = Cursor("here", 7)
 
@@ -431,3 +433,20 @@ def test_a_state_that_is_gone_is_lost(tmp_path: Path) -> None:
                     with pytest.raises(InputOutputError):
                         state.set_meta("k", "w")
             assert state.is_lost() == (mishap != "nothing")
+
+
+def test_a_state_of_the_version_before_goes_on(layout: Layout) -> None:
+    """A state that was made before there was a contact keeps its base, and remembers the store from now on."""
+    with closing(StateFile(layout)) as old:
+        old.advance([card("A")], [], CURSOR)
+    with closing(sqlite3.connect(layout.state)) as connection:
+        connection.execute("drop table contact")
+        connection.execute("pragma user_version=1")
+    with closing(StateFile(layout, is_read_only=True)) as looked:
+        assert looked.contact.cards() == {}
+    with closing(StateFile(layout)) as state:
+        assert state.base() == {"A": card("A")}
+        stored = Card(id="A", title="Title", version=3)
+        state.contact.note(Feed({"A": stored}, frozenset(), CURSOR, True, datetime.now(UTC)))
+        assert state.contact.cards() == {"A": stored}
+        assert state.contact.agreed()["A"].priority == 3
