@@ -53,6 +53,12 @@ SCREENS = (
     ("backlog", "graph", "--format", "mermaid"),
     ("backlog", "graph", "--format", "dot"),
     ("backlog", "events"),
+    ("mission", "list"),
+    ("mission", "status"),
+    ("mission", "log"),
+    ("workers",),
+    ("doctor",),
+    ("verify",),
     ("backlog", "show", f"no{EVIL}"),
     ("resolve", f"no{EVIL}", "--field", f"f{EVIL}", "--use", "local"),
 )

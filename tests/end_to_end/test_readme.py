@@ -8,7 +8,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from syncd.store.embedded import EmbeddedServer
+from tests.support.doc_session import DEADLINE_S
 
 ROOT = Path(__file__).resolve().parents[2]
 BLOCK = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -20,6 +23,7 @@ def _blocks(heading: str) -> list[str]:
     return BLOCK.findall(section)
 
 
+@pytest.mark.timeout(DEADLINE_S + 20)
 def test_five_minutes_hold(tmp_path: Path) -> None:
     """The section “Five minutes” runs from its first line to its last in an empty folder, and does what it says."""
     programs = tmp_path / "bin"
@@ -45,7 +49,7 @@ def test_five_minutes_hold(tmp_path: Path) -> None:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=100,
+            timeout=DEADLINE_S,
             check=False,
         )
     assert done.returncode == 0, done.stdout + done.stderr
