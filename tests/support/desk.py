@@ -176,7 +176,12 @@ class Desk:
         return status is not None and status["daemon"]["pid"] == running.pid and status["daemon"]["lastCycleAt"]
 
     def ask(self, operation: str) -> Any:
-        """Ask the daemon over its socket, at the price of no process; ``None`` without one."""
+        """Ask the daemon over its socket, at the price of no process; ``None`` without one.
+
+        A daemon of another account is asked by a command of that account: nobody trusts a stranger's socket.
+        """
+        if self.popen.get("user", os.getuid()) != os.getuid():
+            return self.json(operation)
         try:
             return ask(self.socket, {"op": operation}, timeout_s=DEADLINE_S)
         except (ConnectionError, json.JSONDecodeError):
