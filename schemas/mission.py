@@ -55,6 +55,19 @@ class RecordKey:
             case RecordKind.SESSION:
                 return f"mission:{self.mission}/session/{self.id}"
 
+    @staticmethod
+    def parse(name: str) -> RecordKey | None:
+        """Return the record of such a name; ``None`` for a card's id.  An id of a mission has no slash."""
+        kind, colon, rest = name.partition(":")
+        if kind != "mission" or not colon or not rest:
+            return None
+        mission, slash, below = rest.partition("/")
+        if not slash:
+            return RecordKey(RecordKind.MISSION, mission)
+        if below.startswith("session/"):
+            return RecordKey(RecordKind.SESSION, mission, below.removeprefix("session/"))
+        return RecordKey(RecordKind.MILESTONE, mission, below)
+
 
 RECORD_FIELDS: Final[Mapping[RecordKind, Mapping[str, FieldKind]]] = {
     RecordKind.MISSION: {

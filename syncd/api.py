@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 from syncd.backlog import Backlog as Backlog
 from syncd.database import Database as Database
 from syncd.database import StoreSchema as StoreSchema
-from syncd.errors import Busy, InputOutputError, NotFound, StoreUnreachable, SyncdError
+from syncd.errors import BadValue, Busy, InputOutputError, NotFound, StoreUnreachable, SyncdError
 from syncd.files.layout import Layout, find_root
 from syncd.missions import Missions as Missions
 from syncd.past import Past as Past
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from syncd.database import Upgraded as Upgraded
     from syncd.doctor import Check as Check
     from syncd.engine.daemon import Closable
+    from syncd.engine.decisions import Settled as Settled
     from syncd.engine.formatting import Formatted
     from syncd.engine.report import CycleReport, StatusReport
     from syncd.files.git_setup import GitSetup as GitSetup
@@ -381,17 +382,27 @@ class Workspace:
         self._nudge()
         return card
 
-    def resolve_all(self, use: str) -> tuple[Card, ...]:
-        """Settle every open conflict with the files' (``local``) or the store's values; return the cards.
+    def resolve_all(self, use: str) -> Settled:
+        """Settle every open conflict with the files' (``local``) or the store's values.
 
         Raises: BadValue for another ``use``.
         """
-        from syncd.engine.decisions import resolve_all
+        from syncd.engine.decisions import Settled, resolve
+        from syncd.schemas.mission import RecordKey
 
-        cards = resolve_all(self._store(), self._wiring.state(), use)
-        if cards:
+        if use not in ("local", "remote"):
+            raise BadValue(f"all conflicts cannot be settled with {use}", hint="Say local or remote.")
+        cards: dict[str, Card] = {}
+        records: dict[str, None] = {}
+        for id, field in dict.fromkeys((each.conflict.id, each.conflict.field) for each in self.conflicts()):
+            if RecordKey.parse(id) is None:
+                cards[id] = resolve(self._store(), self._wiring.state(), id, field, use)
+            else:
+                self.missions.settle(id, field, use)
+                records[id] = None
+        if cards or records:
             self._nudge()
-        return cards
+        return Settled(tuple(cards.values()), tuple(records))
 
     def held(self) -> tuple[Hold, ...]:
         """Return what the guards keep back."""

@@ -1,7 +1,7 @@
 """Missions, as every face sees them: their state against their cards, milestones, sessions, and what is next.
 
 Changes go to the store, and from there into the mission file with the next cycle, which is run at once.
-May import everything below the faces.
+May import everything below the faces.  Long because it is one interface, to be read in one place.
 """
 
 from __future__ import annotations
@@ -215,6 +215,27 @@ class Missions:
 
         return self._change_milestone(milestone, mission, change)
 
+    # --- conflicts --------------------------------------------------------------------------------
+
+    def resolve(self, name: str, field: str | None, use: str) -> MissionState:
+        """Settle a conflict of a mission, a milestone or a session; return how the mission is then.
+
+        Args:
+            name: as ``syncd conflicts`` has it: ``mission:shop/M1``.
+
+        Raises: BadValue for another name, and as ``resolve_record``.
+        """
+        self.settle(name, field, use)
+        self._nudge()
+        return self.status(_key_of(name).mission)
+
+    def settle(self, name: str, field: str | None, use: str) -> None:
+        """Settle a conflict in the store alone: the files follow with the next sync.  Raises: as ``resolve``."""
+        from syncd.engine.mission_decisions import resolve_record
+
+        store, new_id = self._wiring.store(), self._wiring.new_commit_id
+        resolve_record(store, self._write, _key_of(name), field, use, new_id=new_id)
+
     # --- the capsule ------------------------------------------------------------------------------
 
     def write_capsule(self, found: Next, mission: str | None = None, path: str | None = None) -> str:
@@ -356,6 +377,14 @@ class Missions:
         named = now if isinstance(now, list) else [now] if now else [each for each in MISSION_PATHS if each in others]
         edit_config(self._wiring.layout.config, "mission", [*named, path] if named else path)
         self._wiring.reread()
+
+
+def _key_of(name: str) -> RecordKey:
+    """Return the record that a conflict names."""
+    key = RecordKey.parse(name)
+    if key is None:
+        raise BadValue(f"{name!r} names no mission", hint="syncd conflicts")
+    return key
 
 
 def _belongs(mission: Mission, milestone: str, card: Card) -> bool:

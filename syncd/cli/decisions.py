@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
@@ -46,7 +47,7 @@ def conflicts(
 def resolve(
     context: typer.Context,
     *,
-    id: Annotated[str | None, typer.Argument(metavar="[ID]", help="The card.")] = None,
+    id: Annotated[str | None, typer.Argument(metavar="[ID]", help="The card, or what of a mission.")] = None,
     field: Annotated[
         str | None, typer.Option("--field", metavar="FIELD", help="The field that clashed, where several did.")
     ] = None,
@@ -60,16 +61,25 @@ def resolve(
 
     With the file's value, the store's value, or another one.
     """
+    from syncd.cli.mission_shapes import mission_json
     from syncd.cli.screens import decisions as screens
+    from syncd.cli.screens import mission as mission_screens
     from syncd.schemas.card import card_json
+    from syncd.schemas.mission import RecordKey
 
     choice = parse_use(use)
     if all == (id is not None) or (all and field is not None):
         raise UsageError("name one card, or say --all and neither a card nor a field", hint="syncd resolve --help")
     if id is None:
         with workspace(context) as opened:
-            cards = [card_json(each) for each in opened.resolve_all(choice)]
-        emit(context, cards, lambda: screens.resolved(len(cards)))
+            settled = opened.resolve_all(choice)
+        cards = [card_json(each) for each in settled.cards]
+        emit(context, cards, lambda: screens.resolved(len(cards), len(settled.records)))
+        return
+    if RecordKey.parse(id) is not None:
+        with workspace(context) as opened:
+            state = mission_json(opened.missions.resolve(id, field, choice))
+        emit(context, state, lambda: mission_screens.status(state, datetime.now(UTC)))
         return
     change_card(context, "Settled", lambda opened: opened.resolve(id, field, choice))
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from uuid import uuid4
 
 from syncd.core.plan import CARD_FIELD, Conflict, FieldName, Hold, Winner
@@ -19,6 +19,14 @@ from syncd.ports import ConflictRecord, NewCard, State, Store
 from syncd.schemas.card import Card, Status, Value
 
 VALUE = "value:"
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What had conflicts that are settled now: the cards, and the names of what belongs to missions."""
+
+    cards: tuple[Card, ...]
+    records: tuple[str, ...]
 
 
 def decide(held: Sequence[Hold], state: State, ids: Sequence[str], decision: str) -> tuple[Hold, ...]:
@@ -51,30 +59,32 @@ def resolve(store: Store, state: State, id: str, field: str | None, use: str) ->
     Effects: the value goes to the store; where the file still shows the value that clashed, the base
     takes it over, so that the chosen one flows into the file instead of clashing again.
     """
-    if use not in ("local", "remote") and not use.startswith(VALUE):
-        raise BadValue(f"--use {use}", hint="Say local, remote, or value:TEXT.")
-    of_card = [each for each in store.conflicts() if each.conflict.id == id]
-    field = _only_field(id, of_card) if field is None else field
-    open_ones = [each for each in of_card if each.conflict.field == field]
-    if not open_ones:
-        raise NotFound(f"no open conflict about {field} of {id}", hint="syncd conflicts")
+    require_use(use)
+    open_ones = open_conflicts(store, id, field)
     latest = open_ones[-1]
-    card = _settle_card(store, latest, use) if field == CARD_FIELD else _settle_field(store, state, latest, use)
+    is_whole = latest.conflict.field == CARD_FIELD
+    card = _settle_card(store, latest, use) if is_whole else _settle_field(store, state, latest, use)
     for each in open_ones:
         store.settle(each, "value" if use.startswith(VALUE) else use)
     return card
 
 
-def resolve_all(store: Store, state: State, use: str) -> tuple[Card, ...]:
-    """Settle every open conflict in the same way, ``local`` or ``remote``; return the cards, each once.
+def open_conflicts(store: Store, id: str, field: FieldName | None) -> Sequence[ConflictRecord]:
+    """Return the open conflicts about a field, oldest first; ``None`` for the only field that has some.
 
-    Raises: BadValue for another ``use``.
+    Raises: NotFound without any, BadValue when the field is to be named.
     """
-    if use not in ("local", "remote"):
-        raise BadValue(f"all conflicts cannot be settled with {use}", hint="Say local or remote.")
-    open_ones = dict.fromkeys((each.conflict.id, each.conflict.field) for each in store.conflicts())
-    cards = {id: resolve(store, state, id, field, use) for id, field in open_ones}
-    return tuple(cards.values())
+    of_id = [each for each in store.conflicts() if each.conflict.id == id]
+    chosen = _only_field(id, of_id) if field is None else field
+    if found := [each for each in of_id if each.conflict.field == chosen]:
+        return found
+    raise NotFound(f"no open conflict about {chosen} of {id}", hint="syncd conflicts")
+
+
+def require_use(use: str) -> None:
+    """Raise BadValue for what names no value."""
+    if use not in ("local", "remote") and not use.startswith(VALUE):
+        raise BadValue(f"--use {use}", hint="Say local, remote, or value:TEXT.")
 
 
 def _only_field(id: str, records: Sequence[ConflictRecord]) -> FieldName:
@@ -122,7 +132,7 @@ def _settle_field(store: Store, state: State, record: ConflictRecord, use: str) 
     conflict = record.conflict
     value: Value = {"local": conflict.local, "remote": conflict.remote}.get(use)
     if use.startswith(VALUE):
-        value = _read(use.removeprefix(VALUE), conflict.remote if conflict.local is None else conflict.local)
+        value = read_value(use.removeprefix(VALUE), conflict.remote if conflict.local is None else conflict.local)
     is_claim = conflict.field == CLAIM_OWNER or (conflict.field == STATUS and value == Status.CLAIMED)
     if is_claim and use != "remote":
         raise _must_be_claimed(store, conflict, value)
@@ -147,7 +157,7 @@ def _must_be_claimed(store: Store, conflict: Conflict, value: Value) -> BadValue
     return BadValue(f"only a claim changes who holds a card; {said}", hint=" && ".join(steps))
 
 
-def _read(text: str, like: Value) -> Value:
+def read_value(text: str, like: Value) -> Value:
     """Return a typed value as the kind of one that clashed."""
     if isinstance(like, tuple):
         return tuple(part for part in (each.strip() for each in text.split(",")) if part)

@@ -226,3 +226,47 @@ def test_a_session_survives_syncd_and_not_its_command(here: Desk) -> None:
         until(lambda: not Path(f"/proc/{child}").exists(), "the command is gone")
         assert states(here) == {"S1": "dead"}
     os.close(reader)
+
+
+@pytest.fixture
+def clashed(here: Desk) -> Desk:
+    """A milestone's name and the mission's were changed on both sides, and a milestone went that was edited."""
+    text = (here.root / "mission.json").read_text()
+    (here.root / "mission.json").write_text(text.replace('"Base"', '"Basement"').replace('"Web shop"', '"Shop"'))
+    here.sql("update milestone set name = 'Groundwork' where id = 'M1'")
+    here.sql("update mission set name = 'The shop'")
+    here.sql("delete from milestone where id = 'M2'")
+    plain = mission_file(here)
+    plain["milestones"][1]["branch"] = "feat/front"
+    (here.root / "mission.json").write_text(json.dumps(plain, indent=2) + "\n")
+    here.json("sync")
+    assert {(each["id"], each["field"]) for each in here.json("conflicts")} == {
+        ("mission:web-shop/M1", "name"),
+        ("mission:web-shop", "name"),
+        ("mission:web-shop/M2", "*"),
+    }
+    return here
+
+
+def test_a_clash_about_a_mission_is_settled_as_the_screen_says(clashed: Desk) -> None:
+    """A value of either side, or another one, goes to the store and the file; the deletion is carried out after all."""
+    (name,) = [each for each in clashed.json("conflicts") if each["id"] == "mission:web-shop/M1"]
+    other = "remote" if name["winner"] == "local" else "local"
+    after = valid("mission-status", clashed.json("resolve", "mission:web-shop/M1", "--field", "name", "--use", other))
+    assert after["milestones"][0]["name"] == name[other]
+    assert mission_file(clashed)["milestones"][0]["name"] == name[other]
+    said = clashed("resolve", "mission:web-shop", "--use", "value:Our shop")
+    assert "Our shop" in said.stdout
+    assert clashed.sql("select name from mission") == [("Our shop",)]
+    clashed("resolve", "mission:web-shop/M2", "--use", "remote")
+    assert [each["id"] for each in mission_file(clashed)["milestones"]] == ["M1"]
+    assert clashed.json("conflicts") == []
+    assert clashed("resolve", "mission:web-shop/M1", "--use", "local", code=3).stdout == ""
+
+
+def test_all_clashes_are_settled_at_once(clashed: Desk) -> None:
+    """``resolve --all`` takes missions along with cards."""
+    told = clashed("resolve", "--all", "--use", "local")
+    assert "3 mission records" in told.stdout
+    assert (mission_file(clashed)["name"], mission_file(clashed)["milestones"][0]["name"]) == ("Shop", "Basement")
+    assert clashed.json("conflicts") == []

@@ -56,9 +56,10 @@ def resolve_command(conflict: Json) -> str:
     return f"syncd resolve {words} --use local|remote{other}"
 
 
-def resolved(number: int) -> Screen:
-    """Return how many cards had conflicts that are settled now."""
-    return [line(f"Settled the conflicts of {count(number, 'card')}." if number else "No conflicts.")]
+def resolved(cards: int, records: int) -> Screen:
+    """Return how many cards and parts of missions had conflicts that are settled now."""
+    said = [count(number, noun) for number, noun in ((cards, "card"), (records, "mission record")) if number]
+    return [line(f"Settled the conflicts of {' and '.join(said)}." if said else "No conflicts.")]
 
 
 def by_rule(entries: Sequence[Json]) -> Screen:
