@@ -249,6 +249,8 @@ class AsyncMissions(Face):
     add_milestone = away(Missions.add_milestone)  # type: ignore[arg-type]  # "self" could be one of its fields
     start_milestone = away(Missions.start_milestone)
     complete_milestone = away(Missions.complete_milestone)
+    resolve = away(Missions.resolve)
+    settle = away(Missions.settle)
     write_capsule = away(Missions.write_capsule)
 
     @property
@@ -295,6 +297,11 @@ class AsyncWorkspace(Face):
     def config_path(self) -> Path:
         """The workspace's settings."""
         return self._workspace.config_path
+
+    @property
+    def is_away(self) -> bool:
+        """Whether the database did not answer when it was last asked, so that work goes on here."""
+        return self._workspace.is_away
 
     @property
     def project(self) -> str:

@@ -93,3 +93,21 @@ def test_a_damaged_manifest_is_told(bare: Desk) -> None:
     status = bare.json("status")
     assert not status["store"]["reachable"]
     assert "manifest.log is damaged" in status["store"]["error"]
+
+
+def test_a_damaged_manifest_is_made_anew_as_the_hint_says(bare: Desk) -> None:
+    """With both files moved away, the cards come back from the task files once a person has said so."""
+    bare("init", "--yes")
+    bare("sync")
+    before = {each["id"]: each["status"] for each in bare.json("backlog", "list")}
+    log = bare.root / ".syncd" / "manifest.log"
+    log.write_bytes(log.read_bytes().replace(b"Draw", b"Drew"))
+    said = bare("backlog", "list", code=74).said
+    assert "move .syncd/manifest.json and .syncd/manifest.log away" in said
+    for name in ("manifest.json", "manifest.log"):
+        (bare.root / ".syncd" / name).rename(bare.root / name)
+    bare("sync")
+    bare("accept")
+    assert {each["id"]: each["status"] for each in bare.json("backlog", "list")} == before
+    assert bare.text == TABLE
+    assert bare.json("status")["inSync"]

@@ -17,7 +17,8 @@ from typing import Any, TypeVar
 
 import psycopg
 
-from syncd.engine.endpoint import ask
+from syncd.engine.endpoint import RemoteError, ask
+from syncd.errors import Busy
 from syncd.files.layout import Layout
 from syncd.files.workspace import create
 from syncd.store.migrate import migrate
@@ -176,7 +177,7 @@ class Desk:
         return status is not None and status["daemon"]["pid"] == running.pid and status["daemon"]["lastCycleAt"]
 
     def ask(self, operation: str) -> Any:
-        """Ask the daemon over its socket, at the price of no process; ``None`` without one.
+        """Ask the daemon over its socket, at the price of no process; ``None`` without one, or while it stops.
 
         A daemon of another account is asked by a command of that account: nobody trusts a stranger's socket.
         """
@@ -185,6 +186,10 @@ class Desk:
         try:
             return ask(self.socket, {"op": operation}, timeout_s=DEADLINE_S)
         except (ConnectionError, json.JSONDecodeError):
+            return None
+        except RemoteError as error:
+            if error.code != Busy.code:
+                raise
             return None
 
     @property

@@ -79,7 +79,8 @@ ERRORS: Mapping[str, tuple[str, str]] = {
     ),
     "store-damaged": (
         "The manifest or its log was changed by hand or by a failing disk: a checksum does not fit.",
-        "Both files are kept. The message says which line; take it out, or bring the manifest back from a backup.",
+        "Both files are kept. Bring a whole copy back. Without one, move `.syncd/manifest.json` and "
+        "`.syncd/manifest.log` away, then `syncd sync` and `syncd accept`: the task files make the cards anew.",
     ),
     "busy": (
         "Another daemon, another cycle, a script with the lock for editing, or another database session is at it.",

@@ -108,7 +108,11 @@ def manifest_of(data: bytes, place: str) -> Manifest:
 
 def damaged(message: str) -> StoreDamaged:
     """Return the error for a manifest or log that cannot be trusted."""
-    return StoreDamaged(message, hint="Put a copy back that is whole, or `syncd db rebuild`, which keeps these files.")
+    return StoreDamaged(
+        message,
+        hint="Put a whole copy back. Without one, move .syncd/manifest.json and .syncd/manifest.log away, then "
+        "`syncd sync` and `syncd accept`: the cards are made anew from the task files.",
+    )
 
 
 def _around_checksum(data: bytes) -> tuple[bytes, bytes]:
