@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING
 
 from syncd.errors import SyncdError
@@ -55,18 +57,39 @@ def run(
     the configuration or the store.  A store that is away is no error: it is tried again.
     """
     configure(log_format, environ)
-    manager = ServiceManager(environ, os.getpid())
     root = find_root(Path.cwd(), environ, told=None if path is None else Path(path))
+    if once:
+        with ExitStack() as life:
+            return _run_once(_workspace(root, environ, mode, None, life))
+    with _expected_signals():
+        return _run_daemons(root, environ, mode, commands, companions)
+
+
+def _workspace(
+    root: Path, environ: Mapping[str, str], mode: str | None, config: Config | None, life: ExitStack
+) -> Wiring:
+    """Join the workspace and lock it, until the end of ``life``."""
+    wiring = Wiring(Layout(root), environ=environ, mode=mode, actor=None, face="daemon", config=config)
+    life.callback(wiring.close)
+    wiring.state()
+    life.enter_context(daemon_lock(wiring.layout))
+    remember(root, environ)
+    return wiring
+
+
+def _run_daemons(
+    root: Path,
+    environ: Mapping[str, str],
+    mode: str | None,
+    commands: Commands | None,
+    companions: Sequence[Companion],
+) -> int:
+    """Run one daemon after the other, each with the settings as they are then, until one is told to stop."""
+    manager = ServiceManager(environ, os.getpid())
     config: Config | None = None
     while True:
         with ExitStack() as life:
-            wiring = Wiring(Layout(root), environ=environ, mode=mode, actor=None, face="daemon", config=config)
-            life.callback(wiring.close)
-            wiring.state()
-            life.enter_context(daemon_lock(wiring.layout))
-            remember(root, environ)
-            if once:
-                return _run_once(wiring)
+            wiring = _workspace(root, environ, mode, config, life)
             for each in companions:
                 _accompany(wiring, life, each, is_again=config is not None)
             from syncd.engine.daemon import Ending
@@ -77,6 +100,29 @@ def run(
             config = FreshSettings(wiring).read()
         if ending is Ending.RESTART:
             _start_anew()
+
+
+@contextmanager
+def _expected_signals() -> Iterator[None]:
+    """Take the signals that come while no daemon runs: before the first, and between one that ended and the next.
+
+    Unexpected, SIGHUP would kill the process.  It has nothing to say then: the next daemon reads the settings, and
+    looks at them again.  What a daemon takes itself it gives back to these handlers.
+    """
+
+    def end(number: int, frame: FrameType | None) -> None:
+        raise SystemExit(0)
+
+    def go_on(number: int, frame: FrameType | None) -> None:
+        return
+
+    ours = {signal.SIGTERM: end, signal.SIGINT: end, signal.SIGHUP: go_on}
+    before = {number: signal.signal(number, handler) for number, handler in ours.items()}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _accompany(wiring: Wiring, life: ExitStack, companion: Companion, *, is_again: bool) -> None:

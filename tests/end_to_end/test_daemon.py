@@ -132,6 +132,14 @@ def test_sighup_takes_the_changed_configuration(shop: Desk) -> None:
         assert daemon.ended(signal.SIGTERM) == 0
 
 
+def test_signals_before_the_daemon_runs(shop: Desk) -> None:
+    """While it still starts, SIGHUP is nothing to die of, and SIGTERM ends it with 0."""
+    daemon = shop.launch()
+    until(lambda: holder(Layout(shop.root).daemon_lock), "the workspace is locked")
+    daemon.process.send_signal(signal.SIGHUP)
+    assert daemon.ended(signal.SIGTERM) == 0, daemon.text
+
+
 def test_sighup_with_a_broken_configuration_keeps_the_one_in_force(shop: Desk) -> None:
     """A syncd.yaml that does not parse at SIGHUP is told with its place, and the daemon goes on as it was."""
     with shop.daemon() as daemon:
