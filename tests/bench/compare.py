@@ -97,7 +97,7 @@ def backlog_py(home: Path, count: int) -> Tool:
     folder.mkdir()
     command = str(venv / "bin" / "backlog-py")
     environ = {**os.environ, "HOME": str(home), "NO_COLOR": "1"}
-    quiet([command, "init", "demo"], folder, environ)
+    quiet([command, "init", "demo", "--defaults", "--no-git"], folder, environ)
     _cards(folder, count)
     return Tool(
         "backlog-md-py", folder, environ, [command, "task", "list", "--plain"], [command, "task", "create", "One"]
