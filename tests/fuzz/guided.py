@@ -10,7 +10,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.fuzz.findings import Findings
+from tests.fuzz.findings import RESULTS, Findings
 from tests.fuzz.grammar import TEXTS
 
 FOUND = 1
@@ -44,6 +44,9 @@ def _fuzz(corpus: str, seconds: int, seed: int, found: object) -> None:
             findings.add("", error, data)
             found.value = len(findings.counts)  # type: ignore[attr-defined]
 
-    flags = [f"-max_total_time={seconds}", f"-seed={seed + 1}", "-max_len=2048", "-verbosity=0", "-print_final_stats=1"]
+    # What libFuzzer itself keeps (slow inputs) goes where the findings go, not into the current folder.
+    RESULTS.mkdir(exist_ok=True)
+    times = [f"-max_total_time={seconds}", f"-seed={seed + 1}", f"-artifact_prefix={RESULTS}/"]
+    flags = [*times, "-max_len=2048", "-verbosity=0", "-print_final_stats=1"]
     atheris.Setup([sys.argv[0], *flags, corpus], ask)
     atheris.Fuzz()
