@@ -12,12 +12,12 @@ from __future__ import annotations
 import os
 import sys
 
-HOT = frozenset({"status"})
+HOT = frozenset({"conflicts", "log", "status"})
 HOT_BACKLOG = frozenset(
-    {"block", "claim", "complete", "create", "fail", "link", "list", "reclaim", "release", "remove", "renew"}
-    | {"retry", "show", "stats", "unblock", "unlink", "update", "why"}
+    {"block", "claim", "complete", "create", "fail", "graph", "link", "list", "reclaim", "release", "remove"}
+    | {"renew", "retry", "show", "stats", "unblock", "unlink", "update", "why"}
 )
-LONG_WAY = frozenset({"--help", "-h", "--wait", "--follow", "--stdin", "--watch", "--all", "--debug", "--mode"})
+LONG_WAY = frozenset({"--help", "-h", "--wait", "--follow", "-f", "--stdin", "--watch", "--all", "--debug", "--mode"})
 """Options that need the caller's own process, time, streams or store."""
 
 TERMINAL = ("TERM", "COLORTERM", "NO_COLOR", "FORCE_COLOR")
@@ -96,7 +96,7 @@ def _hot_directory(words: list[str]) -> str | None:
             return None
         elif not word.startswith("-") and len(names) < 2:
             names.append(word)
-    is_hot = names[:1] == ["status"] or (names[:1] == ["backlog"] and names[1:2] and names[1] in HOT_BACKLOG)
+    is_hot = (bool(names) and names[0] in HOT) or (names[:1] == ["backlog"] and names[1:2] and names[1] in HOT_BACKLOG)
     return directory if is_hot else None
 
 

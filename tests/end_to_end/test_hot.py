@@ -80,6 +80,10 @@ def test_a_hot_command_imports_next_to_nothing(shop: Desk) -> None:
         ("backlog", "list", "--nonsense"),
         ("backlog", "update", "A2", "colour=red"),
         ("backlog", "link", "--from", "A1", "--to", "A3"),
+        ("backlog", "graph"),
+        ("log",),
+        ("log", "A1", "--limit", "1", "--json"),
+        ("conflicts", "--json"),
     ],
     ids=" ".join,
 )
