@@ -203,7 +203,7 @@ class Backlog:
         """Yield the same, and then each event as it comes, until the caller stops, or ``stop`` says so."""
         from syncd.engine.following import follow_events
 
-        return follow_events(self._read, since, stop)
+        return follow_events(self._wiring.followed(), since, stop)
 
     def _located(self, card: Card) -> Card:
         """Return the card with the file and line where it stands now, as far as it stands in one."""

@@ -56,7 +56,7 @@ class Past:
         """Yield what ``history`` returns, and then every entry that is written, until ``stop``."""
         from syncd.engine.following import follow
 
-        return follow(self._wiring.store(may_make=False), id, limit, stop)
+        return follow(self._wiring.followed(), id, limit, stop)
 
     def restore(self, id: str, version: int | None = None) -> Card:
         """Bring a deleted or archived card back, or an older version of a card, into store and file.

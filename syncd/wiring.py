@@ -266,6 +266,20 @@ class Wiring:
             retry=self.retry,
         )
 
+    def followed(self) -> Store:
+        """Return the store whose audit trail is followed: the database itself, which is waited for when it goes away.
+
+        What stands in for it counts its entries anew: a reader that remembers a place would be lost there.  Only
+        where the database is away from the beginning, what stands in is followed.
+        """
+        store = self.store(may_make=False)
+        store.info()
+        if self.reach is None or self.absence() is not None:
+            return store
+        database = self.database()
+        self._open.callback(database.close)
+        return database
+
     def make_tables(self) -> None:
         """Make the store's schema; that of a database that does not answer now, when it does."""
         try:

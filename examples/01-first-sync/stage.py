@@ -87,6 +87,8 @@ class Stage:
         }
         # What the commands print is read here as UTF-8, whatever the terminal's locale.
         self.environ["PYTHONUTF8"] = "1"
+        # Where syncd notes which workspaces its user has: this one is soon gone.
+        self.environ["XDG_STATE_HOME"] = str(folder / "state")
         dsn = self._database_url
         if dsn is None:
             dsn = self._private_postgres(folder / "postgres")

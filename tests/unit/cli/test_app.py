@@ -44,7 +44,8 @@ def test_these_are_the_commands() -> None:
         mission milestone add, mission milestone start, mission milestone complete, mission session,
         mission session start, mission session end, mission session list, mission session run, mission session beat,
         doctor, verify, metrics, service, service install, service uninstall, service status, service logs,
-        db, db status, db migrate, db adopt, db prune, db move, config, config get, config set, config path
+        db, db status, db migrate, db adopt, db prune, db backup, db restore, db upgrade, db move, ui,
+        config, config get, config set, config path
     """
     assert {" ".join(path) for path, _ in commands() if path} == {each.strip() for each in expected.split(",")}
 
