@@ -98,9 +98,12 @@ class FailoverStore:
         manifest's place beside it.
         """
         feed = self._run(lambda store: self._read(store, cursor))
+        self._note_place()
+        return feed
+
+    def _note_place(self) -> None:
         absence = self._reach.absence()
         self._read_in = absence.epoch if absence else None
-        return feed
 
     def _read(self, store: Store, cursor: Cursor | None) -> Feed:
         if store is not self._standin:
@@ -270,8 +273,14 @@ class FailoverStore:
         return self._run(lambda store: store.next_due_s())
 
     def history(self, id: str | None = None, *, limit: int | None = None, since: int | None = None) -> History:
-        """Return the audit trail; while the database is away, that of this working copy since."""
-        return self._run(lambda store: store.history(id, limit=limit, since=since))
+        """Return the audit trail; while the database is away, that of this working copy since.
+
+        Where nothing else was read, a batch may be planned on it.
+        """
+        history = self._run(lambda store: store.history(id, limit=limit, since=since))
+        if self._read_in == NOWHERE:
+            self._note_place()
+        return history
 
     def trail(self, after: int | None = None, *, limit: int) -> Trail:
         """Return the audit trail in a lasting order; while the database is away, that of this working copy since."""
