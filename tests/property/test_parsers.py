@@ -171,7 +171,7 @@ def test_reading_again_is_reading(data: st.DataObject) -> None:
             assert apply(again, edits) == apply(alone, edits)
 
 
-@settings(deadline=None, max_examples=150, derandomize=True)
+@settings(deadline=None, max_examples=150)
 @given(st.data())
 def test_every_law_of_the_fuzzer(data: st.DataObject) -> None:
     """What `make fuzz` asks for an hour holds for the same few files of its grammar in every run."""
