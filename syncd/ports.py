@@ -29,11 +29,18 @@ class Cursor:
     """A place in the change feed: read on with ``changed_xid >= xmin`` in the same ``epoch``.
 
     While a database is away it is its place at the last contact, and ``beside`` the place in what stands in for it.
+    ``last`` is the newest transaction that was seen to have written a card.  It was committed, so no crash takes it
+    back, while ``xmin`` may be lower after one: ids of transactions that left no trace on the disk are given again.
     """
 
     epoch: str
     xmin: int
     beside: Cursor | None = None
+    last: int = 0
+
+    def is_of_another_history(self, later: Cursor) -> bool:
+        """Return whether a later look shows a store that is another one, or that has forgotten what was seen."""
+        return self.epoch != later.epoch or self.last > later.last
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 -- The queries of the store, each under its name.  {card} stands for a card's columns, in the order in
--- which rows.py reads them; %(name)s for a parameter.
+-- which rows.py reads them; {last} for the newest transaction that wrote a card, of any project; %(name)s
+-- for a parameter.
 
 -- name: connected
 select value::integer from backlog_meta where project = '*' and key = 'schema_version'
@@ -14,13 +15,15 @@ select to_regclass('backlog') is not null,
 select current_setting('server_version')
 
 -- name: feed
-select place.xmin::text, place.epoch, place.now, {card}
-from (select pg_snapshot_xmin(pg_current_snapshot()) as xmin, backlog_epoch() as epoch, now() as now) place
+select place.xmin::text, coalesce(place.last::text, '0'), place.epoch, place.now, {card}
+from (select pg_snapshot_xmin(pg_current_snapshot()) as xmin, backlog_epoch() as epoch, now() as now,
+             {last} as last) place
 left join backlog b on b.project = %(project)s and b.changed_xid >= %(xmin)s::xid8
 
 -- name: feed_full
-select place.xmin::text, place.epoch, place.now, {card}
-from (select pg_snapshot_xmin(pg_current_snapshot()) as xmin, backlog_epoch() as epoch, now() as now) place
+select place.xmin::text, coalesce(place.last::text, '0'), place.epoch, place.now, {card}
+from (select pg_snapshot_xmin(pg_current_snapshot()) as xmin, backlog_epoch() as epoch, now() as now,
+             {last} as last) place
 left join backlog b on b.project = %(project)s
 
 -- name: feed_gone
@@ -356,7 +359,7 @@ select pg_current_xact_id()::text
 select pg_snapshot_xmin(pg_current_snapshot())::text
 
 -- name: poll
-select max(changed_xid)::text from backlog where project = %(project)s
+select {last}::text
 
 -- name: missions_place
 select coalesce((select value::bigint from backlog_meta where project = %(project)s and key = 'missions'), 0)

@@ -149,7 +149,7 @@ class Sighting:
             return None
         if known.epoch != cursor.epoch:
             return "the store is another one than before (restored, failed over, or made anew)"
-        if known.xmin > cursor.xmin:
+        if known.is_of_another_history(cursor):
             return "the store has forgotten transactions that were seen before (restored from a backup)"
         return None
 

@@ -17,9 +17,9 @@ from syncd.ports import Cursor, Feed
 from syncd.store.rows import Row, card_of
 from syncd.store.session import Link, Session, execute, together
 
-_PLACE = 3
+_PLACE = 4
 _ID = _PLACE
-"""Where a row's card begins: after xmin, epoch and now."""
+"""Where a row's card begins: after xmin, last, epoch and now."""
 
 
 def read(session: Session, cursor: Cursor | None) -> Feed:
@@ -44,18 +44,18 @@ def _read(link: Link, project: str, cursor: Cursor | None) -> Feed:
         # Later than the rows: a card deleted and made again in between is there, and not gone.
         gone = execute(link, "feed_gone", project=project, xmin=str(cursor.xmin))
     feed = _feed(changed.fetchall(), frozenset(row[0] for row in gone), is_full=False)
-    if feed.cursor.epoch != cursor.epoch or feed.cursor.xmin < cursor.xmin:
+    if feed.cursor.xmin < cursor.xmin or cursor.is_of_another_history(feed.cursor):
         return _read(link, project, None)
     return feed
 
 
 def _feed(rows: list[Row], gone: frozenset[str], *, is_full: bool) -> Feed:
-    xmin, epoch, now = rows[0][:_PLACE]
+    xmin, last, epoch, now = rows[0][:_PLACE]
     cards = [card_of(row[_PLACE:]) for row in rows if row[_ID] is not None]
     return Feed(
         cards={card.id: card for card in cards if card.id not in gone},
         gone=gone,
-        cursor=Cursor(epoch, int(xmin)),
+        cursor=Cursor(epoch, int(xmin), last=int(last)),
         is_full=is_full,
         now=now,
     )

@@ -46,7 +46,7 @@ def bring_home(
     fates: dict[str, Fate] = {}
     for _ in range(PASSES_MAX):
         feed = store.read(None)
-        is_known = place is not None and place.epoch == feed.cursor.epoch and place.xmin <= feed.cursor.xmin
+        is_known = place is not None and not place.is_of_another_history(feed.cursor)
         plan = rejoin(
             base,
             manifest.cards,

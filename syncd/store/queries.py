@@ -20,6 +20,10 @@ CARD_COLUMNS: Final = tuple(name for name in Card.__struct_fields__ if name != "
 SCHEMA_VERSION: Final = 7
 """The number of the last migration: the schema that this code works on."""
 
+# Each is the end of an index, however many rows there are; ``max`` knows no transaction ids before PostgreSQL 15.
+_LAST: Final = """greatest((select changed_xid from backlog order by changed_xid desc limit 1),
+                      (select xid from backlog_history order by xid desc limit 1))"""
+
 _NAME = re.compile(r"^-- name: (\w+)\n", re.MULTILINE)
 _FOLDER = resources.files("syncd.schemas") / "sql"
 
@@ -37,6 +41,7 @@ class Migration:
 @cache
 def _queries() -> dict[str, str]:
     text = sql_file("queries.sql").replace("{card}", ", ".join(f"b.{each}" for each in CARD_COLUMNS))
+    text = text.replace("{last}", _LAST)
     _, *parts = _NAME.split(text)
     return {name: body.strip() for name, body in zip(parts[::2], parts[1::2], strict=True)}
 

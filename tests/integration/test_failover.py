@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from syncd.core.plan import CARD_FIELD, Change, ChangeKind, Winner
 from syncd.errors import CredentialsError, NotOwner, SchemaVersionError
 from syncd.ports import Batch, CardFilter, NewCard
 from syncd.schemas.card import Status
+from syncd.store.embedded import available
 from syncd.store.flatfile.standin import Gone
+from tests.support.embedded import postmaster, query, start
 from tests.support.laptop import Line, laptop, let_pass, put_on
 from tests.support.workspace import TABLE, Site, site
 
@@ -312,6 +318,34 @@ def test_a_database_that_is_another_one_is_not_written_over(here: tuple[Site, Li
         ("A2", "Made away")
     ]
     assert {each.guard for each in made.sync().held} == {"store-rewound"}
+
+
+@pytest.mark.skipif(available() is not None, reason=f"no embedded server here: {available()}")
+def test_a_server_that_crashed_has_not_gone_back(tmp_path: Path, embedded_home: Path) -> None:
+    """A crashed server gives ids of transactions again that were seen: what was done meanwhile is merged as ever."""
+    with start(embedded_home) as server, laptop(tmp_path / "laptop", server.dsn, TABLE) as (made, line):
+        made.sync()
+        query(server.dsn, "update backlog set title = 'Draw it' where id = 'A1' returning 1")
+        with psycopg.connect(server.dsn) as link:
+            for _ in range(50):
+                link.execute("select pg_current_xact_id()")
+                link.rollback()
+        made.sync()
+        seen = made.wiring.contact(may_write=False).cursor()
+        line.is_cut = True
+        os.kill(postmaster(embedded_home), signal.SIGKILL)
+        made.edit("Write the docs  ", "Write all docs  ")
+        made.sync()
+        with start(embedded_home):
+            line.is_cut = False
+            with closing(made.wiring.database()) as database:
+                found = database.read(None).cursor
+            back((made, line))
+            assert made.column("title", "A3") == "Write all docs"
+            assert not made.sync().held
+            assert made.wiring.store().conflicts() == []
+    assert seen is not None
+    assert (found.epoch, found.xmin < seen.xmin, found.last) == (seen.epoch, True, seen.last)
 
 
 def test_flapping_loses_nothing_and_does_not_thrash(here: tuple[Site, Line]) -> None:

@@ -19,7 +19,6 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from syncd.errors import InputOutputError, NotFound
 from syncd.files.atomic import digest
 from syncd.files.layout import find_root
-from syncd.ports import Cursor
 from tests.support.workspace import TABLE, Site, site
 
 END = "\nSome words after it."
@@ -355,7 +354,7 @@ def test_case_49_transactions_that_the_store_has_forgotten(here: Site) -> None:
     state = here.wiring.state()
     known = state.cursor()
     assert known is not None
-    state.advance((), (), Cursor(known.epoch, known.xmin + 1_000_000))
+    state.advance((), (), replace(known, last=known.last + 1_000_000))
     here.sql("delete from backlog where id = 'A3'")
     here.restart()
     assert [hold.guard for hold in here.sync().held] == ["store-rewound"]

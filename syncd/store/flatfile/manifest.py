@@ -188,7 +188,7 @@ class Manifest:
 
     def feed(self, cursor: Cursor | None, place: int, now: datetime) -> Feed:
         """Return what changed since a cursor; everything where that cannot be told."""
-        here = Cursor(self.epoch, place)
+        here = Cursor(self.epoch, place, last=self.seq)
         if cursor is None or cursor.epoch != self.epoch or not self._told_from < cursor.xmin <= place:
             return Feed(dict(self.cards), frozenset(), here, True, now)
         if cursor.xmin > self.seq:

@@ -241,16 +241,17 @@ def test_the_first_of_two_rows_is_the_card(look: Look) -> None:
 @pytest.mark.parametrize(
     ("cursor", "is_rewound"),
     [
-        (Cursor("here", 7), False),
-        (Cursor("here", 9), False),
-        (Cursor("here", 6), True),
-        (Cursor("elsewhere", 9), True),
+        (Cursor("here", 7, last=5), False),
+        (Cursor("here", 9, last=8), False),
+        (Cursor("here", 6, last=5), False),
+        (Cursor("here", 7, last=4), True),
+        (Cursor("elsewhere", 9, last=8), True),
         (None, False),
     ],
 )
 def test_a_store_that_went_back(look: Look, cursor: Cursor | None, is_rewound: bool) -> None:
-    """Another epoch, or transactions behind those that were seen: the store went back in time."""
-    look.state.advance((), (), Cursor("here", 7))
+    """Another epoch, or a card's transaction that was seen and is unknown now; ids that are given again are not."""
+    look.state.advance((), (), Cursor("here", 7, last=5))
     look.remote.cursor = cursor
     assert (look.sight().store_rewound is not None) == is_rewound
 
