@@ -310,7 +310,9 @@ class Workspace:
             return CycleReport.from_wire(answer)
         from syncd.engine.patience import settled
 
-        return settled(self._wiring.cycle().run, on_wait=on_wait)
+        report = settled(self._wiring.cycle().run, on_wait=on_wait)
+        self._wiring.greet()
+        return report
 
     def status(self) -> StatusReport:
         """Return the drift report; reads only, and never waits long for a store that is away."""

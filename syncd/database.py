@@ -5,7 +5,7 @@ May import everything below the faces.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,7 +17,7 @@ from syncd.schemas.config import StoreKind
 
 if TYPE_CHECKING:
     from syncd.moving import Moved
-    from syncd.ports import Adoption, Backup, Pruned, Restored
+    from syncd.ports import Adoption, Backup, Pruned, Replica, Restored
     from syncd.store.embedded.upgrade import Upgraded as Upgraded
     from syncd.store.session import Session
     from syncd.wiring import Wiring
@@ -131,8 +131,20 @@ class Database:
 
         Args:
             dry_run: only count it.
+
+        Effects: this working copy, which is here now, is noted anew.
         """
-        return self._wiring.store().prune(older_than_s, dry_run=dry_run)
+        pruned = self._wiring.store().prune(older_than_s, dry_run=dry_run)
+        if not dry_run:
+            self._wiring.greet()
+        return pruned
+
+    def replicas(self) -> Sequence[Replica]:
+        """Return the working copies of the project, on any host, the one heard of last first.
+
+        Raises: StoreUnreachable, also while the database is away: what stands in for it knows of no others.
+        """
+        return self._wiring.store(may_make=False).replicas()
 
     def backup(self, path: str | Path | None = None) -> Backup:
         """Write the project to a file: its cards, audit trail, conflicts and missions as they are at one moment.

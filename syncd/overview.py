@@ -1,4 +1,4 @@
-"""``syncd status --all``: how each of a user's workspaces on this machine stands.
+"""``syncd status --all``: how each of a user's workspaces on this machine stands, and who else has its cards.
 
 Each is asked by itself, all at once: one that cannot say is a line that says why, and holds up no other.
 May import everything below the faces.
@@ -6,7 +6,8 @@ May import everything below the faces.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,21 +16,27 @@ from typing import TYPE_CHECKING, Final
 from syncd.errors import SyncdError
 from syncd.files.layout import Layout
 from syncd.files.registry import known
+from syncd.log import event
 from syncd.wiring import Wiring
 
 if TYPE_CHECKING:
     from syncd.engine.report import StatusReport
+    from syncd.ports import Replica
 
 AT_ONCE: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How one workspace stands: its report, or why there is none."""
+    """How one workspace stands: its report, or why there is none.
+
+    ``replicas`` are the working copies of its project on all hosts; ``None`` when its store cannot tell now.
+    """
 
     root: Path
     report: StatusReport | None
     error: SyncdError | None
+    replicas: Sequence[Replica] | None = None
 
 
 def overview(environ: Mapping[str, str]) -> tuple[Standing, ...]:
@@ -49,10 +56,19 @@ def _standing(root: Path, environ: Mapping[str, str]) -> Standing:
         try:
             answer = wiring.ask({"op": "status"})
             report = StatusReport.from_wire(answer) if answer is not None else wiring.status()
+            replicas = _replicas(wiring) if report.store.reachable else None
         finally:
             wiring.close()
     except SyncdError as error:
         return Standing(root, None, error)
     except TimeoutError:
         return Standing(root, None, SyncdError("its daemon does not answer", hint=f"syncd -C {root} doctor"))
-    return Standing(root, report, None)
+    return Standing(root, report, None, replicas)
+
+
+def _replicas(wiring: Wiring) -> Sequence[Replica] | None:
+    try:
+        return wiring.store(may_make=False).replicas()
+    except SyncdError as error:
+        event("replicas.unknown", level=logging.DEBUG, message=error.message)
+        return None

@@ -98,6 +98,16 @@ class ConflictRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class Replica:
+    """A working copy of the project: where it is, and when the store last heard of it, by the store's clock."""
+
+    id: str
+    host: str
+    path: str
+    seen_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class StoreInfo:
     """What ``status`` says about a store."""
 
@@ -278,7 +288,13 @@ class SyncStore(Protocol):
         """Mark a conflict as settled (``local``, ``remote``, ``value``)."""
 
     def touch_replica(self, replica: str, host: str, path: str) -> None:
-        """Record that this working copy was here now."""
+        """Record that this working copy was here now; within a minute of the last time nothing is written."""
+
+    def replicas(self) -> Sequence[Replica]:
+        """Return the project's working copies, the one heard of last first.
+
+        Raises: StoreUnreachable, also while something stands in for the database: it knows of no others.
+        """
 
     def interrupt(self) -> None:
         """Make what is asked of it right now fail as Busy, from any thread; with nothing under way, do nothing."""

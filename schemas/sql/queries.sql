@@ -127,11 +127,16 @@ update backlog_conflict set settled = %(how)s, settled_at = now()
 where project = %(project)s and seq = %(seq)s returning seq
 
 -- name: touch_replica
-insert into backlog_replica (project, replica, host, path)
+insert into backlog_replica as r (project, replica, host, path)
 values (%(project)s, %(replica)s, %(host)s, %(path)s)
 on conflict (project, replica) do update
 set host = excluded.host, path = excluded.path, seen_at = now()
+where r.seen_at < now() - interval '1 minute' or r.host <> excluded.host or r.path <> excluded.path
 returning replica
+
+-- name: replicas
+select replica, host, path, seen_at from backlog_replica
+where project = %(project)s order by seen_at desc, replica
 
 -- name: project_users
 select project, host, path from backlog_replica

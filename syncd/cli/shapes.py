@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     )
     from syncd.parsers.document import Document, FileCard
     from syncd.past import Undo
-    from syncd.ports import Adoption, Backup, Pruned, Restored, Worker
+    from syncd.ports import Adoption, Backup, Pruned, Replica, Restored, Worker
     from syncd.schemas.card import Card, Value
 
 Json = dict[str, Any]
@@ -137,10 +137,24 @@ def service_json(state: ServiceState) -> Json:
 def standing_json(standing: Standing) -> Json:
     """Return how a workspace stands: its report, or where it is and why there is none."""
     if standing.report is not None:
-        return standing.report.to_json()
+        report = standing.report.to_json()
+        others = standing.replicas
+        report["replicas"] = None if others is None else [replica_json(each, report["replica"]) for each in others]
+        return report
     error = standing.error
     said = {"code": error.code, "message": error.message, "hint": error.hint} if error else None
     return {"workspace": str(standing.root), "error": said}
+
+
+def replica_json(replica: Replica, here: str) -> Json:
+    """Return a working copy of a project; ``here`` is the id of the one that tells of it."""
+    return {
+        "replica": replica.id,
+        "host": replica.host,
+        "path": replica.path,
+        "lastSeenAt": instant_json(replica.seen_at),
+        "isHere": replica.id == here,
+    }
 
 
 def check_json(check: Check) -> Json:

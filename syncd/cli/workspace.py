@@ -135,7 +135,12 @@ def status(
     exit_code: Annotated[
         bool, typer.Option("--exit-code", help="End with 1 when file and store are not in sync.")
     ] = False,
-    all_: Annotated[bool, typer.Option("--all", help="All my workspaces on this machine, one line each.")] = False,
+    all_: Annotated[
+        bool,
+        typer.Option(
+            "--all", help="All my workspaces on this machine, and the other working copies of their projects."
+        ),
+    ] = False,
     watch: Annotated[bool, typer.Option("--watch", help="Go on, and show each change, until Ctrl-C.")] = False,
 ) -> None:
     """Say whether all is in sync, and what needs a hand.

@@ -32,6 +32,7 @@ from syncd.ports import (
     NewCard,
     Pruned,
     QueueStats,
+    Replica,
     Store,
     StoreInfo,
     Trail,
@@ -166,6 +167,16 @@ class FailoverStore:
     def touch_replica(self, replica: str, host: str, path: str) -> None:
         """Record that this working copy was here now."""
         self._run(lambda store: store.touch_replica(replica, host, path))
+
+    def replicas(self) -> Sequence[Replica]:
+        """Return the project's working copies.  Raises StoreUnreachable while the database is away."""
+
+        def asked(store: Store) -> Sequence[Replica]:
+            if store is self._standin and (absence := self._reach.absence()) is not None:
+                raise StoreUnreachable(absence.reason)
+            return store.replicas()
+
+        return self._run(asked)
 
     def act_as(self, actor: str, face: str) -> None:
         """Have what follows recorded as this actor's doing, through this face."""

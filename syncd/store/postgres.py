@@ -24,6 +24,7 @@ from syncd.ports import (
     NewCard,
     Pruned,
     QueueStats,
+    Replica,
     StoreInfo,
     Trail,
     WorkerRegistry,
@@ -123,6 +124,10 @@ class PostgresStore:
     def touch_replica(self, replica: str, host: str, path: str) -> None:
         """Record that this working copy was here now."""
         self._session.fetch("touch_replica", replica=replica, host=host, path=path)
+
+    def replicas(self) -> Sequence[Replica]:
+        """Return the project's working copies, the one heard of last first."""
+        return [Replica(*row) for row in self._session.fetch("replicas")]
 
     @property
     def missions(self) -> PostgresMissions:

@@ -38,6 +38,9 @@ class World(Protocol):
     def age_history(self, seconds: float) -> None:
         """Have everything in the audit trail be older."""
 
+    def age_replicas(self, seconds: float) -> None:
+        """Have it be longer ago that working copies were seen."""
+
 
 class MemoryWorld:
     """The store in memory."""
@@ -58,6 +61,8 @@ class MemoryWorld:
     def age_history(self, seconds: float) -> None:
         self._database.advance(seconds)
 
+    age_replicas = age_history
+
 
 class FlatfileWorld:
     """A manifest in a folder of its own; another project lies in another folder."""
@@ -75,7 +80,7 @@ class FlatfileWorld:
     def advance(self, seconds: float) -> None:
         self._late_s += seconds
 
-    age_history = advance
+    age_history = age_replicas = advance
 
     def delete_outright(self, id: str) -> None:
         self.open().delete_outright(id)
@@ -113,6 +118,12 @@ class PostgresWorld:
 
     def age_history(self, seconds: float) -> None:
         self._sql("update backlog_history set at = at - make_interval(secs => %(s)s) where project = %(p)s", s=seconds)
+
+    def age_replicas(self, seconds: float) -> None:
+        self._sql(
+            "update backlog_replica set seen_at = seen_at - make_interval(secs => %(s)s) where project = %(p)s",
+            s=seconds,
+        )
 
     def _sql(self, statement: str, **parameters: object) -> None:
         with psycopg.connect(self._dsn) as link:

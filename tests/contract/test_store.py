@@ -745,10 +745,30 @@ def test_reserved_numbers_are_never_given_twice(world: World) -> None:
     assert store.reserve_ids("M", 1, 0) == 1
 
 
-def test_a_replica_may_come_by_again(world: World) -> None:
-    """Touching a replica twice is no error."""
-    for path in ("/a", "/b"):
-        world.store.touch_replica("r1", "host", path)
+def test_working_copies_are_listed_with_when_they_were_seen(world: World) -> None:
+    """Each stands once, where it was last; those of another project are not told."""
+    for id, path in (("r1", "/a"), ("r2", "/c"), ("r1", "/b")):
+        world.store.touch_replica(id, "host", path)
+    world.open(project="other").touch_replica("r3", "host", "/d")
+    found = world.store.replicas()
+    assert {(each.id, each.host, each.path) for each in found} == {("r1", "host", "/b"), ("r2", "host", "/c")}
+    assert [each.seen_at for each in found] == sorted((each.seen_at for each in found), reverse=True)
+    again = world.store.replicas()
+    world.store.touch_replica("r2", "host", "/c")
+    assert world.store.replicas() == again, "whoever comes by all the time is not written down all the time"
+
+
+def test_working_copies_long_gone_are_forgotten(world: World) -> None:
+    """Pruning takes those out that were not seen for so long, and those alone."""
+    world.store.touch_replica("gone", "host", "/old")
+    world.age_replicas(7200)
+    world.store.touch_replica("here", "host", "/new")
+    assert world.store.prune(3600, dry_run=True).replicas == 1
+    assert {each.id for each in world.store.replicas()} == {"gone", "here"}
+    assert world.store.prune(3600).replicas == 1
+    assert [each.id for each in world.store.replicas()] == ["here"]
+    world.store.touch_replica("gone", "host", "/old")
+    assert {each.id for each in world.store.replicas()} == {"gone", "here"}, "one that comes back is listed again"
 
 
 def test_a_listener_is_woken_at_the_start_and_closes(world: World) -> None:

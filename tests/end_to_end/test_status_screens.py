@@ -53,6 +53,45 @@ def test_all_workspaces_of_a_user(tmp_path: Path, postgres_dsn: str) -> None:
     assert f"syncd -C {needy.root} status" in said
 
 
+def test_working_copies_on_other_hosts(tmp_path: Path, postgres_dsn: str) -> None:
+    """With --all the other working copies of a project are listed, until those long gone are pruned."""
+    here = desk(tmp_path / "shop", postgres_dsn)
+    remember(here.root, here.environ)
+    here("sync")
+    here.sql(
+        "insert into backlog_replica (project, replica, host, path, seen_at) values"
+        " ('default', 'r-old', 'attic', '/srv/old', now() - interval '200 days'),"
+        " ('default', 'r-far', 'laptop', '/home/ann/shop', now() - interval '3 hours')"
+    )
+    (found,) = here.json("status", "--all")
+    Draft202012Validator(bundle("overview")).validate([found])
+    assert [(each["host"], each["isHere"]) for each in found["replicas"]][1:] == [("laptop", False), ("attic", False)]
+    assert found["replicas"][0]["replica"] == found["replica"]
+    assert found["replicas"][0]["isHere"]
+    said = here("status", "--all").stdout
+    assert "laptop:/home/ann/shop  seen 3 h ago" in said
+    assert "syncd db prune --days 90" in said
+    assert here.json("db", "prune", "--days", "90")["pruned"]["replicas"] == 1
+    said = here("status", "--all").stdout
+    assert "laptop:/home/ann/shop" in said
+    assert "attic" not in said
+    assert "prune" not in said
+    here("db", "prune", "--days", "0")
+    (found,) = here.json("status", "--all")
+    assert [each["isHere"] for each in found["replicas"]] == [True], "whoever prunes is here"
+
+
+def test_no_working_copies_are_told_while_the_database_is_away(tmp_path: Path, postgres_dsn: str) -> None:
+    """What stands in for a database knows of no others, and does not pretend that there are none."""
+    here = desk(tmp_path / "shop", postgres_dsn)
+    remember(here.root, here.environ)
+    here("sync")
+    away = {**here.environ, "DATABASE_URL": "postgresql://syncd@127.0.0.1:9/nothing"}
+    (found,) = json.loads(here("status", "--all", "--json", env=away).stdout)
+    Draft202012Validator(bundle("overview")).validate([found])
+    assert found["replicas"] is None
+
+
 def test_init_and_run_remember_a_workspace(tmp_path: Path, postgres_dsn: str) -> None:
     """A workspace is on the user's list once, however often it is made and run."""
     here = desk(tmp_path / "shop", postgres_dsn)

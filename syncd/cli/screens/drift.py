@@ -19,6 +19,10 @@ Json = dict[str, Any]
 SHOWN_MAX: Final = 5
 """Entries of one kind on the status screen: what five seconds can take in."""
 
+COPIES_MAX: Final = 20
+LONG_GONE_DAYS: Final = 90
+"""A working copy that was not heard of for so long is one to forget."""
+
 _WAY: Final = {"to-store": "file → store", "to-file": "store → file", "conflict": "conflict", "held": "held"}
 
 _WORD: Final = "extra.statusWord"
@@ -68,6 +72,34 @@ def overview(found: Sequence[Json], now: datetime) -> Screen:
     if calm:
         rows = tuple((Span(each["workspace"], "bold"), Span(_who_syncs(each), "dim")) for each in calm)
         screen += [*title("In sync"), Table(rows, indent=2)]
+    return [*screen, *_elsewhere(found, now)]
+
+
+def _elsewhere(found: Sequence[Json], now: datetime) -> Screen:
+    """Return the working copies of the same projects that are none of these workspaces, those gone long last."""
+    here = {each.get("replica") for each in found}
+    others = {
+        copy["replica"]: (each["project"], copy)
+        for each in found
+        for copy in each.get("replicas") or ()
+        if copy["replica"] not in here
+    }
+    if not others:
+        return []
+    told = sorted(others.values(), key=lambda each: each[1]["lastSeenAt"], reverse=True)
+    rows = tuple(
+        (
+            Span(project, "bold"),
+            Span(f"{copy['host']}:{copy['path']}"),
+            Span(f"seen {age(copy['lastSeenAt'], now)} ago", "dim"),
+        )
+        for project, copy in told[:COPIES_MAX]
+    )
+    screen: list[Element] = [*title("Other working copies"), Table(rows, indent=2)]
+    screen += more(len(told) - COPIES_MAX, "syncd status --all --json")
+    if any((now - datetime.fromisoformat(copy["lastSeenAt"])).days >= LONG_GONE_DAYS for _, copy in told):
+        screen += [line(Span("those that are gone for good are forgotten by", "dim"), indent=6)]
+        screen += [command(f"syncd db prune --days {LONG_GONE_DAYS}", indent=6)]
     return screen
 
 

@@ -21,7 +21,7 @@ from syncd.ports import ConflictRecord, Cursor, Feed
 from syncd.schemas.card import Card, Status
 from syncd.schemas.mission import RecordKey
 from syncd.store.changes import is_leased
-from syncd.store.flatfile.records import Committed, MissionRow, Record, Replica
+from syncd.store.flatfile.records import Committed, KeptReplica, MissionRow, Record
 
 Place: TypeAlias = tuple[int, datetime, str]
 """Where a card stands in the queue: highest priority first, then oldest, then by id."""
@@ -55,7 +55,7 @@ class Manifest:
         self.conflicts: dict[int, ConflictRecord] = {}
         self.commits: dict[str, Committed] = {}
         self.numbers: dict[str, int] = {}
-        self.replicas: dict[str, Replica] = {}
+        self.replicas: dict[str, KeptReplica] = {}
         self.is_paused = False
         self.missions: dict[RecordKey, MissionRow] = {}
         self.mission_trail: tuple[HistoryEntry, ...] = ()

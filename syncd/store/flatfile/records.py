@@ -24,7 +24,7 @@ class Committed(msgspec.Struct, frozen=True, rename="camel"):
     left_out: tuple[str, ...] = ()
 
 
-class Replica(msgspec.Struct, frozen=True, rename="camel"):
+class KeptReplica(msgspec.Struct, frozen=True, rename="camel"):
     """A working copy that was here."""
 
     host: str
@@ -69,7 +69,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rena
     conflicts: tuple[ConflictRecord, ...] = ()
     commits: Mapping[str, Committed] = {}
     numbers: Mapping[str, int] = {}
-    replicas: Mapping[str, Replica] = {}
+    replicas: Mapping[str, KeptReplica] = {}
     forgotten: tuple[str, ...] = ()
     paused: bool | None = None
     missions: tuple[MissionRow, ...] = ()

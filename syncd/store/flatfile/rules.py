@@ -37,6 +37,7 @@ from syncd.ports import (
     Pruned,
     QueueStats,
     Refusal,
+    Replica,
     StoreInfo,
     Trail,
 )
@@ -57,8 +58,11 @@ from syncd.store.changes import (
 )
 from syncd.store.flatfile.manifest import Manifest, place_of
 from syncd.store.flatfile.missions import ManifestMissions
-from syncd.store.flatfile.records import Committed, Record, Replica
+from syncd.store.flatfile.records import Committed, KeptReplica, Record
 from syncd.store.flatfile.trail import kept_since
+
+TOUCH_EVERY: Final = timedelta(minutes=1)
+"""How often a working copy that comes by again is noted."""
 
 _UNLEASED: Final[Mapping[str, Any]] = {"claim_owner": None, "claim_ttl_seconds": None, "claimed_at": None}
 _AS_NEW: Final[Mapping[str, Any]] = {"run_after": None, "last_error": None, "failures": 0}
@@ -194,7 +198,15 @@ class ManifestStore:
         """Record that this working copy was here now."""
         with self._keeper.writing() as manifest:
             now = self._keeper.now()
-            self._keep(manifest, now, replicas={replica: Replica(host, path, now)})
+            known = manifest.replicas.get(replica)
+            if known is None or (known.host, known.path) != (host, path) or now - known.seen_at >= TOUCH_EVERY:
+                self._keep(manifest, now, replicas={replica: KeptReplica(host, path, now)})
+
+    def replicas(self) -> Sequence[Replica]:
+        """Return the project's working copies, the one heard of last first."""
+        with self._keeper.reading() as manifest:
+            found = [Replica(id, each.host, each.path, each.seen_at) for id, each in manifest.replicas.items()]
+        return sorted(found, key=lambda each: (-each.seen_at.timestamp(), each.id))
 
     @property
     def missions(self) -> ManifestMissions:

@@ -16,7 +16,7 @@ from syncd.errors import SchemaVersionError, StoreDamaged
 from syncd.ports import ConflictRecord
 from syncd.schemas.card import Card
 from syncd.store.flatfile.manifest import Manifest
-from syncd.store.flatfile.records import Committed, MissionRow, Replica
+from syncd.store.flatfile.records import Committed, KeptReplica, MissionRow
 
 FORMAT: Final = 1
 
@@ -40,7 +40,7 @@ class _Kept(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     conflicts: tuple[ConflictRecord, ...]
     commits: Mapping[str, Committed]
     numbers: Mapping[str, int]
-    replicas: Mapping[str, Replica]
+    replicas: Mapping[str, KeptReplica]
     missions: tuple[MissionRow, ...] = ()
     mission_trail: tuple[HistoryEntry, ...] = ()
     missions_place: int = 0
