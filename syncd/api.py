@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 from syncd.backlog import Backlog as Backlog
 from syncd.database import Database as Database
 from syncd.database import StoreSchema as StoreSchema
-from syncd.errors import BadValue, Busy, InputOutputError, NotFound, StoreUnreachable, SyncdError
+from syncd.errors import BadValue, Busy, InputOutputError, NotFound, Refused, StoreUnreachable, SyncdError
 from syncd.files.layout import Layout, find_root
 from syncd.missions import Missions as Missions
 from syncd.past import Past as Past
@@ -375,7 +375,8 @@ class Workspace:
         Args:
             field: ``None`` for the only field of the card that clashed.
 
-        Raises: NotFound without such a conflict, BadValue for another ``use`` or a field that is to be named.
+        Raises: NotFound without such a conflict, BadValue for another ``use`` or a field that is to be named,
+            Refused when the field was changed after the clash and the choice would replace that.
         Effects: the chosen value goes to the store, and from there into the file with the next cycle.
         """
         from syncd.engine.decisions import resolve
@@ -387,7 +388,7 @@ class Workspace:
     def resolve_all(self, use: str) -> Settled:
         """Settle every open conflict with the files' (``local``) or the store's values.
 
-        Raises: BadValue for another ``use``.
+        Raises: BadValue for another ``use``; Refused, once the others are settled, where one cannot be settled so.
         """
         from syncd.engine.decisions import Settled, resolve
         from syncd.schemas.mission import RecordKey
@@ -396,14 +397,20 @@ class Workspace:
             raise BadValue(f"all conflicts cannot be settled with {use}", hint="Say local or remote.")
         cards: dict[str, Card] = {}
         records: dict[str, None] = {}
+        left: list[SyncdError] = []
         for id, field in dict.fromkeys((each.conflict.id, each.conflict.field) for each in self.conflicts()):
-            if RecordKey.parse(id) is None:
-                cards[id] = resolve(self._store(), self._wiring.state(), id, field, use)
-            else:
-                self.missions.settle(id, field, use)
-                records[id] = None
+            try:
+                if RecordKey.parse(id) is None:
+                    cards[id] = resolve(self._store(), self._wiring.state(), id, field, use)
+                else:
+                    self.missions.settle(id, field, use)
+                    records[id] = None
+            except (BadValue, NotFound, Refused) as error:
+                left.append(error)
         if cards or records:
             self._nudge()
+        if left:
+            raise Refused(f"{len(left)} conflict(s) stay open: {left[0].message}", hint=left[0].hint)
         return Settled(tuple(cards.values()), tuple(records))
 
     def held(self) -> tuple[Hold, ...]:

@@ -11,12 +11,13 @@ from dataclasses import dataclass, replace
 from uuid import uuid4
 
 from syncd.core.plan import CARD_FIELD, Conflict, FieldName, Hold, Winner
+from syncd.core.text_merge import merge3
 from syncd.core.trips import ASK
-from syncd.core.values import CLAIM_OWNER, STATUS
+from syncd.core.values import BODY, CLAIM_OWNER, STATUS, is_same
 from syncd.engine.restore import restore
 from syncd.errors import BadValue, NotFound, Refused
 from syncd.ports import ConflictRecord, NewCard, State, Store
-from syncd.schemas.card import Card, Status, Value
+from syncd.schemas.card import Card, Status, Value, canonical, card_fields
 
 VALUE = "value:"
 
@@ -55,7 +56,8 @@ def resolve(store: Store, state: State, id: str, field: str | None, use: str) ->
         field: ``None`` for the only one that the card has conflicts in.
         use: ``local``, ``remote`` or ``value:TEXT``.
 
-    Raises: NotFound without such a conflict, BadValue for another ``use`` or a field that is to be named.
+    Raises: NotFound without such a conflict, BadValue for another ``use`` or a field that is to be named, Refused
+        when the choice would replace what somebody wrote after the clash, StaleVersion when the card changes now.
     Effects: the value goes to the store; where the file still shows the value that clashed, the base
     takes it over, so that the chosen one flows into the file instead of clashing again.
     """
@@ -104,9 +106,10 @@ def _settle_card(store: Store, record: ConflictRecord, use: str) -> Card:
         raise BadValue("a deletion has no value", hint="Say local or remote.")
     if _was_left_gone(conflict):
         return _settle_gone(store, record, use)
-    if use != conflict.winner.value and conflict.winner is not Winner.NONE:
+    card = _card(store, record)
+    if use != conflict.winner.value and conflict.winner is not Winner.NONE and card.deleted_at is None:
         return store.remove(conflict.id, force=True)
-    return store.get(conflict.id)
+    return card
 
 
 def _was_left_gone(conflict: Conflict) -> bool:
@@ -116,38 +119,91 @@ def _was_left_gone(conflict: Conflict) -> bool:
 
 def _settle_gone(store: Store, record: ConflictRecord, use: str) -> Card:
     """Settle a card that was left gone: ``local`` brings it back as it was last, ``remote`` leaves it gone."""
-    id, title = record.conflict.id, str(record.conflict.local)
-    try:
-        card = store.get(id)
-    except NotFound:
-        card = Card(id=id, title=title, deleted_at=record.at)
+    id = record.conflict.id
+    card = _card(store, record)
     if use == "remote" or card.is_live:
         return card
     if store.history(id, limit=1).entries:
         return restore(store, id, None, commit_id=uuid4().hex)
-    return store.create(NewCard(id, title))
+    return store.create(NewCard(id, card.title))
+
+
+def _card(store: Store, record: ConflictRecord) -> Card:
+    """Return the card that a conflict is about; one that is gone as nothing but its name."""
+    conflict = record.conflict
+    try:
+        return store.get(conflict.id)
+    except NotFound:
+        title = str(conflict.local) if conflict.field == CARD_FIELD else conflict.id
+        return Card(id=conflict.id, title=title, deleted_at=record.at)
 
 
 def _settle_field(store: Store, state: State, record: ConflictRecord, use: str) -> Card:
-    conflict = record.conflict
-    value: Value = {"local": conflict.local, "remote": conflict.remote}.get(use)
-    if use.startswith(VALUE):
-        value = read_value(use.removeprefix(VALUE), conflict.remote if conflict.local is None else conflict.local)
-    is_claim = conflict.field == CLAIM_OWNER or (conflict.field == STATUS and value == Status.CLAIMED)
+    conflict, name = record.conflict, record.conflict.field
+    card = _card(store, record)
+    if card.deleted_at is not None:
+        if keeps(conflict, use):
+            return card
+        raise NotFound(f"{card.id} is gone", hint=f"syncd restore {shlex.quote(card.id)}")
+    current = card_fields(card).get(name)
+    value = choose(conflict, use, current)
+    is_claim = name == CLAIM_OWNER or (name == STATUS and value == Status.CLAIMED)
     if is_claim and use != "remote":
-        raise _must_be_claimed(store, conflict, value)
-    base = state.base().get(conflict.id)
-    if base is not None and conflict.winner is Winner.NONE:
-        state.advance([replace(base, fields={**base.fields, conflict.field: conflict.local})], (), state.cursor())
+        raise _must_be_claimed(card, conflict, value)
     # The lease is what it is in the store: keeping it needs no write there.
-    return store.get(conflict.id) if is_claim else store.update(conflict.id, {conflict.field: value})
+    if not is_claim and not is_same(name, value, current):
+        card = store.update(card.id, {name: value}, if_version=card.version)
+    base = state.base().get(card.id)
+    if base is not None and conflict.winner is Winner.NONE:
+        state.advance([replace(base, fields={**base.fields, name: conflict.local})], (), state.cursor())
+    return card
 
 
-def _must_be_claimed(store: Store, conflict: Conflict, value: Value) -> BadValue:
+def keeps(conflict: Conflict, use: str) -> bool:
+    """Return whether a choice leaves the store as it is: that side's value went there when the clash was recorded."""
+    stands = Winner.REMOTE if conflict.winner is Winner.NONE else conflict.winner
+    return use == stands.value
+
+
+def choose(conflict: Conflict, use: str, current: Value) -> Value:
+    """Return the value that the store is to have of a field that clashed.
+
+    The side that won is there, or what somebody made of it since: choosing it changes nothing.  The one that lost
+    takes the place of what won, and of nothing that came later, which nobody who decides has been shown.
+
+    Raises: Refused when the field was changed since; BadValue for a TEXT that is no such value.
+    Holds: I2.
+    """
+    id, name = conflict.id, conflict.field
+    if use.startswith(VALUE):
+        return read_value(use.removeprefix(VALUE), conflict.remote if conflict.local is None else conflict.local)
+    if keeps(conflict, use):
+        return current
+    value = conflict.local if use == "local" else conflict.remote
+    if is_same(name, current, value) or is_same(name, current, _standing(conflict)):
+        return value
+    kept = Winner.REMOTE if conflict.winner is Winner.NONE else conflict.winner
+    raise Refused(
+        f"{name} of {id} was changed since: it is {current!r} now",
+        hint=f"syncd resolve {id} --field {name} --use {kept} keeps that; --use value:TEXT replaces it.",
+    )
+
+
+def _standing(conflict: Conflict) -> Value:
+    """Return what the store had of a field once its clash was decided."""
+    if conflict.winner is not Winner.LOCAL:
+        won, lost = conflict.remote, conflict.local
+    else:
+        won, lost = conflict.local, conflict.remote
+    if conflict.field != BODY or conflict.winner is Winner.NONE:
+        return won
+    return canonical(merge3(*(str(each or "") for each in (conflict.base, won, lost))).text)
+
+
+def _must_be_claimed(card: Card, conflict: Conflict, value: Value) -> BadValue:
     """Return the error for a choice that would be a claim: only a claim makes a lease."""
-    id = conflict.id
+    id, holder = card.id, card.claim_owner
     owner = shlex.quote(str(value)) if conflict.field == CLAIM_OWNER and value else "NAME"
-    holder = store.get(id).claim_owner
     steps = [
         *([f"syncd backlog release --id {id} --owner {shlex.quote(holder)}"] if holder is not None else []),
         f"syncd backlog claim --id {id} --owner {owner}",

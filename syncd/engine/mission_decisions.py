@@ -10,10 +10,9 @@ from typing import Final
 
 from syncd.core.mission_merge import RecordChange
 from syncd.core.plan import CARD_FIELD, ChangeKind
-from syncd.engine.decisions import VALUE, open_conflicts, read_value, require_use
+from syncd.engine.decisions import VALUE, choose, keeps, open_conflicts, require_use
 from syncd.errors import BadValue, NotFound, StaleVersion
 from syncd.ports import ConflictRecord, MissionBatch, MissionStore, Store
-from syncd.schemas.card import Value
 from syncd.schemas.mission import Record, RecordKey
 
 _TRIES: Final = 5
@@ -28,7 +27,8 @@ def resolve_record(
         new_id: a fresh id for each store transaction.
 
     Raises: NotFound without such a conflict or when the record is gone, BadValue for another ``use`` or a field
-        that is to be named, StaleVersion when the record is changed again and again meanwhile.
+        that is to be named, Refused when the choice would replace what somebody wrote after the clash,
+        StaleVersion when the record is changed again and again meanwhile.
     Effects: the value goes to the store, and from there into the file with the next cycle.
     """
     require_use(use)
@@ -60,11 +60,11 @@ def _change(conflict: ConflictRecord, key: RecordKey, record: Record | None, use
             return None
         return RecordChange(ChangeKind.REMOVE, key, version=record.version, before=record.fields)
     if record is None:
+        if keeps(clash, use):
+            return None
         raise NotFound(f"{key} is gone", hint="syncd mission status")
-    value: Value = {"local": clash.local, "remote": clash.remote}.get(use)
-    if use.startswith(VALUE):
-        value = read_value(use.removeprefix(VALUE), clash.remote if clash.local is None else clash.local)
-    before = {clash.field: record.fields.get(clash.field)}
-    if before[clash.field] == value:
+    current = record.fields.get(clash.field)
+    value = choose(clash, use, current)
+    if current == value:
         return None
-    return RecordChange(ChangeKind.UPDATE, key, {clash.field: value}, record.version, before)
+    return RecordChange(ChangeKind.UPDATE, key, {clash.field: value}, record.version, {clash.field: current})

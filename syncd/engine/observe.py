@@ -221,9 +221,14 @@ class Observer:
         return document
 
     def wrote(self, path: str, digest: str) -> None:
-        """Note that syncd itself put this content there: it is settled and no news."""
+        """Note that syncd itself put this content there: it is settled and no news.
+
+        Somebody may have saved right behind that: then the file keeps looking as if it had moved.
+        """
         self._seen_at[path] = (digest, float("-inf"))
-        self.signatures[path] = self._files.signature(path)
+        read = self._files.read(path)
+        if read.digest == digest:
+            self.signatures[path] = read.signature
 
     def age_ms(self, path: str) -> int | None:
         """Return how long ago the content seen last was first seen, ``None`` for one that is no news."""

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from syncd.errors import InputOutputError, StoreUnreachable
-from syncd.files import atomic
+from syncd.files import atomic, reading
 from tests.support.doom import Killed, doomed_cycle
 from tests.support.workspace import TABLE, Site, site
 
@@ -189,6 +189,26 @@ def test_case_03_a_rename_swap_between_the_last_look_and_the_exchange(here: Site
     interrupt(here, swap)
     here.sync()
     assert "| A2 | Write a parser | not-started | A1 | 5 | |" in here.text
+    assert here.column("title", "A2") == "Write a parser"
+
+
+def test_a_save_right_behind_syncds_own_write_is_seen(here: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disk that takes long to sync the folder gives an editor time to save before syncd looks at what it wrote."""
+    # The save is older than a tick of the clock by the time of that look.
+    monkeypatch.setattr(reading, "_RACY_NS", 0)
+    sync_folder = atomic.fsync_directory
+    pending = [lambda: here.edit("Write the parser", "Write a parser")]
+
+    def slowly(folder: Path) -> None:
+        sync_folder(folder)
+        if pending and folder == here.root and "| A1 | 5 |" in here.text:
+            pending.pop()()
+
+    monkeypatch.setattr(atomic, "fsync_directory", slowly)
+    here.sql("update backlog set priority = 5 where id = 'A2'")
+    here.sync()
+    here.sync()
+    assert pending == []
     assert here.column("title", "A2") == "Write a parser"
 
 

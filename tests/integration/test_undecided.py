@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from syncd.api import Workspace
 from syncd.engine.decisions import decide, resolve
-from syncd.errors import BadValue, Refused
+from syncd.errors import BadValue, NotFound, Refused
 from tests.support.workspace import TABLE, Site, site
 
 
@@ -71,6 +72,92 @@ def test_resolving_ends_the_hold(asking: Site, use: str) -> None:
     assert chosen in asking.text
     assert asking.card("A2").title == chosen
     assert open_ones(asking) == []
+
+
+@pytest.fixture
+def clashed(here: Site) -> Site:
+    """A clash that the file won, about a title."""
+    here.edit("Write the parser", "Write my parser")
+    here.sql("update backlog set title = 'Write their parser' where id = 'A2'")
+    here.sync()
+    assert open_ones(here) == [("Write my parser", "Write their parser")]
+    return here
+
+
+def test_settling_takes_back_nothing_that_came_later(clashed: Site) -> None:
+    """What won may have been edited since: keeping it keeps the edit; the other value asks to be named in full."""
+    clashed.edit("Write my parser", "Write a better parser")
+    clashed.sync()
+    settle = Workspace(clashed.wiring).resolve
+    with pytest.raises(Refused, match="title of A2 was changed since: it is 'Write a better parser' now") as refused:
+        settle("A2", "title", "remote")
+    assert (refused.value.hint or "").startswith("syncd resolve A2 --field title --use local keeps that")
+    assert len(open_ones(clashed)) == 1
+    assert settle("A2", "title", "local").title == "Write a better parser"
+    clashed.sync()
+    assert "| A2 | Write a better parser |" in clashed.text
+    assert open_ones(clashed) == []
+
+
+def test_the_value_that_lost_can_be_had(clashed: Site) -> None:
+    """While nobody has changed the field since, the loser is taken; named in full it is taken always."""
+    settle = Workspace(clashed.wiring).resolve
+    assert settle("A2", "title", "remote").title == "Write their parser"
+    clashed.sync()
+    assert "| A2 | Write their parser |" in clashed.text
+    clashed.edit("Write their parser", "Write my parser")
+    clashed.sql("update backlog set title = 'Write that parser' where id = 'A2'")
+    clashed.sync()
+    clashed.edit("Write my parser", "Write a better parser")
+    clashed.sync()
+    assert settle("A2", "title", "value:Write that parser").title == "Write that parser"
+    assert open_ones(clashed) == []
+
+
+@pytest.mark.parametrize("use", ["local", "remote"])
+def test_an_answer_to_an_older_question(asking: Site, use: str) -> None:
+    """The store's value was changed after the question: it is kept, or named in full by who takes the file's."""
+    asking.sync()
+    asking.sql("update backlog set title = 'Write that parser' where id = 'A2'")
+    settle = Workspace(asking.wiring).resolve
+    if use == "local":
+        with pytest.raises(Refused, match="it is 'Write that parser' now"):
+            settle("A2", "title", use)
+        asking.sync()
+        assert open_ones(asking) == [("Write my parser", "Write that parser")]
+    else:
+        settle("A2", "title", use)
+        asking.sync()
+        assert "| A2 | Write that parser |" in asking.text
+        assert open_ones(asking) == []
+
+
+def test_all_conflicts_but_those_that_were_edited_since(clashed: Site) -> None:
+    """Settling all settles what can be, and says of the rest that it stays open and why."""
+    clashed.edit("Write the docs  ", "Write my docs   ")
+    clashed.sql("update backlog set title = 'Write their docs' where id = 'A3'")
+    clashed.sync()
+    clashed.edit("Write my parser", "Write a better parser")
+    clashed.sync()
+    with pytest.raises(Refused, match=r"1 conflict\(s\) stay open: title of A2 was changed since"):
+        Workspace(clashed.wiring).resolve_all("remote")
+    clashed.sync()
+    assert open_ones(clashed) == [("Write my parser", "Write their parser")]
+    assert clashed.column("title", "A3") == "Write their docs"
+    assert clashed.column("title", "A2") == "Write a better parser"
+    Workspace(clashed.wiring).resolve_all("local")
+    assert open_ones(clashed) == []
+
+
+def test_a_conflict_about_a_card_that_is_gone(clashed: Site) -> None:
+    """A card that was removed since has nothing left to decide; its value that lost needs the card back first."""
+    clashed.wiring.store().remove("A2", force=True)
+    settle = Workspace(clashed.wiring).resolve
+    with pytest.raises(NotFound) as missing:
+        settle("A2", "title", "remote")
+    assert missing.value.hint == "syncd restore A2"
+    assert settle("A2", "title", "local").deleted_at is not None
+    assert open_ones(clashed) == []
 
 
 @pytest.mark.parametrize("field", ["status", "claimOwner"])
