@@ -82,6 +82,7 @@ def rejoin(
 
     Holds: I8, I13 (one lease a card: one that was taken meanwhile is lost), I2.
     """
+    apart = remote_now - local_now
     local = {id: _without_expiry(base.get(id), card, local_now) for id, card in local.items()}
     # Of the others nothing goes to the store, and what they are there is all that is wanted.
     ids = dict.fromkeys((*touched(base, local), *agreed)) if is_known else dict.fromkeys((*local, *remote))
@@ -99,12 +100,13 @@ def rejoin(
     for change in plan.to_store:
         settled = _settled(change, base.get(change.id), local[change.id], remote.get(change.id), conflicts)
         if settled is not None and (is_known or change.kind is ChangeKind.CREATE):
-            changes.append(_with_queue(settled, base.get(change.id), local[change.id], remote.get(change.id)))
+            sides = base.get(change.id), local[change.id], remote.get(change.id)
+            changes.append(_with_queue(settled, *sides, apart))
     if not is_known:
         conflicts += _offers(plan.to_store, conflicts)
     else:
-        changes += _queue_alone(base, local, remote, {change.id for change in changes})
-    changes = [_on_their_clock(change, local_now, remote_now) for change in changes]
+        changes += _queue_alone(base, local, remote, apart, {change.id for change in changes})
+    changes = [_on_their_clock(change, apart) for change in changes]
     return Return(tuple(changes), tuple(conflicts), _fates(base, local, remote, changes, conflicts))
 
 
@@ -190,7 +192,26 @@ def _owner(card: Card | None) -> Value:
     return card.claim_owner if card is not None else None
 
 
-def _with_queue(change: Change, base: Card | None, local: Card, remote: Card | None) -> Change:
+def _longer_lease(local: Card, remote: Card, apart: timedelta) -> dict[str, Any]:
+    """Return what goes on of a lease that both sides gave to the same owner.
+
+    The store had made it before the cut, and its answer was lost: so the owner asked again, of what stood in.
+
+    Args:
+        apart: how far the store's clock is ahead.
+    """
+    if not (local.status is remote.status is Status.CLAIMED and local.claim_owner == remote.claim_owner):
+        return {}
+    if local.attempts < remote.attempts:
+        return {}
+    columns = {"attempts": local.attempts} if local.attempts > remote.attempts else {}
+    ends_at, theirs = lease_end(local), lease_end(remote)
+    if theirs is not None and (ends_at is None or ends_at + apart > theirs):
+        columns |= {name: getattr(local, name) for name in ("claim_ttl_seconds", "claimed_at")}
+    return columns
+
+
+def _with_queue(change: Change, base: Card | None, local: Card, remote: Card | None, apart: timedelta) -> Change:
     """Return a change with the lease and the retries of its card, where the store's own stand as they were."""
     if change.kind in (ChangeKind.REMOVE, ChangeKind.ARCHIVE):
         return change
@@ -204,6 +225,8 @@ def _with_queue(change: Change, base: Card | None, local: Card, remote: Card | N
         elif STATUS in change.fields:
             columns["attempts"] = local.attempts
         columns |= _changed_retries(base, local)
+    else:
+        columns |= _longer_lease(local, remote, apart)
     return replace(change, columns=columns)
 
 
@@ -214,14 +237,22 @@ def _changed_retries(base: Card | None, local: Card) -> dict[str, Any]:
 
 
 def _queue_alone(
-    base: Mapping[str, Card], local: Mapping[str, Card], remote: Mapping[str, Card], done: set[str]
+    base: Mapping[str, Card],
+    local: Mapping[str, Card],
+    remote: Mapping[str, Card],
+    apart: timedelta,
+    done: set[str],
 ) -> Iterable[Change]:
     """Yield changes for cards of which only the lease was renewed, or only the retries moved."""
     for id in touched(base, local):
         before, card, there = base.get(id), local[id], remote.get(id)
         if id in done or before is None or there is None or not card.is_live or not there.is_live:
             continue
-        if not _is_untouched(before, there) or there.status is not before.status:
+        if not _is_untouched(before, there):
+            if columns := _longer_lease(card, there, apart):
+                yield Change(ChangeKind.UPDATE, id, {}, version=there.version, columns=columns)
+            continue
+        if there.status is not before.status:
             continue
         columns = _changed_retries(before, card)
         is_same_lease = card.status is Status.CLAIMED and before.status is Status.CLAIMED
@@ -237,9 +268,8 @@ def _queue_alone(
             yield Change(ChangeKind.UPDATE, id, {}, version=there.version, columns=columns)
 
 
-def _on_their_clock(change: Change, local_now: datetime, remote_now: datetime) -> Change:
+def _on_their_clock(change: Change, apart: timedelta) -> Change:
     """Return a change whose instants are by the store's clock: what was left of a lease or a pause is left still."""
-    apart = remote_now - local_now
     if not change.columns or abs(apart) < timedelta(seconds=1):
         return change
     moved = {name: value + apart if isinstance(value, datetime) else value for name, value in change.columns.items()}

@@ -99,9 +99,17 @@ class Reach:
         return contact.absence() or (self._shadow if contact.is_read_only else None)
 
     def take(self, cards: Iterable[Card]) -> None:
-        """Remember cards as the database returned them, to be written down when there is time or need."""
+        """Write down cards as the database returned them, before whoever asked hears of them.
+
+        Another process may find the database away in the next moment, and must not hand out what is leased.  What was
+        done in the database is done: where nothing can be written now, it is remembered until it can.
+        """
         with self._lock:
             self._returned.update((card.id, card) for card in cards)
+            try:
+                self.write_down()
+            except SyncdError as error:
+                event("contact.unwritten", level=logging.WARNING, message=error.message)
 
     def write_down(self) -> None:
         """Write down what is remembered."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from syncd.errors import StoreUnreachable
+from syncd.files.layout import Layout
 from syncd.ports import Store
 from syncd.wiring import Wiring
 from tests.support.workspace import Site, site
@@ -65,6 +66,14 @@ def put_on(made: Site, line: Line) -> None:
     wiring.database = lambda: OnLine(database(), line)  # type: ignore[method-assign,assignment,return-value]
     wiring._store = None
     made.cycle = wiring.cycle()
+
+
+def another(made: Site, line: Line) -> Wiring:
+    """Return a second process of the same working copy, on the same line; whoever asked closes it."""
+    wiring = Wiring(Layout(made.root), environ=made.wiring.environ, mode=None, actor=None, face="test")
+    database = wiring.database
+    wiring.database = lambda: OnLine(database(), line)  # type: ignore[method-assign,assignment,return-value]
+    return wiring
 
 
 def let_pass(site: Site, seconds: float) -> None:
