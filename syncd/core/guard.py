@@ -10,12 +10,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from syncd.core.outlook import accepted, with_outlook
 from syncd.core.parts import join, split
 from syncd.core.plan import Change, ChangeKind, Hold, Plan, RemoteCard
-from syncd.core.reversal import offered, undone
+from syncd.core.reversal import undone
 from syncd.core.settling import settle
 from syncd.core.sight import ACCEPT, REJECT, Guarded, Sight, Thresholds
-from syncd.core.trips import GUARDS, MARKERS, PING_PONG, STORE_REWOUND, Trip, cycles, undecided
+from syncd.core.trips import GUARDS, MARKERS, Trip, cycles, undecided
 
 
 def guard(plan: Plan, sight: Sight, thresholds: Thresholds, decisions: Mapping[str, str]) -> Guarded:
@@ -87,7 +88,8 @@ class _Desk:
         if trip.hold is None or trip.hold.path in self.waiting:
             return None
         answer = self.decisions.get(trip.hold.fingerprint)
-        return answer if answer == REJECT or trip.may_pass else None
+        may = trip.may_undo if answer == REJECT else trip.may_pass
+        return answer if may else None
 
     def _take(self, trips: Sequence[Trip]) -> tuple[Plan, list[Hold]]:
         """Take the trips' parts from the open plan."""
@@ -95,10 +97,9 @@ class _Desk:
         return taken, [trip.hold for trip in trips if trip.hold is not None]
 
     def _accept(self, trips: Sequence[Trip]) -> None:
-        """Let the parts pass; a store that went back, or that keeps undoing a field, is offered what the files say."""
+        """Let the parts pass."""
         taken, holds = self._take(trips)
-        is_offer = any(hold.guard in (STORE_REWOUND, PING_PONG) for hold in holds)
-        self.decided = join(self.decided, offered(taken, self.sight) if is_offer else taken)
+        self.decided = join(self.decided, accepted(taken, holds, self.sight))
         self.accepted += holds
 
     def _reject(self, trips: Sequence[Trip]) -> None:
@@ -109,11 +110,11 @@ class _Desk:
 
     def _hold(self, trips: Sequence[Trip]) -> None:
         """Keep the parts back; what goes on meanwhile takes their place."""
-        _, holds = self._take(trips)
+        taken, _ = self._take(trips)
         acting = [trip for trip in trips if all(row.path not in self.waiting for row in trip.meanwhile)]
         rows = tuple(row for trip in acting for row in trip.meanwhile)
         self.open = join(self.open, Plan(to_file=rows, conflicts=tuple(each for trip in acting for each in trip.lost)))
-        self.holds += holds
+        self.holds += with_outlook(trips, taken, self.sight)
         self.marks.update(mark for trip in trips for mark in trip.marks)
 
 

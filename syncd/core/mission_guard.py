@@ -7,12 +7,14 @@ that is half written does not parse, so nothing has to settle here.  May import 
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
 from syncd.core.mission_merge import MissionPlan, RecordChange
-from syncd.core.plan import ChangeKind, Hold
+from syncd.core.outlook import counted
+from syncd.core.plan import ChangeKind, Deed, DeedKind, Hold
 from syncd.core.sight import Thresholds
 from syncd.core.trips import STORE_REWOUND, fingerprint
 from syncd.schemas.mission import RecordKey, RecordKind, Records
@@ -80,15 +82,16 @@ def guard_missions(
     return guarded
 
 
-def unreadable(path: str, reason: str, digest: str | None) -> Hold:
-    """Return the hold on a file that cannot be read as a mission, and that was one before."""
+def unreadable(path: str, reason: str, digest: str | None, records: int) -> Hold:
+    """Return the hold on a file that cannot be read as a mission, and that was one of so many records before."""
     mark = fingerprint(UNREADABLE, path, digest)
-    return Hold(path, UNREADABLE, reason, f"mend {path}, or syncd reject {path}", path, mark)
+    rejecting = (Deed(DeedKind.PUT_BACK, records, "record", path),)
+    return Hold(path, UNREADABLE, reason, f"mend {path}, or syncd reject {path}", path, mark, rejecting=rejecting)
 
 
 def _hold(guard: str, id: str, path: str, reason: str, changes: Iterable[RecordChange]) -> Hold:
     content = [[str(each.key), each.kind.value, dict(each.fields)] for each in changes]
-    return Hold(id, guard, reason, f"syncd accept {id}", path, fingerprint(guard, id, content))
+    return Hold(id, guard, reason, f"syncd accept {shlex.quote(id)}", path, fingerprint(guard, id, content))
 
 
 def _rewound(mission: str, sight: MissionSight, base: Records, remote: Records) -> Hold | None:
@@ -99,7 +102,8 @@ def _rewound(mission: str, sight: MissionSight, base: Records, remote: Records) 
     reason = f"the store's {older[0]} is older than it was: a restored backup?"
     content = [[str(key), remote[key].version] for key in sorted(older)]
     mark = fingerprint(STORE_REWOUND, mission, content)
-    return Hold(sight.path, STORE_REWOUND, reason, f"syncd accept {sight.path}", sight.path, mark)
+    release = f"syncd accept {shlex.quote(sight.path)}"
+    return Hold(sight.path, STORE_REWOUND, reason, release, sight.path, mark)
 
 
 def _is_older(remote: Records, key: RecordKey, version: int) -> bool:
@@ -112,16 +116,18 @@ def _settle_rewound(
     """Hold everything about a mission; accepted, both sides are compared anew; rejected, the file is offered again."""
     plan = _without_mission(guarded.plan, mission)
     verdict = decisions.get(hold.fingerprint)
-    if verdict is None:
-        return replace(guarded, plan=plan, holds=(*guarded.holds, hold))
-    decided = (*guarded.decided, hold.fingerprint)
-    if verdict == "accept":
-        return replace(guarded, plan=plan, decided=decided, retaken=guarded.retaken | {mission})
     offers = tuple(
         RecordChange(ChangeKind.UPDATE, key, record.fields)
         for key, record in sorted(local.items())
         if key.mission == mission
     )
+    if verdict is None:
+        accepting = (Deed(DeedKind.COMPARE, len(offers), "record", hold.path),)
+        told = replace(hold, accepting=accepting, rejecting=tuple(counted(offers, "record", path=None)))
+        return replace(guarded, plan=plan, holds=(*guarded.holds, told))
+    decided = (*guarded.decided, hold.fingerprint)
+    if verdict == "accept":
+        return replace(guarded, plan=plan, decided=decided, retaken=guarded.retaken | {mission})
     return replace(guarded, plan=replace(plan, to_store=(*plan.to_store, *offers)), decided=decided)
 
 
@@ -143,13 +149,18 @@ def _settle(
         to_store=tuple(each for each in guarded.plan.to_store if each not in held),
         to_file=tuple(each for each in guarded.plan.to_file if each not in held),
     )
-    if verdict is None:
-        return replace(guarded, plan=plan, holds=(*guarded.holds, hold))
-    to_store, to_file = list(plan.to_store), list(plan.to_file)
+    to_store: list[RecordChange] = []
+    to_file: list[RecordChange] = []
     for each in held:
         is_for_store = each in guarded.plan.to_store
         (to_file if is_for_store else to_store).extend(_turned(each, remote if is_for_store else local))
-    plan = replace(plan, to_store=tuple(to_store), to_file=tuple(to_file))
+    if verdict is None:
+        is_for_store = any(each in guarded.plan.to_store for each in held)
+        accepting = tuple(counted(held, "record", path=None if is_for_store else hold.path))
+        rejecting = (*counted(to_store, "record", path=None), *counted(to_file, "record", path=hold.path))
+        told = replace(hold, accepting=accepting, rejecting=rejecting)
+        return replace(guarded, plan=plan, holds=(*guarded.holds, told))
+    plan = replace(plan, to_store=(*plan.to_store, *to_store), to_file=(*plan.to_file, *to_file))
     return replace(guarded, plan=plan, decided=(*guarded.decided, hold.fingerprint))
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 from syncd.core.values import CLAIM_OWNER, STATUS, is_empty, is_same
 from syncd.schemas.card import EXTRA, OWNER_TEXT, Fields, Status, Value
@@ -167,6 +167,35 @@ class Plan:
         return not (self.to_store or self.to_file or self.conflicts)
 
 
+Noun: TypeAlias = Literal["card", "row", "record"]
+
+
+class DeedKind(StrEnum):
+    """What is done with cards or rows; most of it is what a change does (``ChangeKind``)."""
+
+    CREATE = "create"
+    UPDATE = "update"
+    CLAIM = "claim"
+    ARCHIVE = "archive"
+    REMOVE = "remove"
+    RESTORE = "restore"
+    PUT_BACK = "put-back"
+    """A file becomes again what it was."""
+    COMPARE = "compare"
+    """Both sides are compared anew."""
+
+
+@dataclass(frozen=True, slots=True)
+class Deed:
+    """What would be done with so many cards of the store, or rows of the file ``path``; ``fields`` of an edit."""
+
+    kind: DeedKind
+    count: int
+    noun: Noun
+    path: str | None = None
+    fields: tuple[FieldName, ...] = ()
+
+
 @dataclass(frozen=True, slots=True)
 class Hold:
     """A part of a plan that a guard keeps back until a person or a command releases it.
@@ -174,7 +203,8 @@ class Hold:
     ``id`` is the card's, or the file's path for a hold on a whole file.  ``fingerprint`` names this
     very hold, so that a decision about it does not outlive its cause.  ``fields`` names what is held
     where the rest of the card goes on; empty means all of it.  ``parts`` are the fingerprints of each field
-    by itself, where one stays held whatever becomes of the others.
+    by itself, where one stays held whatever becomes of the others.  ``accepting`` and ``rejecting`` tell what
+    either would do; ``None`` where it cannot be done, and is refused.
     """
 
     id: str
@@ -185,15 +215,21 @@ class Hold:
     fingerprint: str = ""
     fields: tuple[FieldName, ...] = ()
     parts: tuple[str, ...] = ()
+    accepting: tuple[Deed, ...] | None = field(default=None, compare=False)
+    rejecting: tuple[Deed, ...] | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """A file that is not settled yet: looked at again after ``retry_ms``.  A wait is no hold."""
+    """A file that is not settled yet: looked at again after ``retry_ms``.  A wait is no hold.
+
+    ``hint`` says what happens then, and how to have something else, where there is a choice.
+    """
 
     path: str
     reason: str
     retry_ms: int
+    hint: str | None = None
 
 
 def advance(

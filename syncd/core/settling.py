@@ -6,6 +6,7 @@ file waits it is not written.  May import ``syncd.core``.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Collection, Iterator
 
 from syncd.core.parts import Part, join, parts_of_file, split, without_writes
@@ -71,8 +72,10 @@ def _missing(
     _, rest = split(plan, [Part(id) for id in gone])
     left_ms = int(thresholds.grace_s * 1000) - (file.missing_ms or 0)
     if left_ms > 0:
+        name = shlex.quote(file.path)
+        hint = f"Then it is written again. To delete its cards instead: touch {name} && syncd accept {name}"
         rest = _unwritten(rest, file.path)
-        return rest, Wait(file.path, f"{file.path} is missing; its {len(gone)} cards stay", left_ms)
+        return rest, Wait(file.path, f"{file.path} is missing; its {len(gone)} cards stay", left_ms, hint)
     rows = tuple(render(sight.remote[id], file.path) for id in gone)
     return join(Plan(to_file=rows), rest), None
 

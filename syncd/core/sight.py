@@ -41,6 +41,7 @@ class FileSight:
         git_wait_ms: how long git may still be at work on bytes that it has put back: HEAD moves after the files.
         is_truncation: the bytes look like the beginning of a write: a strict prefix of what was there
             before, or a last line without its end or with too few cells.
+        has_past: a version of it was taken in once: the file can be put back.
     """
 
     path: str
@@ -55,6 +56,7 @@ class FileSight:
     unread: Mapping[str, int] = field(default_factory=dict)
     is_truncation: bool = False
     git_wait_ms: int = 0
+    has_past: bool = True
 
 
 @dataclass(frozen=True, slots=True)

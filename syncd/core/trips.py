@@ -7,6 +7,7 @@ becomes of a trip is decided in ``guard``.  May import ``syncd.core``.
 from __future__ import annotations
 
 import hashlib
+import shlex
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -47,6 +48,7 @@ class Trip:
         marks: names of what it takes back, for as long as the files do not show that yet.
         path: the file, when it is held as a whole.
         may_pass: False when accepting cannot help.
+        may_undo: False when rejecting cannot.
     """
 
     hold: Hold | None
@@ -56,6 +58,7 @@ class Trip:
     marks: tuple[str, ...] = ()
     path: str | None = None
     may_pass: bool = True
+    may_undo: bool = True
 
 
 Guard: TypeAlias = Callable[[Plan, Sight, Thresholds], Iterator[Trip]]
@@ -82,7 +85,7 @@ def make_hold(
         id=subject,
         guard=guard,
         reason=reason,
-        release=f"syncd {verb} {subject}",
+        release=f"syncd {verb} {shlex.quote(subject)}",
         path=path,
         fingerprint=fingerprint(guard, subject, content),
         fields=fields,
@@ -108,7 +111,7 @@ def markers(plan: Plan, sight: Sight, _: Thresholds) -> Iterator[Trip]:
         rows = {id: card.fields for id, card in sight.local.items() if card.path == file.path}
         reason = f"{file.path} has a merge marker in line {file.marker_line}"
         hold = make_hold(MARKERS, file.path, reason, rows, path=file.path)
-        yield Trip(hold, tuple(parts_of_file(plan, file.path)), path=file.path)
+        yield Trip(hold, tuple(parts_of_file(plan, file.path)), path=file.path, may_undo=file.has_past)
 
 
 def emptied(plan: Plan, sight: Sight, _: Thresholds) -> Iterator[Trip]:
@@ -315,7 +318,7 @@ def undecided(plan: Plan, sight: Sight) -> Iterator[Hold]:
         reason = f"{name} of {id} differs on both sides, and its policy is ask"
         content = [name, conflict.local, conflict.remote]
         hold = make_hold(ASK, id, reason, content, path=here.path if here else None, fields=(name,))
-        yield replace(hold, release=f"syncd resolve {id} --field {name} --use local|remote")
+        yield replace(hold, release=f"syncd resolve {shlex.quote(id)} --field {shlex.quote(name)} --use local|remote")
 
 
 GUARDS: tuple[Guard, ...] = (

@@ -402,7 +402,6 @@ class Cycle:
         move_base(self._state, view, self.remote, outcome, is_rewound=is_rewound, is_new_history=is_decided)
 
     def _report(self, write: Draft, guarded: Guarded, waits: Sequence[Wait]) -> CycleReport:
-        view = write.view
         return CycleReport(
             to_store=write.plan.to_store,
             to_file=write.plan.to_file,
@@ -411,10 +410,11 @@ class Cycle:
             problems=(
                 *state_problems(self._state),
                 *self._observer.last.problems,
-                *self._card_problems.of(view, self.remote.remote, guarded.holds),
-                *self._refusals.problems(view),
+                *self._card_problems.of(write.view, self.remote.remote, guarded.holds),
+                *self._refusals.problems(write.view),
                 *self._unplaceable,
                 *write.problems,
             ),
             waits=tuple(waits),
+            named=tuple(id for (path, _), id in write.ids.items() if path in write.staged),
         )

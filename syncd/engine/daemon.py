@@ -232,12 +232,13 @@ class Daemon:
         self.cycle.steps.end()
         took_ms = round((self._monotonic() - started) * 1000, 2)
         self.pulse.last_cycle_at, self.pulse.last_cycle_ms = datetime.now(UTC), took_ms
-        if report.to_store or report.to_file or report.conflicts:
+        written = dict.fromkeys((*(each.id for each in report.to_file), *report.named))
+        if report.to_store or written or report.conflicts:
             event(
                 "cycle.done",
                 ms=took_ms,
                 to_store=[each.id for each in report.to_store],
-                to_file=[each.id for each in report.to_file],
+                to_file=list(written),
                 conflicts=[each.id for each in report.conflicts],
             )
         self._tell_news(report)

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from uuid import uuid4
 
-from syncd.core.plan import CARD_FIELD, Conflict, FieldName, Hold, Winner
+from syncd.core.plan import CARD_FIELD, Conflict, Deed, FieldName, Hold, Winner
+from syncd.core.sight import ACCEPT
 from syncd.core.text_merge import merge3
 from syncd.core.trips import ASK
 from syncd.core.values import BODY, CLAIM_OWNER, STATUS, is_same
@@ -33,7 +34,8 @@ class Settled:
 def decide(held: Sequence[Hold], state: State, ids: Sequence[str], decision: str) -> tuple[Hold, ...]:
     """Keep a decision (``accept`` or ``reject``) about these holds, by card or file; none named is all.
 
-    Raises: NotFound when an id is not held, Refused when all that is held of it must be resolved.
+    Raises: NotFound when an id is not held, Refused when nothing of what is meant can be decided so: it must be
+    resolved, or the file mended.
     Effects: remembered until the next cycle carries it out.
     """
     asked = {hold.id: hold for hold in held if hold.guard == ASK}
@@ -45,8 +47,23 @@ def decide(held: Sequence[Hold], state: State, ids: Sequence[str], decision: str
         raise Refused(only_asked[0].reason, hint=only_asked[0].release)
     if missing:
         raise NotFound(f"nothing is held for {', '.join(missing)}", hint="syncd held")
-    state.decide({hold.fingerprint: decision for hold in chosen})
-    return chosen
+    able = tuple(hold for hold in chosen if _outlook(hold, decision) is not None)
+    if chosen and not able:
+        raise Refused(chosen[0].reason, hint=_way_out(chosen[0], decision))
+    state.decide({hold.fingerprint: decision for hold in able})
+    return able
+
+
+def _outlook(hold: Hold, decision: str) -> tuple[Deed, ...] | None:
+    """Return what a decision would do, ``None`` where it can do nothing."""
+    return hold.accepting if decision == ACCEPT else hold.rejecting
+
+
+def _way_out(hold: Hold, decision: str) -> str:
+    """Return what helps where a decision does not."""
+    if decision == ACCEPT:
+        return hold.release
+    return f"There is no earlier version to put back. Edit {hold.path}, or {hold.release}."
 
 
 def resolve(store: Store, state: State, id: str, field: str | None, use: str) -> Card:

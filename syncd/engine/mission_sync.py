@@ -185,7 +185,8 @@ class MissionSync:
         guarded = guard_missions(plan, in_store, local, remote, sights, decisions, self._thresholds)
         holds, decided = list(guarded.holds), list(guarded.decided)
         for path, reason in look.broken.items():
-            hold = unreadable(path, f"{path} cannot be read: {reason}", look.reads[path].digest)
+            records = sum(1 for key in base if key.mission == self._memory.paths.get(path))
+            hold = unreadable(path, f"{path} cannot be read: {reason}", look.reads[path].digest, records)
             verdict = decisions.get(hold.fingerprint)
             holds += [hold] if verdict != "reject" else []
             decided += [hold.fingerprint] if verdict is not None else []

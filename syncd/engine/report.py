@@ -13,7 +13,7 @@ import msgspec
 
 from syncd.core.drift import DriftEntry
 from syncd.core.history import HistoryEntry
-from syncd.core.plan import Change, Conflict, Hold, Wait
+from syncd.core.plan import Change, Conflict, Deed, Hold, Wait
 from syncd.core.standing import Obstacle
 from syncd.parsers.document import Problem
 from syncd.ports import ConflictRecord, QueueStats
@@ -29,6 +29,8 @@ class CycleReport(msgspec.Struct, frozen=True, kw_only=True):
     held: tuple[Hold, ...] = ()
     problems: tuple[Problem, ...] = ()
     waits: tuple[Wait, ...] = ()
+    named: tuple[str, ...] = ()
+    """Cards whose ids were written into rows that had none."""
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON of ``syncd sync --json``."""
@@ -49,6 +51,7 @@ class CycleReport(msgspec.Struct, frozen=True, kw_only=True):
             held=more.held,
             problems=more.problems,
             waits=more.waits,
+            named=(*self.named, *more.named),
         )
 
     def beside(self, other: CycleReport) -> CycleReport:
@@ -60,6 +63,7 @@ class CycleReport(msgspec.Struct, frozen=True, kw_only=True):
             held=(*self.held, *other.held),
             problems=(*self.problems, *other.problems),
             waits=(*self.waits, *other.waits),
+            named=(*self.named, *other.named),
         )
 
     def to_wire(self) -> Any:
@@ -141,12 +145,22 @@ def hold_json(hold: Hold) -> dict[str, Any]:
         "reason": hold.reason,
         "release": hold.release,
         "path": hold.path,
+        "accepting": _deeds_json(hold.accepting),
+        "rejecting": _deeds_json(hold.rejecting),
     }
+
+
+def _deeds_json(deeds: Sequence[Deed] | None) -> list[dict[str, Any]] | None:
+    """Return what a decision would do, side by side; ``None`` where it cannot be made."""
+    if deeds is None:
+        return None
+    plain: list[dict[str, Any]] = msgspec.to_builtins(deeds)
+    return plain
 
 
 def wait_json(wait: Wait) -> dict[str, Any]:
     """Return a file that waits, as JSON."""
-    return {"path": wait.path, "reason": wait.reason, "retryMs": wait.retry_ms}
+    return {"path": wait.path, "reason": wait.reason, "retryMs": wait.retry_ms, "hint": wait.hint}
 
 
 def problem_json(problem: Problem) -> dict[str, Any]:

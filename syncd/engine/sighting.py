@@ -242,6 +242,7 @@ class Sighting:
         is_news = rank != 0
         head_moved = is_news and self._has_checked_out()
         is_older = bool(rank) and not head_moved
+        has_markers = document is not None and document.has_markers is not None
         return FileSight(
             path,
             changed_ms_ago=age_ms,
@@ -252,6 +253,7 @@ class Sighting:
             head_moved=head_moved,
             git_wait_ms=self._git_wait_ms(age_ms) if is_older else 0,
             is_truncation=is_news and document is not None and self._is_truncation(path, read.data, document),
+            has_past=not has_markers or self._state.newest_version(path) is not None,
         )
 
     def _has_checked_out(self) -> bool:

@@ -6,11 +6,12 @@ import json
 import subprocess
 from pathlib import Path
 
+import pytest
 from jsonschema import Draft202012Validator
 
 from syncd.cli.schemas import bundle
 from syncd.files.registry import known, remember
-from tests.support.desk import desk, until
+from tests.support.desk import TABLE, Desk, bare_environment, desk, until
 
 
 def test_a_watched_status_tells_each_change_once(tmp_path: Path, postgres_dsn: str) -> None:
@@ -98,3 +99,51 @@ def test_init_and_run_remember_a_workspace(tmp_path: Path, postgres_dsn: str) ->
     here("init", "--yes")
     with here.daemon():
         assert known(here.environ) == (here.root,)
+
+
+@pytest.fixture
+def flat(tmp_path: Path) -> Desk:
+    """A workspace without a database, with a task file of three cards that is not taken in yet."""
+    here = Desk(tmp_path / "shop", bare_environment(tmp_path))
+    here.root.mkdir()
+    here.file.write_text(TABLE)
+    here("--mode", "flatfile", "init", "--yes")
+    return here
+
+
+def test_markers_from_the_start_are_edited_out_or_accepted(flat: Desk) -> None:
+    """A file never seen without its merge markers cannot be put back: rejecting is refused, and not offered."""
+    flat.file.write_text(TABLE + "<<<<<<< ours\n=======\n>>>>>>> theirs\n")
+    shown = flat("status").stdout
+    assert "finish the merge: edit the markers out of TASKS.md, or\n      syncd accept TASKS.md  adds 3 cards" in shown
+    assert "syncd reject" not in shown
+    assert "syncd accept TASKS.md" in flat("reject", code=4).stderr
+    flat.file.write_text(TABLE)
+    flat("sync")
+    flat.file.write_text(TABLE + "<<<<<<< ours\n=======\n>>>>>>> theirs\n")
+    assert "syncd reject TASKS.md  puts TASKS.md back as it was, with 3 rows\n" in flat("held").stdout
+    flat("reject")
+    assert flat.file.read_text() == TABLE
+
+
+def test_a_missing_file_says_what_becomes_of_it(flat: Desk) -> None:
+    """What status says of a file that is gone holds: made empty, and accepted, its cards go."""
+    flat("sync")
+    flat.file.unlink()
+    assert (
+        "Then it is written again. To delete its cards instead: touch TASKS.md && syncd accept" in flat("status").stdout
+    )
+    flat.file.touch()
+    flat("accept", "TASKS.md")
+    assert flat.json("backlog", "list") == []
+    assert flat.text == ""
+
+
+def test_a_daemon_tells_of_an_id_that_it_wrote(flat: Desk) -> None:
+    """A row that got its id from syncd is named among what was written to the file."""
+    flat("sync")
+    with flat.daemon() as running:
+        flat.edit("\nWords after", "| | not-started | Paint it | | | |\n\nWords after")
+        until(lambda: "| A4 |" in flat.unpadded, "the row has its id")
+        (done,) = until(lambda: running.events("cycle.done"), "the cycle is told")
+    assert (done["to_store"], done["to_file"]) == (["A4"], ["A4"])

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from syncd.core.guard import guard
-from syncd.core.plan import ChangeKind, Plan, Policy
+from syncd.core.plan import ChangeKind, DeedKind, Plan, Policy
 from syncd.core.reconcile import reconcile
 from syncd.core.sight import FileSight, Guarded, Sight, Thresholds
 from tests.support.worlds import PATH, Sides, sides
@@ -25,6 +27,8 @@ files = st.builds(
     head_moved=st.booleans(),
     is_truncation=st.booleans(),
 )
+COMING_AND_GOING = ("create", "remove", "archive", "restore")
+
 facts = st.fixed_dictionaries(
     {"store_rewound": st.sampled_from((None, None, None, "older")), "parser_changed": st.booleans()}
 )
@@ -48,6 +52,31 @@ def test_every_hold_can_be_understood_and_ended(both: Sides, file: FileSight, kn
         assert hold.release in (f"syncd accept {hold.id}", f"syncd reject {hold.id}")
     prints = [hold.fingerprint for hold in guarded.holds]
     assert len(set(prints)) == len(prints)
+
+
+@quick
+@given(sides(), files, facts, st.sampled_from(("accept", "reject")))
+def test_a_hold_tells_what_a_decision_does(
+    both: Sides, file: FileSight, known: dict[str, object], decision: str
+) -> None:
+    """The cards and rows that come and go when one hold is decided are those that were told before."""
+    _, first = look(both, file, known, {})
+    assume(not first.waits and first.holds)
+    hold = first.holds[0]
+    _, second = look(both, file, known, {hold.fingerprint: decision})
+    told = hold.accepting if decision == "accept" else hold.rejecting
+    assume(told is not None and all(each.kind is not DeedKind.PUT_BACK for each in told))
+    assume({each.id for each in second.holds} == {each.id for each in first.holds[1:]})
+    expected = Counter(
+        {(each.kind.value, each.path): each.count for each in told or () if each.kind in COMING_AND_GOING}
+    )
+    assert _coming_and_going(second.plan) - _coming_and_going(first.plan) == expected
+
+
+def _coming_and_going(plan: Plan) -> Counter[tuple[str, str | None]]:
+    """Count the cards and rows that a plan makes and takes away, by kind and file."""
+    found = [(each.kind.value, None) for each in plan.to_store if each.kind.value in COMING_AND_GOING]
+    return Counter([*found, *((each.kind.value, each.path) for each in plan.to_file if each.kind in COMING_AND_GOING)])
 
 
 @quick

@@ -27,7 +27,7 @@ PURE = ("syncd.core", "syncd.parsers", "syncd.schemas")
 PURE_IMPORTS = {
     *("__future__", "bisect", "collections", "dataclasses", "datetime", "decimal", "difflib", "enum", "fractions"),
     *("functools", "hashlib", "heapq", "itertools", "json", "markdown_it", "math", "msgspec", "operator", "re"),
-    *("ruamel", "string", "textwrap", "types", "typing", "typing_extensions", "unicodedata"),
+    *("ruamel", "shlex", "string", "textwrap", "types", "typing", "typing_extensions", "unicodedata"),
 }
 IMPURE_CALLS = {"open", "print", "input", "exec", "eval", "__import__", "breakpoint"}
 IMPURE_METHODS = {"now", "utcnow", "today", "monotonic", "perf_counter"}

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import shlex
-from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
 from syncd.cli.screen import BLANK, Element, Line, Screen, Span, Table, command, line
-from syncd.cli.screens.words import brief, count, more, value_text
+from syncd.cli.screens.words import brief, count, joined, more, value_text
 
 Json = dict[str, Any]
 
@@ -24,6 +24,32 @@ BRIEF_MAX: Final = 3
 
 _HELD: Final = {"deletions": "deletion", "removed": "removal", "time-travel": "step back"}
 """What one hold of a guard is called, where there are many; others are just holds."""
+
+
+FIELDS_MAX: Final = 3
+"""Fields that are named where several are changed."""
+
+_DEEDS: Final = {
+    ("create", False): "adds {what} to the store",
+    ("create", True): "writes {what} into {path}",
+    ("update", False): "changes {fields} of {what} in the store",
+    ("update", True): "changes {fields} of {what} in {path}",
+    ("claim", False): "claims {what}",
+    ("archive", False): "archives {what}",
+    ("remove", False): "deletes {what}",
+    ("remove", True): "takes {what} out of {path}",
+    ("restore", False): "brings back {what}",
+    ("put-back", True): "puts {path} back as it was, with {what}",
+    ("compare", True): "compares {path} with the store anew",
+}
+"""What is done, by its kind and whether it is done in a file."""
+
+_MENDS: Final = {
+    "cycle": "take one of the dependencies out of {path}, or",
+    "markers": "finish the merge: edit the markers out of {path}, or",
+    "unreadable": "mend {path}, or",
+}
+"""What ends a hold beside the commands: an edit."""
 
 
 def conflicts(entries: Sequence[Json], *, text: Callable[[Any], str] = value_text, is_planned: bool = False) -> Screen:
@@ -88,19 +114,44 @@ def held(entries: Sequence[Json], *, most: int | None = None) -> Screen:
     for group in groups[:most]:
         screen.append(_hold_heading(group))
         first = group[0]
-        reject = f"syncd reject {shlex.quote(first['id'])}"
         if len(group) > 1:
             chosen = f" {shlex.quote(first['path'])}" if len(groups) > 1 else ""
             screen.append(line(_first_ids(group), indent=6))
-            screen.append(command(f"syncd accept{chosen}", indent=6))
-            screen.append(command(f"syncd reject{chosen}", indent=6))
+            screen += _ways(group, f"syncd accept{chosen}", f"syncd reject{chosen}")
             screen.append(line("one alone: ", Span(first["release"], "cyan"), indent=6))
-        elif first["release"] == reject:
-            screen.append(line("take one of the dependencies out of the file, or ", Span(reject, "cyan"), indent=6))
         else:
-            screen.append(command(first["release"], indent=6))
-            screen.append(command(reject, indent=6))
+            if mend := _MENDS.get(first["guard"]):
+                screen.append(line(mend.format(path=first["path"]), indent=6))
+            screen += _ways(group, first["release"], f"syncd reject {shlex.quote(first['id'])}")
     return [*screen, *more(sum(map(len, groups[most:])) if most is not None else 0, "syncd held")]
+
+
+def _ways(group: Sequence[Json], accept: str, reject: str) -> Iterator[Element]:
+    """Yield the commands that end these holds, each with what it will do."""
+    ways = [(word, [each[side] for each in group]) for word, side in ((accept, "accepting"), (reject, "rejecting"))]
+    alone = group[0]["id"] if len(group) == 1 and group[0]["id"] != group[0]["path"] else None
+    rows = [(Span(word, "cyan"), Span(_deeds_text(told, alone), "dim")) for word, told in ways if None not in told]
+    if rows:
+        yield Table(tuple(rows), indent=6)
+    else:
+        yield command(accept, indent=6)
+
+
+def _deeds_text(told: Sequence[Sequence[Json]], alone: str | None) -> str:
+    """Return what deciding about several holds does, in numbers; ``alone`` is the card where it is about one."""
+    counts: Counter[tuple[str, str, str | None]] = Counter()
+    fields: dict[tuple[str, str, str | None], dict[str, None]] = defaultdict(dict)
+    for deed in (each for deeds in told for each in deeds):
+        key = (deed["kind"], deed["noun"], deed["path"])
+        counts[key] += deed["count"]
+        fields[key] |= dict.fromkeys(name for name in deed["fields"] if name != "extra.statusWord")
+    said = []
+    for (kind, noun, path), number in counts.items():
+        what = alone if alone is not None and number == 1 else count(number, noun)
+        names = [*fields[kind, noun, path]]
+        which = joined(names) if len(names) <= FIELDS_MAX else f"{len(names)} fields"
+        said.append(_DEEDS[kind, path is not None].format(what=what, path=path, fields=which))
+    return joined(said) or "changes nothing"
 
 
 def hold_groups(entries: Sequence[Json]) -> list[list[Json]]:

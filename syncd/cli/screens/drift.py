@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from syncd.cli.screen import BLANK, Element, Line, Screen, Span, Style, Table, command, line
 from syncd.cli.screens import decisions
-from syncd.cli.screens.words import age, brief, count, joined, more, place, title, value_text
+from syncd.cli.screens.words import age, brief, count, duration, joined, more, place, title, value_text
 
 Json = dict[str, Any]
 
@@ -186,8 +186,10 @@ def _headline(report: Json, now: datetime) -> Line:
     if broken := len(report["problems"]):
         why.append(count(broken, "problem"))
     if report["inSync"]:
+        if unsettled := len(report["waits"]):
+            why.append(f"{count(unsettled, 'file')} that may have changed")
         rest = f", with {joined(why)}" if why else ""
-        return line(Span("In sync", "green"), rest)
+        return line(Span("In sync", "yellow" if unsettled else "green"), rest)
     return line(Span("Not in sync", "red"), f": {', '.join(why)}" if why else "")
 
 
@@ -230,7 +232,7 @@ def _daemon_failing(daemon: Json) -> list[Element]:
 def _waiting(report: Json) -> list[Element]:
     """Return the edits and changes that only wait for a cycle, a clash that it will settle included."""
     waiting = [each for each in report["drift"] if each["direction"] != "held"]
-    files = [line(Span(each["path"], "yellow"), f"  {each['reason']}", indent=2) for each in report["waits"]]
+    files = [element for each in report["waits"] for element in _wait_lines(each)]
     if not waiting:
         return [*title("Waiting"), *files] if files else []
     rows = tuple(_drift_row(each) for each in waiting[:SHOWN_MAX])
@@ -242,6 +244,14 @@ def _waiting(report: Json) -> list[Element]:
     elif report["store"]["reachable"]:
         screen.append(command("syncd sync", indent=6))
     return screen
+
+
+def _wait_lines(wait: Json) -> Iterator[Element]:
+    """Yield a file that is looked at again by itself; what becomes of it then, where there is a choice."""
+    left_s = f" ({duration(wait['retryMs'] / 1000)} more)" if wait.get("hint") else ""
+    yield line(Span(wait["path"], "yellow"), f"  {wait['reason']}{left_s}", indent=2)
+    if wait.get("hint"):
+        yield line(wait["hint"], indent=6)
 
 
 def _drift_row(entry: Json) -> tuple[Span, ...]:

@@ -20,6 +20,8 @@ HOLD = {
     "reason": "5 of 12 cards would go",
     "release": "syncd accept A9",
     "path": "TASKS.md",
+    "accepting": [{"kind": "remove", "count": 1, "noun": "card", "path": None, "fields": []}],
+    "rejecting": [{"kind": "create", "count": 1, "noun": "row", "path": "TASKS.md", "fields": []}],
 }
 CONFLICT = {
     "seq": 1,
@@ -121,11 +123,20 @@ def is_valid(name: str, value: Any) -> None:
 
 def test_status_names_who_holds_a_file() -> None:
     """A file that a script edits is shown with the process that holds its lock."""
-    wait = {"path": "TASKS.md", "reason": "process 7 holds the lock for editing task files", "retryMs": 100}
+    reason = "process 7 holds the lock for editing task files"
+    wait = {"path": "TASKS.md", "reason": reason, "retryMs": 100, "hint": None}
     found = report(waits=[wait])
     is_valid("status", found)
     shown = plain(drift.status(found, NOW))
     assert "Waiting\n  TASKS.md  process 7 holds the lock for editing task files\n" in shown
+
+
+def test_status_says_what_becomes_of_a_missing_file() -> None:
+    """A file that is gone has the time that is left, what happens then, and how to have something else."""
+    hint = "Then it is written again. To delete its cards instead: touch TASKS.md && syncd accept TASKS.md"
+    wait = {"path": "TASKS.md", "reason": "TASKS.md is missing; its 4 cards stay", "retryMs": 28_400, "hint": hint}
+    shown = plain(drift.status(report(waits=[wait]), NOW))
+    assert f"  TASKS.md  TASKS.md is missing; its 4 cards stay (28 s more)\n      {hint}\n" in shown
 
 
 def test_status_in_sync_is_two_lines() -> None:
@@ -186,8 +197,8 @@ def test_status_tells_what_needs_a_hand_with_its_command() -> None:
 
         Held
           A9  deletions  5 of 12 cards would go
-              syncd accept A9
-              syncd reject A9
+              syncd accept A9  deletes A9
+              syncd reject A9  writes A9 into TASKS.md
 
         Problems
           TASKS.md:12:3  A1 stands a second time
@@ -594,7 +605,8 @@ def test_holds_of_one_guard_and_file_stand_together() -> None:
     text = plain(decisions.held(many))
     assert text.count("\n") == 5
     assert "G-01, G-02, G-03, … and 8 more" in text
-    assert "syncd accept\n" in text
+    assert "syncd accept  deletes 11 cards\n" in text
+    assert "syncd reject  writes 11 rows into TASKS.md\n" in text
     assert "one alone: syncd accept G-01" in text
     assert plain(decisions.decided("Accepted", many)).count("\n") == 3
 
@@ -609,10 +621,39 @@ def test_holds_of_several_files_are_decided_file_by_file() -> None:
 
 def test_a_circle_has_two_ways_out() -> None:
     """A hold that can only be rejected names the other way out instead of the same command twice."""
-    hold = HOLD | {"guard": "cycle", "release": "syncd reject A9"}
+    hold = HOLD | {"guard": "cycle", "release": "syncd reject A9", "accepting": None}
     text = plain(decisions.held([hold]))
     assert text.count("syncd reject A9") == 1
-    assert "take one of the dependencies out of the file, or" in text
+    assert "take one of the dependencies out of TASKS.md, or" in text
+
+
+def test_a_decision_that_cannot_help_is_not_offered() -> None:
+    """Markers that were there from the start are edited out or accepted: there is nothing to put back."""
+    told = [{"kind": "create", "count": 3, "noun": "card", "path": None, "fields": []}]
+    hold = HOLD | {"id": "TASKS.md", "guard": "markers", "release": "syncd accept TASKS.md", "accepting": told}
+    text = plain(decisions.held([hold | {"reason": "TASKS.md has a merge marker in line 5", "rejecting": None}]))
+    assert text == (
+        "  TASKS.md  markers  TASKS.md has a merge marker in line 5\n"
+        "      finish the merge: edit the markers out of TASKS.md, or\n"
+        "      syncd accept TASKS.md  adds 3 cards to the store\n"
+    )
+    asked = HOLD | {"guard": "ask", "release": "syncd resolve A9 --field title --use local|remote"}
+    text = plain(decisions.held([asked | {"accepting": None, "rejecting": None}]))
+    assert text.endswith("      syncd resolve A9 --field title --use local|remote\n")
+
+
+def test_deeds_are_told_in_numbers() -> None:
+    """What a decision does is one sentence, however many kinds of things it does; nothing is said to be nothing."""
+    edit = {"kind": "update", "count": 2, "noun": "card", "path": None, "fields": ["title", "extra.statusWord"]}
+    gone = {"kind": "archive", "count": 1, "noun": "card", "path": None, "fields": []}
+    many = {"kind": "update", "count": 21, "noun": "row", "path": "TASKS.md", "fields": ["a", "b", "c", "d"]}
+    back = {"kind": "put-back", "count": 4, "noun": "row", "path": "TASKS.md", "fields": []}
+    hold = HOLD | {"id": "TASKS.md", "accepting": [edit, gone, many], "rejecting": [back]}
+    is_valid("hold", hold)
+    text = plain(decisions.held([hold]))
+    assert "changes title of 2 cards in the store, archives 1 card and changes 4 fields of 21 rows in TASKS.md" in text
+    assert "puts TASKS.md back as it was, with 4 rows" in text
+    assert "changes nothing" in plain(decisions.held([hold | {"rejecting": []}]))
 
 
 def test_a_wrong_configuration_is_no_store_that_is_away() -> None:

@@ -146,7 +146,8 @@ def test_a_missing_file_waits_and_is_then_rendered_again(on_removed: str | None)
     desk.file = FileSight(PATH, exists=False, missing_ms=29_000)
     early = desk.look()
     assert early.plan == Plan()
-    assert early.waits == (Wait(PATH, f"{PATH} is missing; its 3 cards stay", 1_000),)
+    hint = f"Then it is written again. To delete its cards instead: touch {PATH} && syncd accept {PATH}"
+    assert early.waits == (Wait(PATH, f"{PATH} is missing; its 3 cards stay", 1_000, hint),)
     assert not early.holds
     desk.file = FileSight(PATH, exists=False, missing_ms=30_000)
     late = desk.look()
