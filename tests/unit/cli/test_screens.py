@@ -136,6 +136,7 @@ def test_status_says_what_becomes_of_a_missing_file() -> None:
     hint = "Then it is written again. To delete its cards instead: touch TASKS.md && syncd accept TASKS.md"
     wait = {"path": "TASKS.md", "reason": "TASKS.md is missing; its 4 cards stay", "retryMs": 28_400, "hint": hint}
     shown = plain(drift.status(report(waits=[wait]), NOW))
+    assert shown.startswith("In sync, with 1 file that may have changed\n")
     assert f"  TASKS.md  TASKS.md is missing; its 4 cards stay (28 s more)\n      {hint}\n" in shown
 
 
