@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 
 from syncd.api import Workspace
-from syncd.errors import NotFound
+from syncd.errors import NotFound, Refused
 from syncd.schemas.card import Status
 from tests.support.workspace import Site, site
 
@@ -276,8 +277,9 @@ def test_a_hold_survives_a_restart(held: Site, case: Case) -> None:
 
 
 def test_an_accepted_hold_goes_through(held: Site, case: Case) -> None:
-    """accept lets through what was held, once; what cannot pass stays held."""
-    Workspace(held.wiring).accept()
+    """accept lets through what was held, once; what cannot pass is refused, and stays held."""
+    with nullcontext() if case.may_pass else pytest.raises(Refused):
+        Workspace(held.wiring).accept()
     held.sync()
     case.accepted(held)
     if not case.may_pass:
