@@ -14,7 +14,7 @@ from syncd.parsers.boards import Board
 from syncd.parsers.bullets import Bullet
 from syncd.parsers.document import Container
 from syncd.parsers.fields import join_list, read_priority, split_ids, text_of, write_priority
-from syncd.parsers.items import ItemLine
+from syncd.parsers.items import ItemLine, Token, scan_heading
 from syncd.parsers.lexicon import Lexicon
 from syncd.parsers.reading import Reading
 from syncd.parsers.source import Replacement, Source
@@ -318,22 +318,11 @@ class Sections:
         if not id:
             return None
         model = self.tasks[-1]
-        line = model.heading.line
         token = self.lexicon.token_of(id)
-        own = model.heading.find("id")
-        title = text_of(fields.get("title")) or token
-        lead = line[: model.heading.text_at]
-        if own is not None and own.style != "comment":
-            is_worded = own.style == "worded" and token[:1].isdigit()
-            start = line[: own.value_start if is_worded or own.style != "worded" else own.start].replace("~~", "")
-            if model.emoji:
-                state = state_of(fields.get("status")) or Status.READY
-                seen = Counter(each.emoji.strip() for each in self._all() if each.emoji)
-                start = start.replace(model.emoji.strip(), write_emoji(state, seen), 1)
-            lead = start + token + line[own.value_end : own.end]
-        lines = ["", f"{lead.rstrip()} {title}".replace("\n", " ")]
-        if own is not None and own.style == "comment":
-            lines[1] += f" <!-- id: {token} -->"
+        heading = self._new_heading(model, token, fields)
+        if heading is None:
+            return None
+        lines = ["", heading]
         keys = list(model.bullets.items())
         if keys and keys[0][1].first > model.line + 1:
             lines.append("")
@@ -347,6 +336,38 @@ class Sections:
         lines += self._further_keys(model, fields)
         body = text_of(fields.get("body"))
         return [*lines, *(["", *body.split("\n")] if body and "body" not in model.bullets else [])]
+
+    def _new_heading(self, model: Task, token: str, fields: Fields) -> str | None:
+        """Return the heading of a new task in the manner of another, else with its id in a key or a comment.
+
+        ``None`` where neither is read as that id with that title.
+        """
+        title = " ".join((text_of(fields.get("title")) or token).split())
+        own = model.heading.find("id")
+        plain = f"{model.heading.line[: model.heading.text_at].rstrip()} {title}"
+        comment = f"{plain} <!-- id: {token} -->"
+        spelled = [plain, comment] if "id" in model.bullets else [comment]
+        if own is not None:
+            lead = self._lead(model, own, token, fields).rstrip()
+            spelled.insert(0, comment if own.style == "comment" else f"{lead} {title}")
+        for line in spelled:
+            item = scan_heading(line)
+            id = item.find("id") if item else None
+            is_named = "id" in model.bullets if id is None else item is not None and item.value(id) == token
+            if item is not None and is_named and item.title() == title:
+                return line
+        return None
+
+    def _lead(self, model: Task, own: Token, token: str, fields: Fields) -> str:
+        """Return what stands before the title of a new task, in the manner of one whose id stands there."""
+        line = model.heading.line
+        is_worded = own.style == "worded" and token[:1].isdigit()
+        start = line[: own.value_start if is_worded or own.style != "worded" else own.start].replace("~~", "")
+        if model.emoji:
+            state = state_of(fields.get("status")) or Status.READY
+            seen = Counter(each.emoji.strip() for each in self._all() if each.emoji)
+            start = start.replace(model.emoji.strip(), write_emoji(state, seen), 1)
+        return start + token + line[own.value_end : own.end]
 
     def _further_keys(self, model: Task, fields: Fields) -> list[str]:
         """Return the lines of keys that a new card needs, its model lacks, and other tasks have."""

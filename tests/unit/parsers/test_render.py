@@ -196,3 +196,33 @@ def test_a_nameless_item_takes_no_numbers_away() -> None:
     ids = [card.id for card in parse(b"- [ ] 1 Saw\n- [ ] 2 Plane\n- [ ] buy glue\n").cards]
     assert ids == ["1", "2", None]
     assert {card.id for card in parse(b"- [ ] 3 apples\n- [ ] 2 eggs\n- [ ] milk\n").cards} == {None}
+
+
+def test_a_new_section_whose_id_cannot_stand_in_brackets_has_it_as_a_key() -> None:
+    """``[N2]`` before a title is no id: a task whose kind has a key for the id too has it there, and its own title."""
+    text = "# [T-002] Other\n\n  - **ID**: q7\n  - **Depends**: T3\n"
+    result = apply(parse(text.encode()), [InsertCard("N2", {"title": "new"})]).decode()
+    assert result == text + "\n# new\n\n  - **ID**: N2\n  - **Depends**:\n"
+    assert [(card.id, card.fields["title"]) for card in parse(result.encode()).cards] == [
+        ("T-002", "Other"),
+        ("N2", "new"),
+    ]
+
+
+def test_a_new_section_whose_id_cannot_stand_in_brackets_has_it_in_a_comment() -> None:
+    """``[N2]`` before a title is no id: where no other task has a key for it, it goes into a comment."""
+    text = "# [T-002] Other\n\n- status: todo\n"
+    result = apply(parse(text.encode()), [InsertCard("N2", {"title": "new"})]).decode()
+    assert result == text + "\n# new <!-- id: N2 -->\n\n- status: todo\n"
+    assert [(card.id, card.fields["title"]) for card in parse(result.encode()).cards] == [
+        ("T-002", "Other"),
+        ("N2", "new"),
+    ]
+
+
+def test_an_id_as_a_key_makes_an_item_a_card_whatever_its_mark() -> None:
+    """A nameless item with an unknown mark gets its id as a key, in a list where another has it so."""
+    text = "- [1] Smith 2020\n- [ ] (task:web-001) [P1] [codex] Build the page\n  - **ID**: publish\n"
+    result = apply(parse(text.encode()), [AssignId(0, "Z-9")]).decode()
+    assert result == text.replace("2020\n", "2020\n  - **ID**: Z-9\n")
+    assert [card.id for card in parse(result.encode()).cards] == ["Z-9", "publish"]
