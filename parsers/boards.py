@@ -19,6 +19,7 @@ from syncd.parsers.words import DEFAULT_WORDS, MARK_STATES, fold
 from syncd.schemas.card import Status, Value
 
 _CONTRADICTIONS_MAX: Final = 1 / 3
+_TICKED_MAX: Final = 1 / 2
 _SECTIONS_MIN: Final = 2
 _TEXT: Final = re.compile(r"[ ]{0,3}(?:\w|\*\*|_|`\w|\(|\[)")
 
@@ -98,22 +99,25 @@ def read_board(
         items: the heading and the mark of each item that is no other's child.
     """
     states = {heading.line: section_state(heading.text, lexicon) for heading in headings}
+    # A board stays one when its cards move: a section that has become empty counts, and where a card stands does not.
+    meant = {line for line, state in states.items() if state is not None}
     used = {heading.line for heading, _ in items if heading is not None}
-    meant = {line for line in used if states.get(line) is not None}
     sections = [
         Section(_plain(heading.text, lexicon), state, heading.line, heading.end)
         for heading in headings
         if (state := states[heading.line]) is not None
     ]
     distinct = {section.state for section in sections}
-    if not meant or len(meant) * 2 < len(used) or len(distinct) < _SECTIONS_MIN:
+    if not meant & used or len(meant) * 2 < len(meant | used) or len(distinct) < _SECTIONS_MIN:
         return None
-    # Under "Done" any mark will do; what tells is whether items are ticked off where they stand elsewhere.
     marked = [(states[heading.line], mark) for heading, mark in items if heading and heading.line in meant]
+    # Under "Done" any mark will do; what tells is whether items are ticked off where they stand elsewhere.  A mark for
+    # which the board has no section says the state where a section cannot.
     undone = [(state, mark) for state, mark in marked if state is not Status.DONE]
-    # A mark for which the board has no section says the state where a section cannot.
     against = sum(mark != " " and MARK_STATES.get(mark) in distinct - {state} for state, mark in undone)
-    return None if against > len(undone) * _CONTRADICTIONS_MAX else Board(source, sections)
+    # Measured on all cards, it is the same wherever they have moved.
+    is_against = against > len(marked) * _CONTRADICTIONS_MAX or against > len(undone) * _TICKED_MAX
+    return None if is_against else Board(source, sections)
 
 
 def _plain(text: str, lexicon: Lexicon) -> str:

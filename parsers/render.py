@@ -8,8 +8,8 @@ cannot show the value, and is left alone.  May import ``syncd.schemas``.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Mapping, Sequence, Set
+from functools import partial
 from typing import Final, NamedTuple
 
 from syncd.parsers.document import (
@@ -17,12 +17,13 @@ from syncd.parsers.document import (
     Container,
     Document,
     Edit,
-    FileCard,
     InsertCard,
     RemoveCard,
     SetField,
 )
-from syncd.parsers.fields import is_id
+from syncd.parsers.fields import is_id, text_of
+from syncd.parsers.proof import STATE_FIELDS, Made, is_as_meant, most, read_alone, reads_back
+from syncd.parsers.rows import Table
 from syncd.parsers.source import Replacement, patch
 from syncd.parsers.tasks_md import parse
 from syncd.parsers.values import as_list
@@ -31,10 +32,7 @@ from syncd.schemas.card import OWNER_TEXT, STATUS_WORD, Status, Value, canonical
 _TITLE: Final = "# Tasks"
 _TABLE: Final = ("| id | status | title | depends_on | priority |", "|---|---|---|---|---|")
 _NUMBERED: Final = re.compile(r"(.*?)(\d+)", re.DOTALL)
-_SENTINEL: Final = "end of sample"
 _LINE_END: Final = re.compile(r"\r\n|\n|\r")
-_STATE_FIELDS: Final = frozenset({"status", STATUS_WORD, "claimOwner", OWNER_TEXT})
-"""Fields of which one changes with another: the word with the state, the owner's field with the claim."""
 
 
 def render(document: Document) -> bytes:
@@ -57,6 +55,18 @@ def apply(document: Document, edits: Sequence[Edit]) -> bytes:
     """
     if not document.readable or not edits:
         return document.source
+    made = _made(document, edits)
+    if not made.is_local and not is_as_meant(document, made):
+        kept = most(edits, partial(_made, document), partial(is_as_meant, document))
+        made = _made(document, kept)
+        news = [edit for edit in edits if isinstance(edit, InsertCard) and edit.id and edit not in kept]
+        beside = _made(document, [*kept, *news], apart={edit.id for edit in news})
+        made = beside if news and is_as_meant(document, beside) else made
+    return made.text.encode()
+
+
+def _made(document: Document, edits: Sequence[Edit], apart: Set[str] = frozenset()) -> Made:
+    """Make edits, each judged by the lines of its card alone; new cards named in ``apart`` get a table of their own."""
     changes: dict[int, dict[str, Value]] = {}
     removed: set[int] = set()
     names: dict[int, str] = {}
@@ -76,8 +86,15 @@ def apply(document: Document, edits: Sequence[Edit]) -> bytes:
         plan.change(key, changes[key])
     for key in sorted(names.keys() - removed):
         plan.name(key, names[key])
-    replacements = [*plan.replacements(), *_removals(document, removed), *_insertions(document, inserts)]
-    return patch(document.text.text, replacements).encode()
+    is_local = not plan.moves and all(isinstance(edit, SetField) and _is_row(document, edit.key) for edit in edits)
+    news, added = _insertions(document, inserts, apart)
+    text = patch(document.text.text, [*plan.replacements(), *_removals(document, removed), *news])
+    return Made(text, plan.shown, plan.named, removed, added, is_local)
+
+
+def _is_row(document: Document, key: int) -> bool:
+    """Tell whether a card is a line that no value can make another kind of line."""
+    return isinstance(document.homes[key][0], Table)
 
 
 def can_show(document: Document, key: int, field: str, value: Value) -> bool:
@@ -131,6 +148,8 @@ class _Plan:
         self.document = document
         self.changed: list[tuple[int, Replacement]] = []
         self.moves: list[tuple[tuple[int, int], int]] = []
+        self.shown: dict[int, Mapping[str, Value]] = {}
+        self.named: dict[int, str] = {}
 
     def change(self, key: int, wanted: Mapping[str, Value]) -> None:
         """Add the changes of one card: all of them together, or those that can be shown."""
@@ -138,13 +157,16 @@ class _Plan:
             # Whose claim it is cannot be said where nothing says that it is claimed.
             wanted = {name: value for name, value in wanted.items() if name != "claimOwner"}
         shown = _shown(self.document, key, wanted)
+        self.shown[key] = wanted
         if shown is None:
             able: dict[str, Value] = {}
             for group in _groups(wanted):
                 if _shown(self.document, key, group) is not None:
                     able.update(group)
             shown = _shown(self.document, key, able) if able else None
+            self.shown[key] = able
         if shown is None:
+            del self.shown[key]
             return
         container, position = self.document.homes[key]
         self._add(key, shown.replacements)
@@ -156,9 +178,10 @@ class _Plan:
         container, position = self.document.homes[key]
         card = self.document.cards[key]
         written = container.name(position, id) if card.id is None and is_id(id) else None
-        again = _read_alone(self.document, key, written, [], is_open_allowed=True) if written else None
+        again = read_alone(self.document, key, written, [], is_open_allowed=True) if written else None
         named = again.card_by_id(id) if again else None
         if written and named and named.fields.get("title") == card.fields.get("title"):
+            self.named[key] = id
             self._add(key, written)
 
     def _add(self, key: int, replacements: Iterable[Replacement]) -> None:
@@ -189,7 +212,7 @@ class _Plan:
 
 def _groups(wanted: Mapping[str, Value]) -> Iterable[dict[str, Value]]:
     """Yield the changes that can be tried apart; what belongs to the state is tried together, then alone."""
-    state = {name: value for name, value in wanted.items() if name in _STATE_FIELDS}
+    state = {name: value for name, value in wanted.items() if name in STATE_FIELDS}
     if len(state) > 1:
         for dropped in ((), (STATUS_WORD,), (OWNER_TEXT, "claimOwner")):
             yield {name: value for name, value in state.items() if name not in dropped}
@@ -231,61 +254,13 @@ def _shown(document: Document, key: int, wanted: Mapping[str, Value]) -> _Shown 
         target, moved = section
         pending = {name: value for name, value in pending.items() if name not in ("status", STATUS_WORD)}
     written = container.rewrite(position, pending) if pending else []
-    if written is None or (pending and not _reads_back(document, key, written, pending)):
+    if written is None or (pending and not reads_back(document, key, written, pending)):
         return None
     return _Shown(written + moved, target)
 
 
 def _is_text(value: str) -> bool:
     return not any("\ud800" <= each <= "\udfff" or each == "\0" for each in value)
-
-
-def _reads_back(document: Document, key: int, written: list[Replacement], wanted: Mapping[str, Value]) -> bool:
-    """Tell whether the card, read alone with the replacements made, has the new values and else the same ones."""
-    again = _read_alone(document, key, written, [], is_open_allowed=wanted.keys() <= _STATE_FIELDS)
-    before = document.cards[key]
-    after = next((each for each in again.cards if each.id == before.id), None) if again else None
-    if after is None:
-        return False
-    own = before.fields.keys() - before.weak - _STATE_FIELDS - wanted.keys() - {"extra.parent"}
-    return all(_equal(name, value, after) for name, value in wanted.items()) and all(
-        after.fields.get(name) == before.fields[name] for name in own
-    )
-
-
-def _read_alone(
-    document: Document, key: int, written: list[Replacement], behind: list[str], *, is_open_allowed: bool = False
-) -> Document | None:
-    """Read a card with what gives it its meaning and nothing else, the replacements made and lines put behind it.
-
-    Returns:
-        The document, or ``None`` when an open fence or comment in it would swallow whatever stands behind the card.
-    """
-    container, position = document.homes[key]
-    parts: list[str] = []
-    for first, end in container.sample(position):
-        start, stop = document.text.starts[first], document.text.starts[end]
-        inside = [each for each in written if start <= each.start and each.end <= stop]
-        part = patch(document.text.text[start:stop], inside, start)
-        parts.append(part if part.endswith(("\n", "\r")) or not part else part + "\n")
-    parts += [f"{line}\n" for line in behind]
-    if document.is_single:
-        return parse("".join(parts).encode(), options=document.options)
-    parts.append(f"\n# {_SENTINEL}\n")
-    again = parse("".join(parts).encode(), options=replace(document.options, ignore_headings=frozenset()))
-    is_closed = bool(again.headings and again.headings[-1].text == _SENTINEL)
-    return again if is_closed or is_open_allowed else None
-
-
-def _equal(name: str, value: Value, card: FileCard) -> bool:
-    if name in ("dependsOn", "acceptance"):
-        return as_list(card.fields.get(name)) == as_list(value)
-    if name in ("claimOwner", OWNER_TEXT) and name not in card.fields:
-        # The other name of the same place, under which the new state has it.
-        return True
-    if name == "priority":
-        value = value or 0
-    return name in card.fields and card.fields[name] == (None if value == () else value)
 
 
 def _place_under(document: Document, home: Container, position: int, phase: Value) -> int | None:
@@ -312,34 +287,46 @@ def _removals(document: Document, removed: set[int]) -> list[Replacement]:
     ]
 
 
-def _insertions(document: Document, inserts: Sequence[InsertCard]) -> list[Replacement]:
-    """Return the replacements that add cards: each at the end of its phase's container, else of the last."""
+def _insertions(
+    document: Document, inserts: Sequence[InsertCard], apart: Set[str]
+) -> tuple[list[Replacement], list[str]]:
+    """Return the replacements that add cards, and the ids of those: each at the end of its phase's container.
+
+    One without a phase here goes to the last container; one that cannot stand there, or is ``apart``, to a new table.
+    """
     if not document.can_insert:
-        return []
+        return [], []
     result: list[Replacement] = []
+    added: list[str] = []
     homeless: list[InsertCard] = []
     for insert in inserts:
         if insert.id and not is_id(insert.id):
             continue
-        container = next(
-            (each for each in reversed(document.containers) if each.holds(insert.fields)),
-            document.containers[-1] if document.containers else None,
-        )
+        container = None if insert.id in apart else _place_for(document, insert)
         line = container.tail(insert.fields) if container else None
         lines = container.compose(insert.id, insert.fields) if container else None
-        if container is None or line is None or lines is None or not _stands(document, container, insert.id, lines):
+        if container is None or line is None or lines is None or not _stands(document, container, insert, lines):
             homeless += [insert] if insert.id else []
         else:
             result.append(document.text.insertion(line, _spaced(document, line, lines)))
+            added.append(insert.id)
     if homeless:
         table = _new_table(document, homeless)
         after = parse(patch(document.text.text, [table]).encode(), options=document.options)
         # Behind a fence or a comment that nobody closed, nothing can be put in.
-        result += [table] if all(after.card_by_id(each.id) for each in homeless) else []
-    return result
+        if all(after.card_by_id(each.id) for each in homeless):
+            result.append(table)
+            added += [each.id for each in homeless]
+    return result, added
 
 
-def _stands(document: Document, container: Container, id: str, lines: list[str]) -> bool:
+def _place_for(document: Document, insert: InsertCard) -> Container | None:
+    """Return the container of a new card's phase or state, else the last."""
+    fitting = (each for each in reversed(document.containers) if each.holds(insert.fields))
+    return next(fitting, document.containers[-1] if document.containers else None)
+
+
+def _stands(document: Document, container: Container, insert: InsertCard, lines: list[str]) -> bool:
     """Tell whether a new card's lines, behind the last card of its container, are read as that card."""
     there = (card for card in reversed(document.cards) if document.homes[card.key][0] is container)
     last = next(there, None)
@@ -347,10 +334,14 @@ def _stands(document: Document, container: Container, id: str, lines: list[str])
     last = last if last is None or last.id is not None else next((card for card in there if card.id), last)
     if last is None:
         return True
-    again = _read_alone(document, last.key, [], lines)
-    if again is None:
+    again = read_alone(document, last.key, [], lines)
+    if again is None or not again.cards:
         return False
-    return again.card_by_id(id) is not None if id else again.cards[-1].id is None
+    new = again.card_by_id(insert.id) if insert.id else again.cards[-1]
+    if new is None or (new.id or "") != insert.id:
+        return False
+    title = text_of(insert.fields.get("title"))
+    return not title or title.split() == text_of(new.fields.get("title", title)).split()
 
 
 def _spaced(document: Document, line: int, lines: list[str]) -> list[str]:
@@ -363,7 +354,7 @@ def _new_table(document: Document, inserts: Sequence[InsertCard]) -> Replacement
     source = document.text
     ending = source.line_end_near(len(source.lines) - 1)
     table = parse(("\n".join(_TABLE) + "\n").encode(), options=document.options)
-    rows = apply(table, inserts).decode().removesuffix("\n").split("\n")
+    rows = _made(table, inserts).text.removesuffix("\n").split("\n")
     last = len(source.lines) - 1
     gap = "" if not source.lines else ending if source.is_blank(last) else ending * (1 if source.line_end(last) else 2)
     if source.lines and source.is_blank(last) and source.line_end(last):

@@ -1,0 +1,141 @@
+"""Whether what was written is read as it was meant: a card with what gives it its meaning, and a file as a whole.
+
+A value is first read back from the lines of its card alone, which tells whether the place can show it.  Lines that
+come, go or move can change what other lines mean (a fence is closed, a heading is no state any more); so a file into
+which such edits were made is read as a whole, and what would not come out as meant is not made.
+May import ``syncd.schemas``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence, Set
+from dataclasses import dataclass, replace
+from typing import Final
+
+from syncd.parsers.document import Document, Edit, FileCard, InsertCard
+from syncd.parsers.source import Replacement, patch
+from syncd.parsers.tasks_md import parse
+from syncd.parsers.values import as_list
+from syncd.schemas.card import OWNER_TEXT, STATUS_WORD, Fields, Value
+
+_SENTINEL: Final = "end of sample"
+
+STATE_FIELDS: Final = frozenset({"status", STATUS_WORD, "claimOwner", OWNER_TEXT})
+"""Fields of which one changes with another: the word with the state, the owner's field with the claim."""
+
+
+def reads_back(document: Document, key: int, written: list[Replacement], wanted: Mapping[str, Value]) -> bool:
+    """Tell whether the card, read alone with the replacements made, has the new values and else the same ones."""
+    again = read_alone(document, key, written, [], is_open_allowed=wanted.keys() <= STATE_FIELDS)
+    before = document.cards[key]
+    after = next((each for each in again.cards if each.id == before.id), None) if again else None
+    if after is None:
+        return False
+    own = before.fields.keys() - before.weak - STATE_FIELDS - wanted.keys() - {"extra.parent"}
+    return all(_equal(name, value, after) for name, value in wanted.items()) and all(
+        after.fields.get(name) == before.fields[name] for name in own
+    )
+
+
+def read_alone(
+    document: Document, key: int, written: list[Replacement], behind: list[str], *, is_open_allowed: bool = False
+) -> Document | None:
+    """Read a card with what gives it its meaning and nothing else, the replacements made and lines put behind it.
+
+    Returns:
+        The document, or ``None`` when an open fence or comment in it would swallow whatever stands behind the card.
+    """
+    container, position = document.homes[key]
+    parts: list[str] = []
+    for first, end in container.sample(position):
+        start, stop = document.text.starts[first], document.text.starts[end]
+        inside = [each for each in written if start <= each.start and each.end <= stop]
+        part = patch(document.text.text[start:stop], inside, start)
+        parts.append(part if part.endswith(("\n", "\r")) or not part else part + "\n")
+    parts += [f"{line}\n" for line in behind]
+    if document.is_single:
+        return parse("".join(parts).encode(), options=document.options)
+    parts.append(f"\n# {_SENTINEL}\n")
+    again = parse("".join(parts).encode(), options=replace(document.options, ignore_headings=frozenset()))
+    is_closed = bool(again.headings and again.headings[-1].text == _SENTINEL)
+    return again if is_closed or is_open_allowed else None
+
+
+def _equal(name: str, value: Value, card: FileCard) -> bool:
+    if name in ("dependsOn", "acceptance"):
+        return as_list(card.fields.get(name)) == as_list(value)
+    if name in ("claimOwner", OWNER_TEXT) and name not in card.fields:
+        # The other name of the same place, under which the new state has it.
+        return True
+    if name == "priority":
+        value = value or 0
+    return name in card.fields and card.fields[name] == (None if value == () else value)
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A text into which edits were made, with what they were to do.
+
+    ``shown`` are the values given to each card, ``named`` the ids, by key; ``removed`` the keys of cards taken out;
+    ``added`` the ids of new cards, empty ones too.  ``is_local`` tells that nothing else can have changed.
+    """
+
+    text: str
+    shown: Mapping[int, Fields]
+    named: Mapping[int, str]
+    removed: Set[int]
+    added: Sequence[str]
+    is_local: bool
+
+
+def is_as_meant(document: Document, made: Made) -> bool:
+    """Tell whether a text, read as a whole, shows what edits gave, and every other card as it was.
+
+    What comes from a card's surroundings does not count, nor do cards that only stood behind one that went.
+    """
+    after = parse(made.text.encode(), path=document.path, options=document.options, previous=document)
+    count = len(document.cards) - len(made.removed) + len(made.added)
+    if len(after.cards) < count or (len(after.cards) > count and not made.removed):
+        return False
+    if any(id and after.card_by_id(id) is None for id in made.added):
+        return False
+    for key, card in enumerate(document.cards):
+        id = made.named.get(key, card.id)
+        if id is None or key in made.removed:
+            continue
+        again = after.card_by_id(id)
+        if again is None:
+            return False
+        if again is not card and not _is_as_meant(card, again, made.shown.get(key, {})):
+            return False
+    return True
+
+
+def _is_as_meant(card: FileCard, again: FileCard, shown: Fields) -> bool:
+    left_out = card.weak | again.weak | shown.keys() | {"extra.parent"}
+    left_out |= STATE_FIELDS if shown.keys() & STATE_FIELDS else frozenset()
+    names = (card.fields.keys() | again.fields.keys()) - left_out
+    return all(card.fields.get(name) == again.fields.get(name) for name in names) and all(
+        _equal(name, value, again) for name, value in shown.items()
+    )
+
+
+def most(edits: Sequence[Edit], make: Callable[[Sequence[Edit]], Made], is_good: Callable[[Made], bool]) -> list[Edit]:
+    """Return the edits that can be made together, in their order; those of one card are made together or not at all.
+
+    Shape: of n cards of which k cannot have their edits, about k log n texts are made and judged.
+    """
+    groups: dict[tuple[bool, int], list[Edit]] = {}
+    for n, edit in enumerate(edits):
+        groups.setdefault((True, n) if isinstance(edit, InsertCard) else (False, edit.key), []).append(edit)
+    return _most([], list(groups.values()), lambda some: is_good(make(some)))
+
+
+def _most(kept: list[Edit], groups: list[list[Edit]], is_good: Callable[[Sequence[Edit]], bool]) -> list[Edit]:
+    together = [*kept, *(edit for group in groups for edit in group)]
+    if is_good(together):
+        return together
+    if len(groups) < 2:
+        return kept
+    half = len(groups) // 2
+    return _most(_most(kept, groups[:half], is_good), groups[half:], is_good)
