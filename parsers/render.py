@@ -57,16 +57,24 @@ def apply(document: Document, edits: Sequence[Edit]) -> bytes:
         return document.source
     made = _made(document, edits)
     if not made.is_local and not is_as_meant(document, made):
-        kept = most(edits, partial(_made, document), partial(is_as_meant, document))
-        made = _made(document, kept)
-        news = [edit for edit in edits if isinstance(edit, InsertCard) and edit.id and edit not in kept]
-        beside = _made(document, [*kept, *news], apart={edit.id for edit in news})
-        made = beside if news and is_as_meant(document, beside) else made
+        kept = set(map(id, most(edits, partial(_made, document), partial(is_as_meant, document))))
+        left = [edit for edit in edits if id(edit) not in kept]
+        apart = {edit.id for edit in left if isinstance(edit, InsertCard)}
+        fixed = {edit.key for edit in left if isinstance(edit, SetField)}
+        make = partial(_made, document, apart=apart, fixed=fixed)
+        made = make(most(edits, make, partial(is_as_meant, document)))
     return made.text.encode()
 
 
-def _made(document: Document, edits: Sequence[Edit], apart: Set[str] = frozenset()) -> Made:
-    """Make edits, each judged by the lines of its card alone; new cards named in ``apart`` get a table of their own."""
+def _made(
+    document: Document, edits: Sequence[Edit], *, apart: Set[str] = frozenset(), fixed: Set[int] = frozenset()
+) -> Made:
+    """Make edits, each judged by the lines of its card alone.
+
+    Args:
+        apart: ids of new cards that get a table of their own.
+        fixed: keys of cards that stay where they stand, whatever changes.
+    """
     changes: dict[int, dict[str, Value]] = {}
     removed: set[int] = set()
     names: dict[int, str] = {}
@@ -81,7 +89,7 @@ def _made(document: Document, edits: Sequence[Edit], apart: Set[str] = frozenset
                 inserts.append(edit)
             case RemoveCard(key):
                 removed.add(key)
-    plan = _Plan(document)
+    plan = _Plan(document, fixed)
     for key in sorted(changes.keys() - removed):
         plan.change(key, changes[key])
     for key in sorted(names.keys() - removed):
@@ -144,8 +152,9 @@ def starter(cards: Sequence[InsertCard] = ()) -> bytes:
 class _Plan:
     """What is replaced for each card, and which cards move."""
 
-    def __init__(self, document: Document) -> None:
+    def __init__(self, document: Document, fixed: Set[int]) -> None:
         self.document = document
+        self.fixed = fixed
         self.changed: list[tuple[int, Replacement]] = []
         self.moves: list[tuple[tuple[int, int], int]] = []
         self.shown: dict[int, Mapping[str, Value]] = {}
@@ -156,14 +165,15 @@ class _Plan:
         if "status" not in wanted and "status" not in self.document.cards[key].fields:
             # Whose claim it is cannot be said where nothing says that it is claimed.
             wanted = {name: value for name, value in wanted.items() if name != "claimOwner"}
-        shown = _shown(self.document, key, wanted)
+        show = partial(_shown, self.document, key, may_move=key not in self.fixed)
+        shown = show(wanted)
         self.shown[key] = wanted
         if shown is None:
             able: dict[str, Value] = {}
             for group in _groups(wanted):
-                if _shown(self.document, key, group) is not None:
+                if show(group) is not None:
                     able.update(group)
-            shown = _shown(self.document, key, able) if able else None
+            shown = show(able) if able else None
             self.shown[key] = able
         if shown is None:
             del self.shown[key]
@@ -235,7 +245,7 @@ class _Shown(NamedTuple):
     target: int | None
 
 
-def _shown(document: Document, key: int, wanted: Mapping[str, Value]) -> _Shown | None:
+def _shown(document: Document, key: int, wanted: Mapping[str, Value], *, may_move: bool = True) -> _Shown | None:
     """Return what shows the values, or ``None`` when the place cannot show all of them."""
     if not wanted or not all(_is_text(each) for value in wanted.values() for each in as_list(value)):
         return None
@@ -247,10 +257,10 @@ def _shown(document: Document, key: int, wanted: Mapping[str, Value]) -> _Shown 
     if "phase" in pending and ("phase" in card.weak or "phase" not in card.fields):
         phase = pending.pop("phase")
         if phase != card.fields.get("phase"):
-            target = _place_under(document, container, position, phase)
+            target = _place_under(document, container, position, phase) if may_move else None
             if target is None:
                 return None
-    if section := container.section_for(position, pending):
+    if may_move and (section := container.section_for(position, pending)):
         target, moved = section
         pending = {name: value for name, value in pending.items() if name not in ("status", STATUS_WORD)}
     written = container.rewrite(position, pending) if pending else []

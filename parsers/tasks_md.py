@@ -20,7 +20,7 @@ from syncd.parsers.reparse import with_changed_lines
 from syncd.parsers.source import Source
 from syncd.parsers.yaml_block import FrontBlock, read_front_matter
 
-PARSER_VERSION: Final = 2
+PARSER_VERSION: Final = 3
 """Raised whenever the same bytes would give other cards, so that no file seems edited by an update."""
 
 DEFAULT_OPTIONS: Final = ParseOptions()

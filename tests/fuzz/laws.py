@@ -11,7 +11,7 @@ from typing import Final
 from syncd.parsers.document import AssignId, Document, Edit, FileCard, InsertCard, RemoveCard, SetField
 from syncd.parsers.render import apply, can_show, id_habit, render
 from syncd.parsers.tasks_md import parse
-from syncd.schemas.card import Fields
+from syncd.schemas.card import STATUS_WORD, Fields
 from tests.fuzz.grammar import Chooser, bruised, change_of, edit_of, task_file
 
 _OPENERS: Final = re.compile(r"```|~~~|<|\t")
@@ -123,4 +123,10 @@ def _others_stand(
 
 
 def _own(card: FileCard, other: FileCard) -> Fields:
-    return {name: value for name, value in card.fields.items() if name not in card.weak | other.weak | {"extra.parent"}}
+    """Return what a card's own place says; no word of the author's is none, whether the place could show one or not."""
+    around = card.weak | other.weak | {"extra.parent"}
+    return {
+        name: value
+        for name, value in card.fields.items()
+        if name not in around and (name, value) != (STATUS_WORD, None)
+    }

@@ -226,3 +226,74 @@ def test_an_id_as_a_key_makes_an_item_a_card_whatever_its_mark() -> None:
     result = apply(parse(text.encode()), [AssignId(0, "Z-9")]).decode()
     assert result == text.replace("2020\n", "2020\n  - **ID**: Z-9\n")
     assert [card.id for card in parse(result.encode()).cards] == ["Z-9", "publish"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "## Todo\n\n- [ ] A1 one\n\n## Doing\n\n- [ ] A2 two\n\n## Ideas\n\n- [ ] A3 x\n\n## Notes\n\n- [ ] A4 y\n",
+        "## Todo\n\n- [ ] A1 one\n- [ ] A3 x\n- [x] A4 y\n\n## Doing\n\n- [ ] A2 two\n\n## Done\n",
+    ],
+    ids=["a section is empty", "few are left beside one that was ticked off in its place"],
+)
+def test_a_board_stays_one_when_its_cards_move(text: str) -> None:
+    """Where cards have gone says nothing of whether headings are states: A2 is claimed before and after."""
+    document = parse(text.encode())
+    state = "done" if "Done" in text else "claimed"
+    result = parse(apply(document, [SetField(key, "status", state) for key in (0, 1)]))
+    assert document.card_by_id("A2").fields["status"] == result.card_by_id("A2").fields["status"] == "claimed"
+    assert result.card_by_id("A1").fields["status"] == state
+
+
+@pytest.mark.parametrize(
+    ("text", "id", "state", "line"),
+    [
+        (
+            "## Doing\n\n- [/] A1 one\n\n## Done\n\n  id  |  status\n  ---  |  ---\n  B1  |  todo\n",
+            *("A1", "done", "- [x] A1 one"),
+        ),
+        (
+            "## Todo\n\n- [ ] A1 one\n  ```\n1. [x] A2 two\n  - [ ] A3 three\n\n## Doing\n",
+            *("A2", "claimed", "1. [~] A2 two"),
+        ),
+    ],
+    ids=["what stands behind would be its text", "another would be the code of what stands before"],
+)
+def test_a_card_that_cannot_move_is_marked_in_its_place(text: str, id: str, state: str, line: str) -> None:
+    """Where the move of a card would change what other lines mean, it stays, and its mark says the state."""
+    document = parse(text.encode())
+    before = {card.id: card.fields["status"] for card in document.cards}
+    result = apply(document, [SetField(document.card_by_id(id).key, "status", state)])
+    assert [each for each in result.decode().split("\n") if each not in text.split("\n")] == [line]
+    assert {card.id: card.fields["status"] for card in parse(result).cards} == {**before, id: state}
+
+
+NEW = f"\n{TABLE}| N-1 | not-started | {{}} |  | 0 |\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "title", "added"),
+    [
+        ("- [?] A-3: Write it\n- [X] **1 bold** it\n", "new", NEW.format("new")),
+        ("- [ ] A1: Write it\n", "ask @bob", NEW.format("ask @bob")),
+        ("- [x] A1: one\n-\t[ two\n  ```\n1) [x] A2 three\n", "new", ""),
+    ],
+    ids=["a number would be no id any more", "its title would be an owner", "what is code would be a card"],
+)
+def test_a_new_card_changes_no_other(text: str, title: str, added: str) -> None:
+    """A new card that a list cannot take, or not as it is, gets a table; where no table can stand, nothing."""
+    document = parse(text.encode())
+    result = apply(document, [InsertCard("N-1", {"title": title})])
+    assert result.decode() == text + added
+    assert [card.id for card in parse(result).cards] == [
+        *(card.id for card in document.cards),
+        *(["N-1"] * bool(added)),
+    ]
+
+
+def test_of_many_edits_those_that_can_be_made_are_made() -> None:
+    """One edit that would change another card does not keep the others from being made."""
+    text = "- [ ] A1 one\n- [ ] A2 two\n- [x] A3: three\n-\t[ four\n  ```\n1) [x] A4 five\n"
+    edits = [SetField(0, "status", "done"), InsertCard("N-1", {"title": "new"}), SetField(1, "title", "2")]
+    result = apply(parse(text.encode()), edits)
+    assert result.decode() == text.replace("[ ] A1", "[x] A1").replace("two", "2")
