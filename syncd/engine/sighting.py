@@ -147,11 +147,11 @@ class Sighting:
         # A place without an epoch is one in a database that was never reached.
         if known is None or cursor is None or not (known.epoch and cursor.epoch):
             return None
+        if not known.is_of_another_history(cursor):
+            return None
         if known.epoch != cursor.epoch:
             return "the store is another one than before (restored, failed over, or made anew)"
-        if known.is_of_another_history(cursor):
-            return "the store has forgotten transactions that were seen before (restored from a backup)"
-        return None
+        return "the store has forgotten transactions that were seen before (restored from a backup)"
 
     def wrote(self, changes: Sequence[Change], view: LocalView) -> None:
         """Remember what syncd's write to the files replaced, and that it was syncd's."""
