@@ -6,7 +6,7 @@ nothing is lost.  May import ``syncd.core``.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 
 from syncd.core import lease
@@ -17,7 +17,7 @@ from syncd.core.reconcile import offer, render
 from syncd.core.settling import vanished
 from syncd.core.sight import Sight
 from syncd.core.trips import CYCLE, EMPTIED, STORE_REWOUND
-from syncd.core.values import CLAIM_OWNER, DEPENDS_ON, STATUS, stored
+from syncd.core.values import CLAIM_OWNER, DEPENDS_ON, STATUS, is_empty, stored
 from syncd.schemas.card import OWNER_TEXT, STATUS_WORD, Status, Value
 
 
@@ -29,7 +29,7 @@ def undone(taken: Plan, holds: Collection[Hold], sight: Sight) -> Plan:
     """
     guards = {hold.guard for hold in holds}
     if STORE_REWOUND in guards:
-        return taken
+        return replace(taken, conflicts=(*taken.conflicts, *_given_up(taken, sight)))
     if EMPTIED in guards:
         gone = vanished(sight)
         rows = [render(sight.remote[id], hold.id) for hold in holds for id in gone.get(hold.id, ())]
@@ -63,6 +63,21 @@ def offered(taken: Plan, sight: Sight) -> Plan:
         conflicts=tuple(each for each in taken.conflicts if each.winner is not Winner.REMOTE),
     )
     return join(kept, _together(offers))
+
+
+def _given_up(taken: Plan, sight: Sight) -> Iterator[Conflict]:
+    """Yield what the files say and a store that went back has forgotten: to its ancestor that is no clash."""
+    known = {(each.id, each.field) for each in taken.conflicts}
+    for change in taken.to_file:
+        base = sight.base[change.id].fields if change.id in sight.base else {}
+        if change.kind is ChangeKind.REMOVE:
+            title = change.before.get("title") or change.id
+            yield Conflict(change.id, CARD_FIELD, base.get("title"), title, None, Winner.REMOTE)
+        elif change.kind is ChangeKind.UPDATE:
+            for name, value in change.fields.items():
+                lost = change.before.get(name)
+                if name != STATUS_WORD and (change.id, name) not in known and not is_empty(name, lost):
+                    yield Conflict(change.id, name, base.get(name), lost, value, Winner.REMOTE)
 
 
 def _together(plans: Collection[Plan]) -> Plan:

@@ -15,7 +15,7 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict
 
 from syncd.store.migrate import migrate
-from tests.support.desk import TABLE, Desk, Ended, bare_environment, desk, until
+from tests.support.desk import TABLE, Desk, Ended, bare_environment, desk, quiet_for, until
 from tests.support.embedded import ordinary_user, wait_until_stopped
 from tests.support.postgres import fresh_database
 
@@ -318,7 +318,7 @@ def test_an_unreadable_file(modest: Desk) -> None:
         assert modest.ask("status")["problems"] == []
 
 
-def test_a_folder_that_is_read_only(modest: Desk) -> None:
+def test_case_27_a_folder_that_is_read_only(modest: Desk) -> None:
     """Where nothing may be written edits still reach the store, the obstacle is told, and what waits comes after it."""
     with modest.daemon():
         modest.root.chmod(0o500)
@@ -327,6 +327,9 @@ def test_a_folder_that_is_read_only(modest: Desk) -> None:
         assert (problem["code"], problem["path"]) == ("cannot-write", "TASKS.md")
         modest.edit("| A1 | not-started |", "| A1 | done |")
         until(lambda: modest.cell("status", "A1") == "done", "the edit is in the table")
+        cycles = modest.ask("metrics")["daemon"]["cycles"]
+        quiet_for(1.5, lambda: modest.text)
+        assert modest.ask("metrics")["daemon"]["cycles"] < cycles + 5, "a busy loop"
         modest.root.chmod(0o700)
         until(lambda: "| A1, A2 | 7 |" in modest.text, "what waited is in the file")
         assert modest.ask("status")["problems"] == []

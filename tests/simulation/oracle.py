@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 from syncd.core.plan import BaseCard, Conflict, Hold
 from syncd.core.sight import STORE
+from syncd.ports import ConflictRecord
 from syncd.schemas.card import Card
 from tests.simulation.editors import Audience
 from tests.simulation.store import SimulatedDatabase, live_lease
@@ -120,14 +121,16 @@ class Oracle(Audience):
                 self._unorder(id)
                 self.note(f"  {who} deletes {id}")
 
-    def restored(self, before: Mapping[str, Card], files: Iterable[bytes]) -> None:
-        """A backup of the store came back: what was there and in no file is gone for good."""
+    def restored(self, before: Mapping[str, Card], clashes: Iterable[Conflict], files: Iterable[bytes]) -> None:
+        """A backup of the store came back: what was there, in a row or in the conflict record, is gone for good."""
         kept = {fact for data in files for key, row in read_rows(data).items() for fact in facts(key, row)}
         for key, row in _card_rows(before).items():
             self._unorder(key)
             for fact in facts(key, row):
                 if fact not in kept:
                     self.excuse(fact, "a backup of the store was restored")
+        for fact in sorted(_recorded(clashes) - kept):
+            self.excuse(fact, "a backup of the store was restored")
 
     def taken_back(self, one: bytes, other: bytes) -> None:
         """What syncd had put in place gives way to a save; an editor may have read it there meanwhile."""
@@ -162,6 +165,29 @@ class Oracle(Audience):
         for write in self.writes:
             self.unordered.add(write.fact[:2])
         self.may_double |= {row.cells["title"] for key, row in read_rows(data).items() if key.startswith("?")}
+
+    def decided(self, holds: Iterable[Hold], answer: str) -> None:
+        """A person answered holds: what is accepted may go, and a store that went back has values older than any."""
+        for hold in holds:
+            for write in self.writes:
+                key = write.fact[0]
+                if hold.id == STORE:
+                    self._unorder(key)
+                if answer == "accept" and (hold.id in (key, STORE) or hold.id == hold.path):
+                    self.excuse(write.fact, f"somebody let through what {hold.guard} held")
+
+    def settled(self, records: Iterable[ConflictRecord], clash: Conflict) -> None:
+        """A person settled all that clashed in a field: both values of each were before them, and no others."""
+        settled = [
+            each.conflict for each in records if (each.conflict.id, each.conflict.field) == (clash.id, clash.field)
+        ]
+        for fact in sorted(_recorded(settled)):
+            self.excuse(fact, "somebody chose another value")
+        self._unorder(clash.id)
+        if clash.field == ROW:
+            for write in self.writes:
+                if write.fact[0] == clash.id:
+                    self.excuse(write.fact, "somebody chose whether the card lives")
 
     def excuse(self, fact: Fact, why: str) -> None:
         """Note that a value may be lost, and why."""
@@ -240,12 +266,7 @@ class Oracle(Audience):
     ) -> None:
         """Check I2: each value is accounted for."""
         clashes = list(conflicts)
-        recorded = {
-            (each.id, each.field, element)
-            for each in clashes
-            for value in (each.local, each.remote)
-            for element in (value if isinstance(value, tuple) else (text_of(value),))
-        }
+        recorded = _recorded(clashes)
         held, held_files = {hold.id for hold in holds}, any(hold.path == hold.id or hold.id == STORE for hold in holds)
         rows = _card_rows(self.database.cards)
         current = {fact for key, row in rows.items() for fact in facts(key, row)}
@@ -295,13 +316,11 @@ class Oracle(Audience):
     def conflicts_are_real(self, conflicts: Iterable[Conflict]) -> None:
         """Check that no conflict is about two values one of which was written by somebody who had seen the other."""
         seen_by = {write.fact: write.seen for write in self.writes if write.seen}
-        for each in conflicts:
-            if (
-                each.base is None
-                or each.id in self.copied
-                or each.field not in CELLS.values()
-                or (each.id, each.field) in self.unordered
-            ):
+        clashes = list(conflicts)
+        # A first contact may have brought an old value back.
+        self.unordered |= {(each.id, each.field) for each in clashes if each.base is None}
+        for each in clashes:
+            if each.id in self.copied or each.field not in CELLS.values() or (each.id, each.field) in self.unordered:
                 continue
             for one, other in ((each.local, each.remote), (each.remote, each.local)):
                 value = text_of(one)
@@ -373,6 +392,16 @@ def _card_rows(cards: Mapping[str, Card]) -> dict[str, Row]:
 def text_of(value: object) -> str:
     """Return a value as a cell shows it."""
     return "" if value is None else str(value)
+
+
+def _recorded(clashes: Iterable[Conflict]) -> set[Fact]:
+    """Return every value that the conflict record holds."""
+    return {
+        (each.id, each.field, element)
+        for each in clashes
+        for value in (each.local, each.remote)
+        for element in (value if isinstance(value, tuple) else (text_of(value),))
+    }
 
 
 def _facts_in(data: bytes | None) -> set[Fact]:

@@ -44,6 +44,7 @@ class Profile:
     is_paced: bool
     has_outages: bool = False
     loses_state: bool = False
+    decides: bool = False
 
     @classmethod
     def of(cls, rng: Random, more: Random) -> Profile:
@@ -67,6 +68,7 @@ class Profile:
             is_paced=rng.random() < 0.5,
             has_outages=more.random() < 0.2,
             loses_state=more.random() < 0.2,
+            decides=more.random() < 0.3,
         )
 
 

@@ -13,7 +13,6 @@ from random import Random
 from typing import Any
 
 from syncd.core.plan import BaseCard, Hold
-from syncd.engine.decisions import decide
 from syncd.engine.report import CycleReport
 from syncd.errors import SyncdError
 from syncd.files.atomic import OUT
@@ -22,6 +21,7 @@ from tests.simulation import system
 from tests.simulation.disk import Disk
 from tests.simulation.editors import Editor, Step, Values
 from tests.simulation.oracle import Oracle, Violation
+from tests.simulation.person import Person
 from tests.simulation.replica import Killed, Replica
 from tests.simulation.scheduler import Profile, Scheduler
 from tests.simulation.service import Service
@@ -74,6 +74,7 @@ class World:
         self.sessions: list[Session] = []
         self.service = Service(self.database, self.rng, self.values)
         self.held: dict[str, tuple[Hold, ...]] = {}
+        self.person = Person(self.database, self.oracle, self.rng, self.note)
 
     # --- life -------------------------------------------------------------------------------------
 
@@ -150,6 +151,11 @@ class World:
             deeds += [(2, self._cut_off), (1, self._connect)]
         if self.profile.loses_state:
             deeds.append((2, self._lose_state))
+        if self.profile.decides:
+            deeds += [
+                (3, self._answer),
+                (3, lambda: self.person.settle(self._state_of(self.rng.choice(self.replicas)))),
+            ]
         self.rng.choices([deed for _, deed in deeds], [weight for weight, _ in deeds])[0]()
         self._advance(self.rng.choice((0.0, 0.001, 0.01, 0.1)))
 
@@ -282,6 +288,14 @@ class World:
             replica.medium.lose()
             self.oracle.forgotten(replica.data)
 
+    def _answer(self) -> None:
+        """Have what a working copy held last answered, while everybody goes on."""
+        replica = self.rng.choice(self.replicas)
+        self.person.answer(replica.name, self.held.get(replica.name, ()), self._state_of(replica))
+
+    def _state_of(self, replica: Replica) -> SimulatedState:
+        return SimulatedState(replica.medium, self._call, lambda before, after: None)
+
     # --- the others -------------------------------------------------------------------------------
 
     def _others_act(self) -> None:
@@ -327,10 +341,10 @@ class World:
         self.oracle.committed(who, before, after)
 
     def _restore(self) -> None:
-        before = dict(self.database.cards)
+        before, clashes = dict(self.database.cards), self._conflicts()
         if self.database.restore("restore"):
             self.note("!! a backup of the store is restored")
-            self.oracle.restored(before, [replica.data or b"" for replica in self.replicas])
+            self.oracle.restored(before, clashes, [replica.data or b"" for replica in self.replicas])
 
     # --- the end ----------------------------------------------------------------------------------
 
@@ -381,20 +395,15 @@ class World:
         self.oracle.conflicts_are_real(self._conflicts())
 
     def _decide_holds(self) -> None:
-        """Answer every hold as a person would, and see it end (I14)."""
-        for answer in ("accept", "reject"):
+        """Answer every hold as a person would, and see it end (I14); nothing is lost but what is let go on purpose."""
+        for answer in (None, "reject"):
             for replica in self.replicas:
-                holds = self.held.get(replica.name, ())
-                if holds:
-                    self.note(f"== {replica.name}: {answer} of {len(holds)} holds")
-                    state = SimulatedState(replica.medium, self._call, lambda before, after: None)
-                    decide(holds, state, [], self.rng.choice(("accept", "reject")) if answer == "accept" else answer)
+                self.person.answer(replica.name, self.held.get(replica.name, ()), self._state_of(replica), answer)
             self._settle()
+            self._judge()
         left = [hold for holds in self.held.values() for hold in holds if not self._is_no_list(hold)]
         if left:
             raise Violation(f"I14: a decided hold stands: {left[0]}")
-        if not any(self.held.values()):
-            self.oracle.sides_agree({replica.root: replica.data for replica in self.replicas}, [], set())
 
     def _is_no_list(self, hold: Hold) -> bool:
         """Return whether a hold is about a file without a table, so that no row can be put back into it."""

@@ -235,6 +235,11 @@ def test_a_store_that_went_back_deletes_and_overwrites_nothing() -> None:
     assert not accepted.to_file
     rejected = desk.look(decide(guarded, "reject"), store_rewound="another epoch").plan
     assert {change.id: change.kind for change in rejected.to_file} == {"A1": ChangeKind.REMOVE, "A2": ChangeKind.UPDATE}
+    assert {(each.id, each.field, each.local, each.remote, each.winner) for each in rejected.conflicts} == {
+        ("A1", "*", "Task 1", None, Winner.REMOTE),
+        ("A2", "title", "Task 2", "Older", Winner.REMOTE),
+        ("A2", "status", "ready", "blocked", Winner.REMOTE),
+    }
 
 
 def test_a_claim_that_a_restored_store_forgot_is_asked_for_again() -> None:
