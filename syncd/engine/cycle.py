@@ -15,7 +15,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 
 from syncd.core.drift import drift
-from syncd.core.guard import carried_out, guard
+from syncd.core.guard import guard
 from syncd.core.plan import Conflict, Policy, Presence, Wait
 from syncd.core.reconcile import reconcile
 from syncd.core.settling import unsure
@@ -24,6 +24,7 @@ from syncd.engine import asking, edits, recovery
 from syncd.engine import draft as drafting
 from syncd.engine.base import Outcome, differs, move_base, outcome_of, shown
 from syncd.engine.companion import Companion, NoCompanion
+from syncd.engine.decisions import Decided
 from syncd.engine.draft import Draft, closed_by
 from syncd.engine.durable import Durable
 from syncd.engine.late_writes import LateWrites
@@ -108,6 +109,7 @@ class Cycle:
         self._sighting = Sighting(files, state, self._observer, settings.policy, monotonic)
         self._names = Names(store, state, settings.prefix, own_name)
         self._refusals = Refusals()
+        self._decided = Decided(state)
         self._late = LateWrites(files, state, settings.options, digest)
         self._durable = Durable(files)
         self._card_problems = CardProblems()
@@ -142,6 +144,7 @@ class Cycle:
                 if not again:
                     break
             done = done.beside(self._companion.run(full=is_full))
+            self._decided.forget_past(done)
         self._last = done
         return done
 
@@ -327,10 +330,7 @@ class Cycle:
         if self._state.was_lost is not None:
             event("state.lost", kept=self._state.was_lost)
             self._state.acknowledge_loss()
-        decided = carried_out(guarded)
-        done = [hold.fingerprint for hold in decided if hold.path not in unwritten and hold.id not in failed]
-        if done:
-            self._state.drop_decisions(done)
+        self._decided.carry_out(guarded, unwritten, failed)
 
     def _batch(self, write: Draft, late: Mapping[LateWrite, Sequence[Conflict]]) -> Batch:
         conflicts = (*write.plan.conflicts, *itertools.chain.from_iterable(late.values()))

@@ -6,15 +6,17 @@ May import ``syncd.core``, ``syncd.schemas``, ``syncd.ports``, ``syncd.errors``.
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, replace
 from uuid import uuid4
 
+from syncd.core.guard import carried_out
 from syncd.core.plan import CARD_FIELD, Conflict, Deed, FieldName, Hold, Winner
-from syncd.core.sight import ACCEPT
+from syncd.core.sight import ACCEPT, Guarded
 from syncd.core.text_merge import merge3
 from syncd.core.trips import ASK
 from syncd.core.values import BODY, CLAIM_OWNER, STATUS, is_same
+from syncd.engine.report import CycleReport
 from syncd.engine.restore import restore
 from syncd.errors import BadValue, NotFound, Refused
 from syncd.ports import ConflictRecord, NewCard, State, Store
@@ -64,6 +66,37 @@ def _way_out(hold: Hold, decision: str) -> str:
     if decision == ACCEPT:
         return hold.release
     return f"There is no earlier version to put back. Edit {hold.path}, or {hold.release}."
+
+
+class Decided:
+    """What was decided about holds, until it is carried out or its hold is gone."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+        self._to_do: Set[str] = frozenset()
+
+    def carry_out(self, guarded: Guarded, unwritten: Set[str], failed: Set[str]) -> None:
+        """Forget what a pass has carried out.
+
+        Args:
+            unwritten: files whose rows still wait to be written.
+            failed: cards that the store did not take.
+        """
+        done = {
+            hold.fingerprint for hold in carried_out(guarded) if hold.path not in unwritten and hold.id not in failed
+        }
+        if done:
+            self._state.drop_decisions(done)
+        self._to_do = {hold.fingerprint for hold in (*guarded.accepted, *guarded.rejected)} - done
+
+    def forget_past(self, report: CycleReport) -> None:
+        """Forget decisions whose holds are gone: should the like of them come up, a person is asked again.
+
+        While something waits a hold may only be out of sight.  Holds: I8.
+        """
+        standing = {hold.fingerprint for hold in report.held} | self._to_do
+        if not report.waits and (stale := self._state.decisions().keys() - standing):
+            self._state.drop_decisions(stale)
 
 
 def resolve(store: Store, state: State, id: str, field: str | None, use: str) -> Card:

@@ -205,6 +205,7 @@ CASES = [
         rejected=gone_with_the_store,
         subjects=frozenset({"store"}),
         reason="the store went back in time",
+        clashes=frozenset({("A1", "*"), ("A2", "title")}),
     ),
     Case(
         "removed",

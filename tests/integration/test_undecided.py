@@ -203,3 +203,27 @@ def test_finished_work_keeps_the_authors_name(here: Site) -> None:
     assert "Write the parser | done | A1 | 2 | ann |" in here.text
     report = here.sync()
     assert (report.to_store, report.to_file, report.conflicts) == ((), (), ())
+
+
+def test_a_decision_does_not_outlive_its_hold(here: Site) -> None:
+    """What was let through, and then was not there any more, asks again when the like of it happens."""
+    here.write("")
+    (hold,) = here.sync().held
+    decide([hold], here.wiring.state(), [], "accept")
+    here.write(TABLE)
+    assert here.sync().held == ()
+    assert here.wiring.state().decisions() == {}
+    here.write("")
+    assert [each.guard for each in here.sync().held] == ["emptied"]
+    assert here.sql("select count(*) from backlog where deleted_at is null and archived_at is null") == [(3,)]
+
+
+def test_a_decision_waits_for_what_waits(here: Site) -> None:
+    """A decision that cannot be carried out yet, since a save has just begun, is carried out after it."""
+    here.write("")
+    (hold,) = here.sync().held
+    here.write(TABLE[:40])
+    decide([hold], here.wiring.state(), [], "accept")
+    here.restart()
+    here.cycle.run()
+    assert here.wiring.state().decisions() == {hold.fingerprint: "accept"}

@@ -303,5 +303,14 @@ class Editor:
         return joined(lines)
 
 
+@dataclass
+class Session:
+    """An editor at work on a file."""
+
+    editor: Editor
+    steps: Step
+    stepped_at: float = 0.0
+
+
 def _id(line: str) -> str:
     return line.split("|")[1].strip()

@@ -8,7 +8,6 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from random import Random
 from typing import Any
 
@@ -19,7 +18,7 @@ from syncd.files.atomic import OUT
 from syncd.schemas.card import Card
 from tests.simulation import system
 from tests.simulation.disk import Disk
-from tests.simulation.editors import Editor, Step, Values
+from tests.simulation.editors import Editor, Session, Values
 from tests.simulation.oracle import Oracle, Violation
 from tests.simulation.person import Person
 from tests.simulation.replica import Killed, Replica
@@ -38,16 +37,10 @@ SAVE_PAUSE_S_MAX = 0.25
 ROUNDS_MAX = 80
 """Rounds of cycles in which a world has to come to rest."""
 
+CONFLICTS_MAX = 6
+"""Conflicts of a world that are settled once it has come to rest."""
+
 EPOCH_NS = 1_700_000_000_000_000_000
-
-
-@dataclass
-class Session:
-    """An editor at work on a file."""
-
-    editor: Editor
-    steps: Step
-    stepped_at: float = 0.0
 
 
 class World:
@@ -91,6 +84,7 @@ class World:
             self._come_to_rest()
             self._judge()
             self._decide_holds()
+            self._settle_conflicts()
 
     def note(self, line: str) -> None:
         """Add a line to the trace."""
@@ -153,8 +147,8 @@ class World:
             deeds.append((2, self._lose_state))
         if self.profile.decides:
             deeds += [
-                (3, self._answer),
-                (3, lambda: self.person.settle(self._state_of(self.rng.choice(self.replicas)))),
+                (6, self._answer),
+                (9, lambda: self.person.settle(self._state_of(self.rng.choice(self.replicas)))),
             ]
         self.rng.choices([deed for _, deed in deeds], [weight for weight, _ in deeds])[0]()
         self._advance(self.rng.choice((0.0, 0.001, 0.01, 0.1)))
@@ -404,6 +398,15 @@ class World:
         left = [hold for holds in self.held.values() for hold in holds if not self._is_no_list(hold)]
         if left:
             raise Violation(f"I14: a decided hold stands: {left[0]}")
+
+    def _settle_conflicts(self) -> None:
+        """Settle what is in the conflict record, and see both sides come together again."""
+        for _ in range(CONFLICTS_MAX):
+            if not self._conflicts():
+                return
+            self.person.settle(self._state_of(self.rng.choice(self.replicas)))
+            self._settle()
+            self._judge()
 
     def _is_no_list(self, hold: Hold) -> bool:
         """Return whether a hold is about a file without a table, so that no row can be put back into it."""
