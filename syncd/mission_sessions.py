@@ -21,7 +21,7 @@ from syncd.core.plan import ChangeKind
 from syncd.core.session import Liveness, Session, liveness
 from syncd.errors import NotFound, Refused, SyncdError, UsageError
 from syncd.log import event
-from syncd.mission_wiring import mission_places, require_missions
+from syncd.mission_wiring import mission_places
 from syncd.schemas.mission import RecordKey, RecordKind, instant_text, missions_of
 
 if TYPE_CHECKING:
@@ -155,11 +155,11 @@ class Sessions:
 
     @property
     def _read(self) -> MissionStore:
-        return require_missions(self._wiring.store(may_make=False))
+        return self._wiring.store(may_make=False).missions
 
     @property
     def _write(self) -> MissionStore:
-        return require_missions(self._wiring.store())
+        return self._wiring.store().missions
 
     def _mission(self, id: str | None) -> Mission:
         """Return the mission that is meant; one that only a file knows yet is brought to the store first."""

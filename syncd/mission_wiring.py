@@ -10,7 +10,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
-from syncd.errors import StoreUnreachable
 from syncd.schemas.config import Config, TaskEntry
 from syncd.schemas.mission import Mission
 from syncd.schemas.mission import missions_of as missions_in
@@ -20,7 +19,8 @@ if TYPE_CHECKING:
     from syncd.engine.mission_sync import MissionSync
     from syncd.files.layout import Layout
     from syncd.files.task_files import WorkspaceFiles
-    from syncd.ports import MissionStore, State, SyncStore
+    from syncd.ports import MissionStore, Pending, State, SyncStore
+    from syncd.schemas.mission import Records
 
 
 def mission_files(layout: Layout, config: Config) -> WorkspaceFiles:
@@ -39,17 +39,23 @@ def missions_of(store: object) -> MissionStore | None:
     return store.missions if hasattr(type(store), "missions") and isinstance(store, KeepsMissions) else None
 
 
-def require_missions(store: object) -> MissionStore:
-    """Return the missions' half of a store.  Raises StoreUnreachable while the database that has it is away."""
-    found = missions_of(store)
-    if found is None and (absence := getattr(store, "absence", None)) is not None:
-        raise StoreUnreachable(absence.reason, hint="Missions wait until the database answers; cards do not.")
-    if found is None:
-        raise StoreUnreachable(
-            "missions wait while the database is away",
-            hint="What is written into the mission file meanwhile is synced when it answers.",
-        )
-    return found
+def pending(state: State) -> Pending:
+    """Return the batch about missions that the journal has under way, and what it sets."""
+    from syncd.engine.mission_memory import MissionMemory
+    from syncd.ports import Pending
+
+    journal = MissionMemory(state).journal
+    if journal is None:
+        return Pending()
+    sent = {str(key): record.fields for key, record in journal.sent.items()}
+    return Pending(mission_commit_id=journal.commit_id, mission_sent=sent)
+
+
+def agreed(state: State) -> Records:
+    """Return the mission records as files and store last agreed on them."""
+    from syncd.engine.mission_memory import MissionMemory
+
+    return MissionMemory(state).base
 
 
 class Host(Protocol):

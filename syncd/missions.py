@@ -30,7 +30,7 @@ from syncd.core.mission_merge import RecordChange
 from syncd.core.plan import ChangeKind
 from syncd.errors import AlreadyExists, BadValue, NotFound, Refused, StaleVersion
 from syncd.mission_sessions import Sessions, SessionState
-from syncd.mission_wiring import mission_places, require_missions
+from syncd.mission_wiring import mission_places
 from syncd.schemas.card import Card, Status, card_json
 from syncd.schemas.mission import Milestone, Mission, Record, RecordKey, RecordKind, Records, instant_text, missions_of
 
@@ -151,7 +151,7 @@ class Missions:
         wrong = next((each for each in (id, *(milestone for milestone, _ in milestones)) if not is_id(each)), None)
         if wrong is not None:
             raise BadValue(f"{wrong!r} is no id", hint="Letters, digits, '-', '_' and '.': no white space.")
-        missions = require_missions(self._wiring.store())
+        missions = self._wiring.store().missions
         if RecordKey(RecordKind.MISSION, id) in missions.read().records:
             raise AlreadyExists(f"there is a mission {id} already", hint=f"syncd mission status {id}")
         place = path or self._usual_path()
@@ -262,11 +262,11 @@ class Missions:
 
     @property
     def _read(self) -> MissionStore:
-        return require_missions(self._wiring.store(may_make=False))
+        return self._wiring.store(may_make=False).missions
 
     @property
     def _write(self) -> MissionStore:
-        return require_missions(self._wiring.store())
+        return self._wiring.store().missions
 
     def _view_of(self, mission: str | None) -> MissionView:
         """Return the store's missions; a mission that only a file knows yet is brought there first."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from syncd.core.plan import Change, ChangeKind
 from syncd.errors import BadValue, Refused, StoreUnreachable
 from syncd.files.settings_edit import edit_config
-from syncd.ports import Batch
+from syncd.ports import Batch, KnownMissions
 from syncd.schemas.config import Mode, StoreRecord
 from syncd.wiring import Wiring
 
@@ -143,10 +143,10 @@ def _name(wiring: Wiring, target: Wiring, there: StoreRecord) -> None:
     edit_config(wiring.layout.config, "mode", there.kind.value)
     if target.config.project != wiring.config.project:
         edit_config(wiring.layout.config, "project", target.config.project)
-    feed = target.store().read(None)
-    state = target.state()
+    store = target.store()
+    feed, state = store.read(None), target.state()
     state.forget_missions()
-    state.contact.be_back(feed)
+    state.contact.be_back(feed, KnownMissions(store.missions.read(), store.missions.sessions()))
     state.advance((), (), feed.cursor)
     target.greet()
 

@@ -316,6 +316,10 @@ class Store(SyncStore, Protocol):
     All raise StoreUnreachable; those with an ``id`` raise NotFound.
     """
 
+    @property
+    def missions(self) -> MissionStore:
+        """The missions of the project."""
+
     def create(self, new: NewCard) -> Card:
         """Insert a card; a repeated idempotency key gives the first.  Raises AlreadyExists, CycleRefused."""
 
@@ -426,7 +430,7 @@ class Absence:
 
     ``epoch`` names the manifest that stands in for it, ``reason`` is what the last try was told.  ``commit_id`` is
     a transaction whose outcome is unknown, which set the fields ``sent``; ``agreed`` is what those before it brought
-    into the database.
+    into the database.  Those of missions name records instead of cards.
     """
 
     epoch: str
@@ -437,6 +441,27 @@ class Absence:
     commit_id: str = ""
     sent: Mapping[str, Fields] = field(default_factory=dict)
     agreed: Mapping[str, Fields] = field(default_factory=dict)
+    mission_commit_id: str = ""
+    mission_sent: Mapping[str, Fields] = field(default_factory=dict)
+    mission_agreed: Mapping[str, Fields] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """The transactions that may be under way when a database goes away, and the fields that they set."""
+
+    commit_id: str = ""
+    sent: Mapping[str, Fields] = field(default_factory=dict)
+    mission_commit_id: str = ""
+    mission_sent: Mapping[str, Fields] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class KnownMissions:
+    """The missions of a database at the last contact, and their sessions with what proves that they live."""
+
+    view: MissionView
+    sessions: Sequence[Session]
 
 
 class Contact(Protocol):
@@ -455,6 +480,12 @@ class Contact(Protocol):
     def take(self, cards: Iterable[Card]) -> None:
         """Take over cards as the database returned them, ahead of its feed, while it is not away."""
 
+    def note_missions(self, view: MissionView, sessions: Sequence[Session]) -> None:
+        """Take over the missions as the database told them, while it is not away."""
+
+    def missions(self) -> KnownMissions | None:
+        """Return its missions at the last contact; ``None`` when they were never looked at."""
+
     def cards(self) -> Mapping[str, Card]:
         """Return its live and archived cards at the last contact."""
 
@@ -470,8 +501,8 @@ class Contact(Protocol):
     def be_away(self, absence: Absence) -> None:
         """Have it be away, or note how its return goes; durable."""
 
-    def be_back(self, feed: Feed) -> None:
-        """Have it be back, as this full feed told it; one durable transaction."""
+    def be_back(self, feed: Feed, missions: KnownMissions) -> None:
+        """Have it be back, as this full feed and these missions tell it; one durable transaction."""
 
 
 # --- store: missions -----------------------------------------------------------------------------
@@ -479,10 +510,10 @@ class Contact(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class MissionView:
-    """The missions of a project as one snapshot saw them; ``place`` rises with each change in one ``epoch``."""
+    """The missions of a project as one snapshot saw them; ``place`` is another one after each change."""
 
     records: Records
-    place: int
+    place: int | str
     epoch: str = ""
 
 
@@ -507,8 +538,8 @@ class MissionResult:
 class MissionStore(Protocol):
     """The missions of a project.  Each method is one transaction; all raise StoreUnreachable."""
 
-    def place(self) -> int:
-        """Return a number that rises with each change: the cheap look."""
+    def place(self) -> int | str:
+        """Return what tells one state of the missions from another: the cheap look."""
 
     def read(self) -> MissionView:
         """Return every record in one snapshot."""

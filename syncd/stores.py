@@ -17,8 +17,8 @@ from syncd.schemas.config import Config, Mode, StoreKind, StoreRecord
 
 if TYPE_CHECKING:
     from syncd.core.retry import RetryPolicy
-    from syncd.ports import Contact
-    from syncd.schemas.card import Fields
+    from syncd.ports import Contact, Pending
+    from syncd.schemas.mission import Records
     from syncd.store.embedded import EmbeddedServer
     from syncd.store.flatfile.files import ManifestFiles
     from syncd.store.reach import Reach
@@ -133,8 +133,11 @@ class Host(Protocol):
     def revive(self) -> bool:
         """Bring back a database that this machine runs itself."""
 
-    def pending(self) -> tuple[str, Mapping[str, Fields]]:
-        """Return the batch of the journal, and what it sets."""
+    def pending(self) -> Pending:
+        """Return the batches of the journals, and what they set."""
+
+    def missions_agreed(self) -> Records:
+        """Return the mission records as files and store last agreed on them."""
 
 
 def reach_of(host: Host) -> Reach:
@@ -155,6 +158,7 @@ def reach_of(host: Host) -> Reach:
         policy=Policy(winners=host.config.policy),
         revive=host.revive,
         pending=host.pending,
+        missions_agreed=host.missions_agreed,
         new_id=lambda: uuid.uuid4().hex,
         clock=lambda: datetime.now(UTC),
         retry=host.retry,

@@ -12,7 +12,8 @@ import threading
 import time
 import uuid
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack, nullcontext, suppress
+from contextlib import ExitStack, nullcontext
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -32,8 +33,9 @@ if TYPE_CHECKING:
     from syncd.engine.task_edit import EditedRow
     from syncd.files.state import StateFile
     from syncd.files.task_files import WorkspaceFiles
-    from syncd.ports import Absence, Contact, Store, SyncStore, WorkerRegistry
+    from syncd.ports import Absence, Contact, Pending, Store, SyncStore, WorkerRegistry
     from syncd.schemas.card import Fields
+    from syncd.schemas.mission import Records
     from syncd.store.embedded import EmbeddedServer
     from syncd.store.flatfile.files import ManifestFiles
     from syncd.store.postgres import PostgresStore
@@ -188,11 +190,7 @@ class Wiring:
         from syncd.store.flatfile.workers import FileRegistry
 
         store = self.store(may_make=may_make)
-        # The class is asked: a store that is away answers nothing by itself.
-        if hasattr(type(store), "registry"):
-            with suppress(StoreUnreachable):
-                return cast(KeepsWorkers, store).registry
-        return FileRegistry(self.layout.workers, store)
+        return store.registry if isinstance(store, KeepsWorkers) else FileRegistry(self.layout.workers, store)
 
     @property
     def retry(self) -> RetryPolicy:
@@ -211,7 +209,7 @@ class Wiring:
             return ManifestStore(self.manifest, project=self.config.project, retry=self.retry, **acting)
         from syncd.store.failover import FailoverStore
 
-        return FailoverStore(self.reach, self.database, self.reach.store(self.actor, self.face))
+        return FailoverStore(self.reach, self.database, self.reach.store(self.actor, self.face), self.layout.workers)
 
     @cached_property
     def manifest(self) -> ManifestFiles:
@@ -238,10 +236,17 @@ class Wiring:
         """Return what is remembered of the database, to be written only in a process that may."""
         return self.state(may_write=may_write and self._makes).contact
 
-    def pending(self) -> tuple[str, Mapping[str, Fields]]:
-        """Return the batch that the journal has under way, and what it sets."""
-        journal = self.state(may_write=False).journal() if self._state is None else self._state.journal()
-        return (journal.commit_id, journal.sent) if journal is not None else ("", {})
+    def pending(self) -> Pending:
+        """Return the batches that the journals have under way, and what they set."""
+        state = self._state or self.state(may_write=False)
+        journal, missions = state.journal(), mission_wiring.pending(state)
+        if journal is None:
+            return missions
+        return replace(missions, commit_id=journal.commit_id, sent=journal.sent)
+
+    def missions_agreed(self) -> Records:
+        """Return the mission records as files and store last agreed on them."""
+        return mission_wiring.agreed(self._state or self.state(may_write=False))
 
     def database(self) -> PostgresStore:
         """Return a store on the database itself, which an embedded one is started and migrated for."""

@@ -75,7 +75,8 @@ def rejoin(
         base: the store's cards at the last contact; archived ones too.
         local: the manifest's cards; tombstones too.
         remote: the store's cards; tombstones too.
-        agreed: what an earlier try of this return already brought into the store, by card.
+        agreed: what the manifest said of fields that an earlier try of this return already brought into the store, by
+            card; what stands there now may be more.
         local_now, remote_now: each side's clock, so that a lease keeps what was left of it.
         is_known: False when the store is another one than at the last contact, or went back: then nothing is
             deleted and nothing overwritten; what differs is a conflict, and a card that it lacks is offered.

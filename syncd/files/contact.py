@@ -1,4 +1,4 @@
-"""What ``state.db`` knows of a store that can be away: its cards at the last contact, and what stands in for it.
+"""What ``state.db`` knows of a store that can be away: its cards and missions at the last contact, and its absence.
 
 Written beside the base, through the same connection.  The cards are a cache until the store is away, and from then on
 the ancestor of what is merged when it is back: they stay as they are until that is done.
@@ -9,24 +9,38 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
 import msgspec
 from msgspec.structs import replace
 
 from syncd.core.plan import BaseCard
+from syncd.core.session import Session
 from syncd.files.database import Database
-from syncd.ports import Absence, Cursor, Feed
+from syncd.ports import Absence, Cursor, Feed, KnownMissions, MissionView
 from syncd.schemas.card import EXTRA, Card, Fields, Status, Value, card_fields
+from syncd.schemas.mission import Record
 
 _CURSOR: Final = "contact.cursor"
 _ABSENCE: Final = "contact.absence"
+_MISSIONS: Final = "contact.missions"
+
+
+class _Missions(msgspec.Struct, frozen=True):
+    """The missions of the last contact, as they are kept."""
+
+    place: int | str
+    epoch: str
+    records: tuple[Record, ...]
+    sessions: tuple[Session, ...]
+
 
 _encode: Final = msgspec.json.Encoder().encode
 _decode_card: Final = msgspec.json.Decoder(Card).decode
 _decode_cursor: Final = msgspec.json.Decoder(Cursor).decode
 _decode_absence: Final = msgspec.json.Decoder(Absence).decode
+_decode_missions: Final = msgspec.json.Decoder(_Missions).decode
 
 
 class ContactTable:
@@ -81,6 +95,24 @@ class ContactTable:
                     rows,
                 )
 
+    def note_missions(self, view: MissionView, sessions: Sequence[Session]) -> None:
+        """Take over the missions as the store told them.  Costs no fsync."""
+        if self.is_read_only or self.absence() is not None:
+            return
+        with self._lock, self._database().writing(is_durable=False) as connection:
+            if _fact(connection, _ABSENCE) is None:
+                _set(connection, _MISSIONS, _kept(KnownMissions(view, sessions)))
+
+    def missions(self) -> KnownMissions | None:
+        """Return the store's missions at the last contact; ``None`` when they were never looked at."""
+        with self._database().reading() as connection:
+            text = _fact(connection, _MISSIONS)
+        if text is None:
+            return None
+        kept = _decode_missions(text)
+        view = MissionView({each.key: each for each in kept.records}, kept.place, kept.epoch)
+        return KnownMissions(view, kept.sessions)
+
     def cards(self) -> Mapping[str, Card]:
         """Return the store's cards at the last contact."""
         with self._database().reading() as connection:
@@ -120,14 +152,15 @@ class ContactTable:
         """Have the manifest stand in for the store, or note how its return goes; durable."""
         self._keep(lambda connection: _set(connection, _ABSENCE, _encode(absence)))
 
-    def be_back(self, feed: Feed) -> None:
-        """Have the store be the store again, as this full feed told it; one durable transaction."""
+    def be_back(self, feed: Feed, missions: KnownMissions) -> None:
+        """Have the store be the store again, as this full feed and these missions tell it; one durable transaction."""
         cards = [card for card in feed.cards.values() if card.deleted_at is None]
 
         def work(connection: sqlite3.Connection) -> None:
             connection.execute("delete from contact")
             _put(connection, cards, ())
             _set(connection, _CURSOR, _encode(feed.cursor))
+            _set(connection, _MISSIONS, _kept(missions))
             connection.execute("delete from meta where key = ?", (_ABSENCE,))
 
         self._keep(work)
@@ -153,7 +186,12 @@ class ContactTable:
 def forget(connection: sqlite3.Connection) -> None:
     """Forget the last contact, and that the store is away: they are another working copy's."""
     connection.execute("delete from contact")
-    connection.execute("delete from meta where key in (?, ?)", (_CURSOR, _ABSENCE))
+    connection.execute("delete from meta where key in (?, ?, ?)", (_CURSOR, _ABSENCE, _MISSIONS))
+
+
+def _kept(missions: KnownMissions) -> bytes:
+    view = missions.view
+    return _encode(_Missions(view.place, view.epoch, tuple(view.records.values()), tuple(missions.sessions)))
 
 
 def _fact(connection: sqlite3.Connection, key: str) -> str | None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Final, TypeVar
 
 from syncd.core.plan import ChangeKind
@@ -39,7 +40,10 @@ from syncd.ports import (
     WorkerRegistry,
 )
 from syncd.schemas.card import Card, Fields
+from syncd.store.failover_missions import FailoverMissions
+from syncd.store.failover_workers import FailoverRegistry
 from syncd.store.flatfile.standin import Gone
+from syncd.store.flatfile.workers import FileRegistry
 from syncd.store.reach import NOWHERE, Reach
 
 T = TypeVar("T")
@@ -55,9 +59,10 @@ class FailoverStore:
         reach: whether the database answers, for this process.
         primary: makes the store on the database when it is first used; raises what stands in the way.
         standin: the store on the manifest.
+        workers: the folder of the registry of workers beside it.
     """
 
-    def __init__(self, reach: Reach, primary: Callable[[], Store], standin: Store) -> None:
+    def __init__(self, reach: Reach, primary: Callable[[], Store], standin: Store, workers: Path) -> None:
         self._reach = reach
         self._make = primary
         self._primary: Store | None = None
@@ -65,6 +70,8 @@ class FailoverStore:
         self._acting: tuple[str, str] | None = None
         self._read_in: str | None = NOWHERE
         """Where the last read was: the epoch of the manifest, ``None`` for the database."""
+        self._missions = FailoverMissions(self._run, reach, self._database, standin)
+        self._registry = FailoverRegistry(self._run, FileRegistry(workers, standin), standin)
 
     @property
     def absence(self) -> Absence | None:
@@ -72,19 +79,14 @@ class FailoverStore:
         return self._reach.absence()
 
     @property
-    def missions(self) -> MissionStore | None:
-        """The missions, which wait while the database is away."""
-        if self._reach.absence() is not None:
-            return None
-        return getattr(self._database(), "missions", None)
+    def missions(self) -> MissionStore:
+        """The missions of the project, here or there."""
+        return self._missions
 
     @property
     def registry(self) -> WorkerRegistry:
-        """The workers of the project, on all hosts.  Raises StoreUnreachable while the database is away."""
-        if (absence := self._reach.absence()) is not None:
-            raise StoreUnreachable(absence.reason)
-        registry: WorkerRegistry = self._database().registry  # type: ignore[attr-defined]
-        return registry
+        """The workers of the project on all hosts; while the database is away, those of this machine."""
+        return self._registry
 
     # --- sync -------------------------------------------------------------------------------------
 
@@ -111,6 +113,8 @@ class FailoverStore:
             feed = store.read(cursor if cursor is not None and cursor.beside is None else None)
             self._reach.write_down()
             self._reach.contact.note(feed)
+            if feed.is_full:
+                self._missions.learn(store)
             return feed
         feed = store.read(cursor.beside if cursor is not None else None)
         place = self._reach.contact.cursor() or Cursor(NOWHERE, 0)
@@ -137,7 +141,7 @@ class FailoverStore:
         except StoreUnreachable as error:
             setting = (ChangeKind.CREATE, ChangeKind.UPDATE, ChangeKind.CLAIM, ChangeKind.RESTORE)
             sent = {change.id: dict(change.fields) for change in batch.changes if change.kind in setting}
-            self._reach.step_aside(error, batch.commit_id, sent)
+            self._reach.step_aside(error, replace(self._reach.pending(), commit_id=batch.commit_id, sent=sent))
             return BatchResult({}, ids, {})
 
     def has_commit(self, commit_id: str) -> bool:

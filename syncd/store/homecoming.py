@@ -16,8 +16,9 @@ from syncd.core.plan import CARD_FIELD, Change, ChangeKind, Conflict, Policy, Wi
 from syncd.core.rejoin import Fate, Return, rejoin
 from syncd.errors import Busy
 from syncd.ports import Absence, Batch, BatchResult, Contact, Feed, Store
-from syncd.schemas.card import Fields
+from syncd.schemas.card import Fields, card_fields
 from syncd.store.flatfile.manifest import Manifest
+from syncd.store.mission_homecoming import bring_missions_home
 
 PASSES_MAX: Final = 20
 FACE: Final = "offline"
@@ -61,7 +62,7 @@ def bring_home(
         batch = Batch(new_commit_id(), plan.changes, (*_recorded(manifest), *plan.conflicts))
         if not (batch.changes or batch.conflicts):
             break
-        absence = replace(absence, commit_id=batch.commit_id, sent=_sent(batch.changes))
+        absence = replace(absence, commit_id=batch.commit_id, sent=_sent(batch.changes, manifest))
         contact.be_away(absence)
         result = store.commit(batch)
         absence = _agreeing(absence, result.moved | result.refused.keys())
@@ -74,7 +75,8 @@ def bring_home(
         raise Busy("others change the same cards all the time", hint="syncd sync")
     if manifest.is_paused:
         store.set_paused(True)
-    contact.be_back(store.read(None))
+    missions = bring_missions_home(manifest, store, contact, absence, is_known=is_known, new_commit_id=new_commit_id)
+    contact.be_back(store.read(None), missions)
     return fates
 
 
@@ -95,8 +97,18 @@ def _agreeing(absence: Absence, left_out: frozenset[str]) -> Absence:
     return replace(absence, commit_id="", sent={}, agreed=agreed)
 
 
-def _sent(changes: tuple[Change, ...]) -> dict[str, Fields]:
-    return {change.id: dict(change.fields) for change in changes if change.kind in _SETTING}
+def _sent(changes: tuple[Change, ...], manifest: Manifest) -> dict[str, Fields]:
+    """Return what the manifest says of the fields that changes set.
+
+    Not what is sent: that may be merged with what others did, and beside it the manifest would look as if somebody
+    had taken theirs out again.
+    """
+    said = {change.id: card_fields(manifest.cards[change.id]) for change in changes}
+    return {
+        change.id: {name: said[change.id].get(name) for name in change.fields}
+        for change in changes
+        if change.kind in _SETTING
+    }
 
 
 def _recorded(manifest: Manifest) -> list[Conflict]:

@@ -23,9 +23,11 @@ from syncd.core.rejoin import Fate
 from syncd.core.retry import RETRIES, RetryPolicy
 from syncd.errors import StoreDamaged, StoreUnreachable, SyncdError
 from syncd.log import event
-from syncd.ports import Absence, Contact, Listener, Store
-from syncd.schemas.card import Card, Fields
+from syncd.ports import Absence, Contact, KnownMissions, Listener, MissionView, Pending, Store
+from syncd.schemas.card import Card
+from syncd.schemas.mission import Records
 from syncd.store.flatfile.manifest import Manifest
+from syncd.store.flatfile.missions import rows_of
 from syncd.store.flatfile.rules import ManifestStore
 from syncd.store.flatfile.standin import Standin
 from syncd.store.homecoming import bring_home
@@ -51,7 +53,8 @@ class Reach:
         standin: the manifest that stands in for it.
         policy: who wins where both sides changed a field.
         revive: brings back a database that this machine runs itself; False where others run it.
-        pending: gives the batch of the journal, and what it sets.
+        pending: gives the batches of the journals, and what they set.
+        missions_agreed: the mission records as files and store last agreed on them.
         new_id: a fresh id for a transaction, or for a manifest's history.
         retry: when a card that failed meanwhile is tried again.
     """
@@ -65,7 +68,8 @@ class Reach:
         replica: Callable[[], str],
         policy: Policy,
         revive: Callable[[], bool],
-        pending: Callable[[], tuple[str, Mapping[str, Fields]]],
+        pending: Callable[[], Pending],
+        missions_agreed: Callable[[], Records],
         new_id: Callable[[], str],
         clock: Callable[[], datetime],
         retry: RetryPolicy = RETRIES,
@@ -76,7 +80,8 @@ class Reach:
         self._replica = replica
         self._policy = policy
         self._revive = revive
-        self._pending = pending
+        self.pending = pending
+        self._missions_agreed = missions_agreed
         self._new_id = new_id
         self._clock = clock
         self._retry = retry
@@ -143,18 +148,14 @@ class Reach:
                 return False
             return self._contact(True).is_read_only or not (self._may_try(absence) and self._go_back(absence, database))
 
-    def step_aside(
-        self, error: StoreUnreachable, commit_id: str | None = None, sent: Mapping[str, Fields] | None = None
-    ) -> None:
+    def step_aside(self, error: StoreUnreachable, pending: Pending | None = None) -> None:
         """Have the manifest stand in for a database that does not answer.
 
         Args:
-            commit_id: the batch whose outcome is unknown, which set the fields ``sent``; by default the one that the
-                journal has.
+            pending: the batches whose outcome is unknown; by default those that the journals have.
         """
         with self._lock:
-            if commit_id is None:
-                commit_id, sent = self._pending()
+            pending = pending or self.pending()
             self.write_down()
             contact = self._contact(True)
             now = self._clock()
@@ -164,11 +165,18 @@ class Reach:
             pause_s = _pause_s(len(self._cuts) - CUTS_FREE) if len(self._cuts) > CUTS_FREE else RETRY_MIN_S
             retry_at = now + timedelta(seconds=pause_s)
             absence = Absence(
-                self._new_id(), now, error.message, retry_at=retry_at, commit_id=commit_id, sent=sent or {}
+                self._new_id(),
+                now,
+                error.message,
+                retry_at=retry_at,
+                commit_id=pending.commit_id,
+                sent=pending.sent,
+                mission_commit_id=pending.mission_commit_id,
+                mission_sent=pending.mission_sent,
             )
             manifest = Manifest(epoch=absence.epoch, project=self._project)
             if contact.is_read_only:
-                manifest.fill(_known(contact).values(), gone={})
+                self._fill(manifest, _known(contact))
                 self.standin.imagine(manifest)
                 self._shadow = absence
                 return
@@ -176,7 +184,7 @@ class Reach:
                 if contact.absence() is None:
                     # First of all the contact must stand still: it is the ancestor of what is merged later.
                     contact.be_away(absence)
-                    manifest.fill(_known(contact).values(), gone={})
+                    self._fill(manifest, _known(contact))
                     self.standin.begin(manifest)
                     event("store.offline", message=error.message)
             self._has_heard = False
@@ -207,12 +215,27 @@ class Reach:
         contact = self._contact(True)
         kept = self.standin.set_aside()
         manifest = Manifest(epoch=self._new_id(), project=self._project)
-        manifest.fill(contact.agreed().values(), gone={})
+        self._fill(manifest, contact.agreed(), agreed=self._missions_agreed())
         absence = replace(absence, epoch=manifest.epoch)
         contact.be_away(absence)
         self.standin.begin(manifest)
         event("manifest.rebuilt", level=logging.ERROR, message=error.message, kept=[each.name for each in kept])
         return absence
+
+    def _fill(self, manifest: Manifest, cards: Mapping[str, Card], *, agreed: Records | None = None) -> None:
+        """Put what is known into a manifest: the cards, and the missions of the last contact.
+
+        Args:
+            agreed: the mission records on which files and store agreed since.
+        """
+        manifest.fill(cards.values(), gone={})
+        known = self.contact.missions() or KnownMissions(MissionView({}, 0), ())
+        records = dict(known.view.records)
+        for key, record in (agreed or {}).items():
+            there = records.get(key, record)
+            version = max(there.version, record.version) + (there.fields != record.fields)
+            records[key] = replace(record, fields={**there.fields, **record.fields}, version=version)
+        manifest.fill_missions(rows_of(replace(known, view=replace(known.view, records=records))))
 
     # --- back -------------------------------------------------------------------------------------
 

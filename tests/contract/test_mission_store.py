@@ -8,7 +8,6 @@ from syncd.core.mission_merge import POSITION, RecordChange
 from syncd.core.plan import ChangeKind, Conflict, Winner
 from syncd.core.session import Proof, Session
 from syncd.errors import AlreadyExists, NotFound, Refused
-from syncd.mission_wiring import require_missions
 from syncd.ports import MissionBatch, MissionResult, MissionStore
 from syncd.schemas.card import Fields
 from syncd.schemas.mission import RecordKey, RecordKind
@@ -23,7 +22,7 @@ S1 = RecordKey(RecordKind.SESSION, "m", "S1")
 @pytest.fixture
 def missions(world: World) -> MissionStore:
     """A store with a mission of two milestones."""
-    store = require_missions(world.store)
+    store = world.store.missions
     commit(
         store, "c1", create(M1, name="One"), create(MISSION, quality_gates='["lint"]', path="mission.json"), create(M2)
     )
@@ -130,7 +129,7 @@ def test_losers_are_recorded_once(world: World, missions: MissionStore) -> None:
 
 def test_projects_are_apart(world: World, missions: MissionStore) -> None:
     """Another project has other missions, and its changes move nothing here."""
-    other = require_missions(world.open(project="another"))
+    other = world.open(project="another").missions
     place = missions.place()
     assert other.read().records == {}
     commit(other, "c1", create(MISSION))

@@ -20,7 +20,7 @@ from typing import Final
 
 from tests.mutants.mutant import Mutant, Safeguard
 
-LISTS: Final = ("core", "engine", "files", "flatfile", "store", "work")
+LISTS: Final = ("core", "engine", "files", "flatfile", "missions", "store", "work")
 
 _HEAD: Final = re.compile(r"([\w-]+) \[([\w ]+)\] (\S+)(?: and (\S+))?")
 

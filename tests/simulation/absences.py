@@ -19,7 +19,7 @@ from syncd.core.plan import Policy
 from syncd.errors import SyncdError
 from syncd.files.layout import Layout
 from syncd.files.state import StateFile
-from syncd.ports import CardFilter, NewCard, Store
+from syncd.ports import CardFilter, NewCard, Pending, Store
 from syncd.schemas.card import Card, Status
 from syncd.store.failover import FailoverStore
 from syncd.store.flatfile.standin import Standin
@@ -62,7 +62,8 @@ class Copy:
             replica=lambda: self.name,
             policy=Policy(),
             revive=lambda: False,
-            pending=lambda: ("", {}),
+            pending=Pending,
+            missions_agreed=dict,
             new_id=self._new_id,
             clock=lambda: self.database.now,
         )
@@ -70,7 +71,7 @@ class Copy:
         def primary() -> Store:
             return OnLine(self.database.store(PROJECT, self.name), self.line)  # type: ignore[return-value]
 
-        self.store = FailoverStore(self.reach, primary, self.reach.store(self.name, "sim"))
+        self.store = FailoverStore(self.reach, primary, self.reach.store(self.name, "sim"), layout.workers)
 
     def kill(self) -> None:
         """End the process on the spot and begin another."""

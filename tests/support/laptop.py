@@ -10,22 +10,28 @@ from typing import Any
 
 from syncd.errors import StoreUnreachable
 from syncd.files.layout import Layout
-from syncd.ports import Store
 from syncd.wiring import Wiring
 from tests.support.workspace import Site, site
 
 
 class Line:
-    """The line from a working copy to its database; ``cut`` makes every call on it fail as psycopg's do."""
+    """The line from a working copy to its database; a cut makes every call on it fail as psycopg's do.
+
+    It is cut by hand, after so many calls, or at a call of a name (``cut_at``); with ``cuts_after`` that call still
+    reaches the database, and its answer nobody.
+    """
 
     def __init__(self) -> None:
         self.is_cut = False
         self.calls_left: int | None = None
         self.cuts_after = False
+        self.cut_at: str | None = None
 
-    def __call__(self, work: Any) -> Any:
+    def __call__(self, work: Any, name: str = "") -> Any:
         if self.is_cut:
             raise StoreUnreachable("the database does not answer")
+        if name == self.cut_at:
+            self.calls_left, self.cut_at = 0, None
         if self.calls_left is not None:
             self.calls_left -= 1
             if self.calls_left < 0:
@@ -39,15 +45,18 @@ class Line:
 class OnLine:
     """A store at the end of a line."""
 
-    def __init__(self, store: Store, line: Line) -> None:
+    def __init__(self, store: Any, line: Line, prefix: str = "") -> None:
         self._store = store
         self._line = line
+        self._prefix = prefix
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._store, name)
+        if name in ("missions", "registry"):
+            return OnLine(found, self._line, f"{name}.")
         if not callable(found) or name in ("close", "act_as"):
             return found
-        return lambda *args, **kwargs: self._line(lambda: found(*args, **kwargs))
+        return lambda *args, **kwargs: self._line(lambda: found(*args, **kwargs), f"{self._prefix}{name}")
 
 
 @contextmanager

@@ -75,6 +75,10 @@ class Manifest:
         for id in tuple(self.cards):
             self._count(id)
 
+    def fill_missions(self, rows: Iterable[MissionRow]) -> None:
+        """Take over missions as they were kept, into an empty manifest."""
+        self.missions = {row.key: row for row in rows}
+
     def apply(self, record: Record) -> None:
         """Make a record's change."""
         self.seq = record.seq

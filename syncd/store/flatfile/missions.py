@@ -5,7 +5,7 @@ May import ``syncd.core``, ``syncd.ports``, ``syncd.schemas``, ``syncd.errors`` 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Any, Final, Protocol
@@ -17,7 +17,7 @@ from syncd.core.mission_merge import POSITION, RecordChange
 from syncd.core.plan import ChangeKind, Conflict
 from syncd.core.session import Proof, Session
 from syncd.errors import AlreadyExists, NotFound
-from syncd.ports import ConflictRecord, MissionBatch, MissionResult, MissionView, Refusal
+from syncd.ports import ConflictRecord, KnownMissions, MissionBatch, MissionResult, MissionView, Refusal
 from syncd.schemas.card import Fields, Value
 from syncd.schemas.mission import RECORD_FIELDS, Record, RecordKey, RecordKind, instant_text
 from syncd.store.flatfile.manifest import Manifest
@@ -165,6 +165,23 @@ class ManifestMissions:
             seq=manifest.seq + 1, at=now, missions=tuple(rows.values()), mission_entries=tuple(entries), **rest
         )
         self._keeper.keep(manifest, record)
+
+
+def rows_of(known: KnownMissions) -> Iterator[MissionRow]:
+    """Yield the rows of the missions of a last contact; sessions with what proves that they live."""
+    sessions = {(each.mission, each.id): each for each in known.sessions}
+    for key, record in known.view.records.items():
+        session = sessions.get((key.mission, key.id)) if key.kind is RecordKind.SESSION else None
+        yield MissionRow(
+            kind=key.kind,
+            mission=key.mission,
+            id=key.id,
+            fields=_with_defaults(key, record.fields),
+            version=record.version,
+            position=record.position,
+            proof=session.proof if session is not None else None,
+            seen_at=session.seen_at if session is not None else None,
+        )
 
 
 def _changed(
