@@ -25,6 +25,8 @@ PARSER_VERSION: Final = 3
 
 DEFAULT_OPTIONS: Final = ParseOptions()
 
+_UTF16_MARKS: Final = (b"\xff\xfe", b"\xfe\xff")
+
 _TEMPLATE_TITLE: Final = re.compile(r"\{\{[^{}]*\}\}|\[[A-Z][A-Z_ -]{2,}\](?!\()")
 
 
@@ -91,6 +93,8 @@ def _decoded(source: bytes, path: str, options: ParseOptions) -> str | Problem:
         return Problem(path, 1, 1, "too-large", message, "Split the file, or raise the limit in the configuration.")
     if (at := source.find(b"\0")) >= 0:
         line = source.count(b"\n", 0, at) + 1
+        if source.startswith(_UTF16_MARKS):
+            return Problem(path, 1, 1, "nul-byte", "the file is in UTF-16", "Save the file in UTF-8.")
         return Problem(path, line, 1, "nul-byte", "the file holds a NUL byte", "Save the file as text, in UTF-8.")
     try:
         return source.decode()

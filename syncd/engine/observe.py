@@ -8,6 +8,7 @@ May import ``syncd.core``, ``syncd.parsers``, ``syncd.schemas``, ``syncd.ports``
 from __future__ import annotations
 
 import json
+import shlex
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -155,11 +156,11 @@ class Observer:
                 problems.append(_not_configured(path))
                 frozen.add(path)
             elif read.error is not None:
-                problems.append(_unreadable(path, read.error))
+                problems.append(self._or_back(_unreadable(path, read.error)))
                 frozen.add(path)
             elif read.data is not None:
                 document = documents[path] = self.document(path, read.digest or "", read.data)
-                problems.extend(document.problems)
+                problems.extend(document.problems if document.readable else map(self._or_back, document.problems))
                 if read.links > 1:
                     problems.append(_hard_linked(path, read.links))
                 if document.readable:
@@ -167,6 +168,13 @@ class Observer:
                 else:
                     frozen.add(path)
         return LocalView(reads, documents, local, keys, tuple(nameless), tuple(problems), frozenset(frozen))
+
+    def _or_back(self, problem: Problem) -> Problem:
+        """Return the problem of a file from which nothing is read, with how to have it back as it was before."""
+        if problem.path not in self._homes:
+            return problem
+        way = f"Or have it back as it was: rm {shlex.quote(problem.path)}, and syncd writes it again."
+        return replace(problem, hint=f"{problem.hint} {way}")
 
     def _collect(
         self,

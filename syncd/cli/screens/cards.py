@@ -110,6 +110,9 @@ def stats(found: Json) -> Screen:
 
 
 def _state(found: Json) -> Span:
+    """Return the state; a card that is ready and yet waits for others is none to be claimed."""
+    if found["status"] == "ready" and found["unmet"]:
+        return Span("ready, waits", "dim")
     return Span(found["status"], _STYLES[found["status"]])
 
 

@@ -47,6 +47,7 @@ _DEEDS: Final = {
 _MENDS: Final = {
     "cycle": "take one of the dependencies out of {path}, or",
     "markers": "finish the merge: edit the markers out of {path}, or",
+    "emptied": "see why nothing is read: syncd parse --explain {path}; mend it, or",
     "unreadable": "mend {path}, or",
 }
 """What ends a hold beside the commands: an edit."""
@@ -130,7 +131,7 @@ def _ways(group: Sequence[Json], accept: str, reject: str) -> Iterator[Element]:
     """Yield the commands that end these holds, each with what it will do."""
     ways = [(word, [each[side] for each in group]) for word, side in ((accept, "accepting"), (reject, "rejecting"))]
     alone = group[0]["id"] if len(group) == 1 and group[0]["id"] != group[0]["path"] else None
-    rows = [(Span(word, "cyan"), Span(_deeds_text(told, alone), "dim")) for word, told in ways if None not in told]
+    rows = [(Span(word, "cyan"), Span(_deeds_text(told, alone))) for word, told in ways if None not in told]
     if rows:
         yield Table(tuple(rows), indent=6)
     else:

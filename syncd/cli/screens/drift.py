@@ -35,7 +35,8 @@ def status(report: Json, now: datetime) -> Screen:
     """Return the drift report: in sync or not and why, what needs a hand, and a quiet line of counts."""
     clashes = partial(decisions.conflicts, text=brief)
     undecided, ruled = _parted(_open(report["conflicts"]))
-    report = {**report, "drift": _without_words(report["drift"])}
+    drift, problems_left = _settled(report), _without_twins(report)
+    report = {**report, "drift": _without_words(drift), "problems": problems_left}
     return [
         _headline(report, now),
         *_store_away(report["store"]),
@@ -49,6 +50,18 @@ def status(report: Json, now: datetime) -> Screen:
         BLANK,
         _counts(report, now),
     ]
+
+
+def _settled(report: Json) -> list[Json]:
+    """Leave out what went from files that still settle: nothing of it goes anywhere before."""
+    unsettled = {each["path"] for each in report["waits"]}
+    return [each for each in report["drift"] if each["direction"] != "to-store" or each["path"] not in unsettled]
+
+
+def _without_twins(report: Json) -> list[Json]:
+    """Leave out the rows that stand twice because a merge is not finished: no other id would be right for them."""
+    merging = {each["path"] for each in report["held"] if each["guard"] == "markers"}
+    return [each for each in report["problems"] if each["code"] != "duplicate-id" or each["path"] not in merging]
 
 
 def _without_words(entries: Sequence[Json]) -> list[Json]:
@@ -185,9 +198,9 @@ def _headline(report: Json, now: datetime) -> Line:
         why.append(f"{held} held")
     if broken := len(report["problems"]):
         why.append(count(broken, "problem"))
+    if unsettled := len(report["waits"]):
+        why.append(f"{count(unsettled, 'file')} to be looked at again")
     if report["inSync"]:
-        if unsettled := len(report["waits"]):
-            why.append(f"{count(unsettled, 'file')} that may have changed")
         rest = f", with {joined(why)}" if why else ""
         return line(Span("In sync", "yellow" if unsettled else "green"), rest)
     return line(Span("Not in sync", "red"), f": {', '.join(why)}" if why else "")

@@ -136,8 +136,26 @@ def test_status_says_what_becomes_of_a_missing_file() -> None:
     hint = "Then it is written again. To delete its cards instead: touch TASKS.md && syncd accept TASKS.md"
     wait = {"path": "TASKS.md", "reason": "TASKS.md is missing; its 4 cards stay", "retryMs": 28_400, "hint": hint}
     shown = plain(drift.status(report(waits=[wait]), NOW))
-    assert shown.startswith("In sync, with 1 file that may have changed\n")
+    assert shown.startswith("In sync, with 1 file to be looked at again\n")
     assert f"  TASKS.md  TASKS.md is missing; its 4 cards stay (28 s more)\n      {hint}\n" in shown
+
+
+def test_what_went_from_a_file_that_settles_is_no_edit_yet() -> None:
+    """Rows that have just gone are not told as deletions on their way: the file is looked at again first."""
+    wait = {"path": "TASKS.md", "reason": "text or rows just went from TASKS.md", "retryMs": 1_800, "hint": None}
+    gone = [entry(f"A{at}", None, None, None, "to-store", line=None) for at in range(1, 9)]
+    shown = plain(drift.status(report(inSync=False, drift=gone, waits=[wait]), NOW))
+    assert shown.startswith("Not in sync: 1 file to be looked at again\n")
+    assert "gone" not in shown
+    assert "  TASKS.md  text or rows just went from TASKS.md\n" in shown
+
+
+def test_rows_of_an_unfinished_merge_are_no_twins() -> None:
+    """Both sides of a merge have the same id until somebody finishes it: another id is no way out."""
+    twin = PROBLEM | {"code": "duplicate-id"}
+    held = HOLD | {"id": "TASKS.md", "guard": "markers"}
+    assert "A1 stands a second time" not in plain(drift.status(report(problems=[twin], held=[held]), NOW))
+    assert "A1 stands a second time" in plain(drift.status(report(problems=[twin], held=[HOLD]), NOW))
 
 
 def test_status_in_sync_is_two_lines() -> None:
@@ -414,16 +432,18 @@ def test_decided_holds_are_named() -> None:
 def test_a_list_of_cards_is_aligned() -> None:
     """A list has a header and aligned columns; columns that are empty everywhere are left out."""
     found = [
-        CARD,
+        CARD | {"unmet": 0},
+        CARD | {"id": "A5", "unmet": 1},
         CARD | {"id": "FED-M3-04", "title": "\x1b[2JShip", "status": "done", "phase": None, "priority": -10},
     ]
-    is_valid("card", found[1])
+    is_valid("card", found[2])
     reads(
         cards.cards(found, next_page="FED-M3-04"),
         r"""
-        ID         STATUS  PRIO  PHASE  TITLE
-        A4         ready   5     M1     Schema
-        FED-M3-04  done    -10          \x1b[2JShip
+        ID         STATUS        PRIO  PHASE  TITLE
+        A4         ready         5     M1     Schema
+        A5         ready, waits  5     M1     Schema
+        FED-M3-04  done          -10          \x1b[2JShip
         more: syncd backlog list --cursor FED-M3-04 …
         """,
     )

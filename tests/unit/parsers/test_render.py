@@ -16,6 +16,7 @@ TABLE = "| id | status | title | depends_on | priority |\n|---|---|---|---|---|\
     [
         (b"| id |\n\xff\n", "not-utf8", 2),
         (b"a\nb\0c", "nul-byte", 2),
+        ("| id |\n".encode("utf-16"), "nul-byte", 1),
         (b"x" * 101, "too-large", 1),
         (b"\xed\xa0\x80", "not-utf8", 1),
     ],
