@@ -12,12 +12,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
-from syncd.core.mission_merge import MissionPlan, RecordChange
+from syncd.core.mission_merge import POSITION, MissionPlan, RecordChange
 from syncd.core.outlook import counted
-from syncd.core.plan import ChangeKind, Deed, DeedKind, Hold
-from syncd.core.sight import Thresholds
+from syncd.core.plan import CARD_FIELD, ChangeKind, Conflict, Deed, DeedKind, Hold, Winner
+from syncd.core.sight import ACCEPT, Thresholds
 from syncd.core.trips import STORE_REWOUND, fingerprint
-from syncd.schemas.mission import RecordKey, RecordKind, Records
+from syncd.schemas.mission import RecordKind, Records
 
 DELETIONS: Final = "deletions"
 TIME_TRAVEL: Final = "time-travel"
@@ -37,15 +37,11 @@ class MissionSight:
 
 @dataclass(frozen=True, slots=True)
 class GuardedMissions:
-    """What goes on, what is held, and which decisions are carried out with it.
-
-    ``retaken`` are the missions whose base is to be forgotten: a person said that the store's history counts.
-    """
+    """What goes on, what is held, and which decisions are carried out with it."""
 
     plan: MissionPlan
     holds: tuple[Hold, ...] = ()
     decided: tuple[str, ...] = ()
-    retaken: frozenset[str] = frozenset()
 
 
 def guard_missions(
@@ -56,16 +52,19 @@ def guard_missions(
     sights: Mapping[str, MissionSight],
     decisions: Mapping[str, str],
     thresholds: Thresholds,
+    *,
+    is_new_history: bool,
 ) -> GuardedMissions:
     """Take out of a plan what looks like a mishap.
 
     Args:
         sights: by mission.
         decisions: what people said about holds, by fingerprint.
+        is_new_history: the store's is one that was never seen: what is missing in it was not taken out there.
     """
     guarded = GuardedMissions(plan)
     for mission, sight in sorted(sights.items()):
-        if (hold := _rewound(mission, sight, base, remote)) is not None:
+        if (hold := _rewound(mission, sight, base, remote, is_new_history=is_new_history)) is not None:
             guarded = _settle_rewound(guarded, mission, hold, local, decisions)
             continue
         changes = [each for each in guarded.plan.to_store if each.key.mission == mission]
@@ -94,41 +93,75 @@ def _hold(guard: str, id: str, path: str, reason: str, changes: Iterable[RecordC
     return Hold(id, guard, reason, f"syncd accept {shlex.quote(id)}", path, fingerprint(guard, id, content))
 
 
-def _rewound(mission: str, sight: MissionSight, base: Records, remote: Records) -> Hold | None:
+def _rewound(mission: str, sight: MissionSight, base: Records, remote: Records, *, is_new_history: bool) -> Hold | None:
     """Return the hold on a mission of which the store has an older version than it had."""
-    older = [key for key, known in base.items() if key.mission == mission and _is_older(remote, key, known.version)]
-    if not older:
+    known = {key: record.version for key, record in sorted(base.items()) if key.mission == mission}
+    older = {
+        key: remote[key].version for key, version in known.items() if key in remote and remote[key].version < version
+    }
+    missing = [key for key in known if key not in remote] if is_new_history else []
+    if not (older or missing):
         return None
-    reason = f"the store's {older[0]} is older than it was: a restored backup?"
-    content = [[str(key), remote[key].version] for key in sorted(older)]
+    what = f"{next(iter(older))} is older than it was" if older else f"{missing[0]} is not there any more"
+    reason = f"in the store {what}: a restored backup?"
+    content = [*([str(key), version] for key, version in older.items()), *([str(key), None] for key in missing)]
     mark = fingerprint(STORE_REWOUND, mission, content)
     release = f"syncd accept {shlex.quote(sight.path)}"
     return Hold(sight.path, STORE_REWOUND, reason, release, sight.path, mark)
 
 
-def _is_older(remote: Records, key: RecordKey, version: int) -> bool:
-    return key in remote and remote[key].version < version
-
-
 def _settle_rewound(
     guarded: GuardedMissions, mission: str, hold: Hold, local: Records, decisions: Mapping[str, str]
 ) -> GuardedMissions:
-    """Hold everything about a mission; accepted, both sides are compared anew; rejected, the file is offered again."""
-    plan = _without_mission(guarded.plan, mission)
+    """Hold all about a mission; as with cards, accepting offers what the file says, rejecting takes the store's."""
+    rest, about = _split(guarded.plan, mission)
+    offer, surrender = _offered(about, local), replace(about, conflicts=(*about.conflicts, *_given_up(about)))
     verdict = decisions.get(hold.fingerprint)
-    offers = tuple(
-        RecordChange(ChangeKind.UPDATE, key, record.fields)
-        for key, record in sorted(local.items())
-        if key.mission == mission
-    )
     if verdict is None:
-        accepting = (Deed(DeedKind.COMPARE, len(offers), "record", hold.path),)
-        told = replace(hold, accepting=accepting, rejecting=tuple(counted(offers, "record", path=None)))
-        return replace(guarded, plan=plan, holds=(*guarded.holds, told))
-    decided = (*guarded.decided, hold.fingerprint)
-    if verdict == "accept":
-        return replace(guarded, plan=plan, decided=decided, retaken=guarded.retaken | {mission})
-    return replace(guarded, plan=replace(plan, to_store=(*plan.to_store, *offers)), decided=decided)
+        told = replace(hold, accepting=_outlook(offer, hold.path), rejecting=_outlook(surrender, hold.path))
+        return replace(guarded, plan=rest, holds=(*guarded.holds, told))
+    chosen = offer if verdict == ACCEPT else surrender
+    return replace(guarded, plan=_join(rest, chosen), decided=(*guarded.decided, hold.fingerprint))
+
+
+def _outlook(plan: MissionPlan, path: str | None) -> tuple[Deed, ...]:
+    """Return what a plan about one mission would do."""
+    return (*counted(plan.to_store, "record", path=None), *counted(plan.to_file, "record", path=path))
+
+
+def _offered(plan: MissionPlan, local: Records) -> MissionPlan:
+    """Return the plan that gives a store that went back what the file says; its older values are recorded."""
+    to_store, to_file = list(plan.to_store), []
+    conflicts = [each for each in plan.conflicts if each.winner is not Winner.REMOTE]
+    for change in plan.to_file:
+        if change.kind is ChangeKind.CREATE:
+            to_file.append(change)
+        elif change.kind is ChangeKind.REMOVE:
+            record = local[change.key]
+            place = {POSITION: record.position} if change.key.kind is RecordKind.MILESTONE else {}
+            to_store.append(RecordChange(ChangeKind.CREATE, change.key, {**record.fields, **place}))
+        else:
+            said = {name: value for name, value in change.before.items() if value is not None}
+            to_store.append(RecordChange(ChangeKind.UPDATE, change.key, said))
+            conflicts += [
+                Conflict(str(change.key), name, None, value, change.fields[name], Winner.LOCAL)
+                for name, value in said.items()
+            ]
+    return replace(plan, to_store=tuple(to_store), to_file=tuple(to_file), conflicts=tuple(conflicts))
+
+
+def _given_up(plan: MissionPlan) -> Iterator[Conflict]:
+    """Yield what the file says and a store that went back has forgotten."""
+    known = {(each.id, each.field) for each in plan.conflicts}
+    for change in plan.to_file:
+        id = str(change.key)
+        if change.kind is ChangeKind.REMOVE:
+            said = change.before.get("name") or change.key.id or change.key.mission
+            yield Conflict(id, CARD_FIELD, None, said, None, Winner.REMOTE)
+        elif change.kind is ChangeKind.UPDATE:
+            for name, value in change.before.items():
+                if value is not None and (id, name) not in known:
+                    yield Conflict(id, name, None, value, change.fields[name], Winner.REMOTE)
 
 
 def _settle(
@@ -186,12 +219,26 @@ def _removals(changes: Iterable[RecordChange], mission: str) -> list[RecordChang
     return [each for each in changes if each.kind is ChangeKind.REMOVE and each.key.mission == mission]
 
 
-def _without_mission(plan: MissionPlan, mission: str) -> MissionPlan:
-    return replace(
-        plan,
-        to_store=tuple(each for each in plan.to_store if each.key.mission != mission),
-        to_file=tuple(each for each in plan.to_file if each.key.mission != mission),
-        conflicts=tuple(each for each in plan.conflicts if not _is_about(each.id, mission)),
+def _split(plan: MissionPlan, mission: str) -> tuple[MissionPlan, MissionPlan]:
+    """Return the plan without what is about a mission, and that."""
+
+    def part(*, is_about: bool) -> MissionPlan:
+        return MissionPlan(
+            to_store=tuple(each for each in plan.to_store if (each.key.mission == mission) == is_about),
+            to_file=tuple(each for each in plan.to_file if (each.key.mission == mission) == is_about),
+            conflicts=tuple(each for each in plan.conflicts if _is_about(each.id, mission) == is_about),
+            forgotten=() if is_about else plan.forgotten,
+        )
+
+    return part(is_about=False), part(is_about=True)
+
+
+def _join(plan: MissionPlan, more: MissionPlan) -> MissionPlan:
+    return MissionPlan(
+        to_store=(*plan.to_store, *more.to_store),
+        to_file=(*plan.to_file, *more.to_file),
+        conflicts=(*plan.conflicts, *more.conflicts),
+        forgotten=plan.forgotten,
     )
 
 

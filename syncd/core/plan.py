@@ -181,8 +181,6 @@ class DeedKind(StrEnum):
     RESTORE = "restore"
     PUT_BACK = "put-back"
     """A file becomes again what it was."""
-    COMPARE = "compare"
-    """Both sides are compared anew."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,6 +77,11 @@ class MissionMemory:
             for key, record in base.items()
         }
 
+    def is_new_history(self, epoch: str) -> bool:
+        """Return whether a store's history was never seen, and another one was."""
+        known = self._versions()
+        return bool(known) and epoch not in known
+
     def _versions(self) -> dict[str, dict[str, int]]:
         """Return the versions by history, that of the base last."""
         text = self._state.meta(_VERSIONS)

@@ -142,7 +142,7 @@ class MissionSync:
         to_store = [each for each in guarded.plan.to_store if not self._stands_refused(each)]
         if not (to_store or guarded.plan.conflicts or write.staged):
             self._advance(look, {}, guarded)
-            return self._report(look, guarded, write), bool(guarded.retaken)
+            return self._report(look, guarded, write), False
         self._secure(look)
         batch = MissionBatch(self._new_commit_id(), _with_paths(to_store, look), guarded.plan.conflicts)
         self._must_recover = True
@@ -161,7 +161,7 @@ class MissionSync:
         self._must_recover = False
         is_raced = replaced.keys() != write.staged.keys()
         is_back = bool(replaced.keys() - look.documents.keys())
-        return self._report(look, guarded, write), bool(is_raced or is_back or is_moved or guarded.retaken)
+        return self._report(look, guarded, write), bool(is_raced or is_back or is_moved)
 
     def _is_wanted(self, look: MissionLook) -> bool:
         """Return whether this workspace has to do with missions at all."""
@@ -181,8 +181,11 @@ class MissionSync:
         plan = reconcile_missions(base, local, remote, shown=look.shown(base), recent=recent)
         sights = {mission: MissionSight(path, self._is_old(path, look)) for mission, path in look.places().items()}
         decisions = self._state.decisions()
-        in_store = self._memory.base_in(self._view.epoch)
-        guarded = guard_missions(plan, in_store, local, remote, sights, decisions, self._thresholds)
+        epoch = self._view.epoch
+        in_store, is_new = self._memory.base_in(epoch), self._memory.is_new_history(epoch)
+        guarded = guard_missions(
+            plan, in_store, local, remote, sights, decisions, self._thresholds, is_new_history=is_new
+        )
         holds, decided = list(guarded.holds), list(guarded.decided)
         for path, reason in look.broken.items():
             records = sum(1 for key in base if key.mission == self._memory.paths.get(path))
@@ -249,7 +252,7 @@ class MissionSync:
         written = {path: parse_mission(data, path=path) for path, data in replaced.items()}
         readable = {path: each for path, each in written.items() if not each.is_frozen}
         now = replace(look, documents={**look.documents, **readable})
-        base = {key: each for key, each in self._memory.base.items() if key.mission not in guarded.retaken}
+        base = self._memory.base
         rewound = {hold.path for hold in guarded.holds if hold.guard == STORE_REWOUND}
         whole = {hold.path for hold in guarded.holds if hold.id == hold.path}
         places = now.places()
@@ -263,7 +266,8 @@ class MissionSync:
         base = {key: each for key, each in base.items() if key.mission in told.values()}
         if base != self._memory.base:
             self._secure(look)
-        self._memory.advance(base, told, self._view.epoch)
+        # A history that is in doubt is none that was seen.
+        self._memory.advance(base, told, None if rewound else self._view.epoch)
         for path, document in now.documents.items():
             if path not in whole:
                 self._state.remember_version(path, self._digest(document.source), document.source)

@@ -374,20 +374,66 @@ def test_an_old_version_of_the_file_reverts_nothing_unasked(here: Site) -> None:
     assert [each["status"] for each in json.loads(text(here))["milestones"]] == ["done", "active"]
 
 
-def test_a_store_that_went_back_is_held(here: Site) -> None:
-    """Rows older than they were overwrite nothing; a person says which side counts."""
+@pytest.fixture
+def rewound(here: Site) -> Site:
+    """A mission in sync, whose store then went back: a milestone is older, and one is not there yet."""
     change(here, '"in-progress"', '"done"')
     here.sync()
     here.sql("alter table milestone disable trigger all")
     here.sql("update milestone set status = 'in-progress', version = 1 where id = 'M1'")
+    here.sql("delete from milestone where id = 'M2'")
     here.sql("alter table milestone enable trigger all")
+    here.sql("update backlog_meta set value = gen_random_uuid()::text where key = 'epoch'")
+    return here
+
+
+def decided(here: Site, answer: str) -> None:
+    """Answer all that is held, and sync."""
     held = here.cycle.run(full=True).held
-    assert [(each.id, each.guard) for each in held] == [("mission.json", "store-rewound")]
+    assert {(each.id, each.guard) for each in held} >= {("mission.json", "store-rewound")}
     assert '"done"' in text(here)
-    here.wiring.state().decide({each.fingerprint: "reject" for each in held})
+    assert '"M2"' in text(here)
+    here.wiring.state().decide({each.fingerprint: answer for each in held})
     here.restart()
     assert here.sync().held == ()
-    assert milestones(here, "status")[0] == ("done",)
+
+
+def mission_clashes(here: Site) -> set[tuple[str, str, object, object, Winner]]:
+    found = [each.conflict for each in here.wiring.store().conflicts()]
+    return {(each.id, each.field, each.local, each.remote, each.winner) for each in found}
+
+
+def test_a_store_that_went_back_is_offered_what_the_file_says(rewound: Site) -> None:
+    """Rows older than they were overwrite nothing, rows that are missing delete nothing; accepting gives them back."""
+    said = text(rewound)
+    decided(rewound, "accept")
+    assert text(rewound) == said
+    assert milestones(rewound, "id", "status") == [("M1", "done"), ("M2", "pending")]
+    assert mission_clashes(rewound) == {("mission:shop-2026/M1", "status", "done", "in-progress", Winner.LOCAL)}
+
+
+def test_a_store_that_went_back_may_count(rewound: Site) -> None:
+    """Rejecting takes the store's word, as with cards, and records what the file said."""
+    decided(rewound, "reject")
+    assert milestones(rewound, "id", "status") == [("M1", "in-progress")]
+    assert [(each["id"], each["status"]) for each in json.loads(text(rewound))["milestones"]] == [("M1", "in-progress")]
+    assert mission_clashes(rewound) == {
+        ("mission:shop-2026/M1", "status", "done", "in-progress", Winner.REMOTE),
+        ("mission:shop-2026/M2", "*", "Front", None, Winner.REMOTE),
+    }
+
+
+def test_a_milestone_that_a_restored_store_lacks_is_not_deleted(here: Site) -> None:
+    """Nothing else is older: what is missing in another history was not taken out there by anybody."""
+    said = text(here)
+    here.sql("alter table milestone disable trigger all")
+    here.sql("delete from milestone where id = 'M2'")
+    here.sql("alter table milestone enable trigger all")
+    here.sql("update backlog_meta set value = gen_random_uuid()::text where key = 'epoch'")
+    for _ in range(2):
+        here.restart()
+        assert ("mission.json", "store-rewound") in {(each.id, each.guard) for each in here.sync().held}
+    assert text(here) == said
 
 
 def test_a_mission_that_is_gone_from_the_store_is_offered_again(here: Site) -> None:

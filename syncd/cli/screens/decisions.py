@@ -40,7 +40,6 @@ _DEEDS: Final = {
     ("remove", True): "takes {what} out of {path}",
     ("restore", False): "brings back {what}",
     ("put-back", True): "puts {path} back as it was, with {what}",
-    ("compare", True): "compares {path} with the store anew",
 }
 """What is done, by its kind and whether it is done in a file."""
 
