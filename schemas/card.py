@@ -76,6 +76,8 @@ class Card(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 _INTERNAL: Final = ("failures", "archivedAt", "deletedAt")
+_WHOLE_SECONDS: Final = len("2026-11-22T06:05:00Z")
+_INSTANTS: Final = ("claimedAt", "createdAt", "updatedAt", "runAfter")
 
 
 def instant_json(at: datetime | None) -> str | None:
@@ -87,19 +89,21 @@ def instant_json(at: datetime | None) -> str | None:
 
 def card_json(card: Card) -> dict[str, Any]:
     """Return the card as the JSON of the command line contract."""
-    data: dict[str, Any] = {}
-    for name, key in zip(card.__struct_fields__, card.__struct_encode_fields__, strict=True):
-        if key in _INTERNAL:
-            continue
-        value = getattr(card, name)
-        if isinstance(value, datetime):
-            value = instant_json(value)
-        elif isinstance(value, tuple):
-            value = list(value)
-        elif isinstance(value, Status):
-            value = value.value
-        data[key] = value
+    data: dict[str, Any] = msgspec.to_builtins(card)
+    for key in _INTERNAL:
+        del data[key]
+    for key in _INSTANTS:
+        if (text := data[key]) is not None:
+            data[key] = _in_milliseconds(text)
+    data["dependsOn"] = list(card.depends_on)
     return data
+
+
+def _in_milliseconds(text: str) -> str | None:
+    """Return an RFC 3339 text as ``instant_json`` writes the instant; one in UTC is only cut, for thousands of them."""
+    if not text.endswith("Z"):
+        return instant_json(datetime.fromisoformat(text))
+    return f"{text[:-1]}.000Z" if len(text) == _WHOLE_SECONDS else f"{text[: _WHOLE_SECONDS + 3]}Z"
 
 
 def canonical(value: Any) -> Value:

@@ -216,7 +216,10 @@ class Backlog:
             data = files.read(path).data
             if data is None or card.id.rpartition("/")[2].encode() not in data:
                 continue
-            found = parse(data, path=path, options=files.parse_options(path)).card_by_id(card.id)
+            document = self._wiring.known_document(path)
+            if document is None or document.source != data:
+                document = parse(data, path=path, options=files.parse_options(path), previous=document)
+            found = document.card_by_id(card.id)
             if found is not None:
                 return replace(card, path=path, line=found.line)
         return card

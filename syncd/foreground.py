@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from syncd.errors import SyncdError
 from syncd.files.installation import Installation
@@ -27,6 +27,8 @@ from syncd.log import configure, event
 from syncd.notify import ServiceManager
 from syncd.schemas.config import StoreKind
 from syncd.wiring import Wiring
+
+SWITCH_S: Final = 0.0005
 
 if TYPE_CHECKING:
     from syncd.engine.daemon import Closable, Ending
@@ -174,6 +176,8 @@ def _run_daemon(wiring: Wiring, life: ExitStack, commands: Commands | None, mana
     from syncd.files.event_file import EventFile
     from syncd.files.watch import Watch
 
+    # A cycle over many cards computes for longer than a command may take: commands get their turn within it.
+    sys.setswitchinterval(SWITCH_S)
     store = wiring.store()
     if wiring.choice.kind is StoreKind.FLATFILE:
         wiring.manifest.fold()

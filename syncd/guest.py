@@ -18,6 +18,7 @@ from syncd.wiring import Wiring
 if TYPE_CHECKING:
     from syncd.engine.daemon import Daemon
     from syncd.fresh_settings import FreshSettings
+    from syncd.parsers.document import Document
     from syncd.ports import Store
 
 CALL_TIMEOUT_S: Final = 30.0
@@ -33,17 +34,30 @@ class Guest(Wiring):
         host: the daemon's own.
         ask: answers what a command would ask the daemon.
         actor: who gave the command.
+        document: a task file as the daemon read it last.
     """
 
-    def __init__(self, host: Wiring, engine: TaskEngine, ask: Mapping[str, Handler], actor: str) -> None:
+    def __init__(
+        self,
+        host: Wiring,
+        engine: TaskEngine,
+        ask: Mapping[str, Handler],
+        actor: str,
+        document: Callable[[str], Document | None],
+    ) -> None:
         super().__init__(host.layout, environ=host.environ, mode=host.mode, actor=actor, face="cli", config=host.config)
         self._ask = ask
+        self._document = document
         self._desk = through_engine(engine, actor, "cli")
         self.files = host.files
 
     def store(self, *, may_make: bool = True) -> Store:
         """Return the daemon's store, through its engine."""
         return self._desk
+
+    def known_document(self, path: str) -> Document | None:
+        """Return a task file as the daemon read it last."""
+        return self._document(path)
 
     def ask(self, request: Mapping[str, Any]) -> Any:
         """Return the daemon's answer, without a detour over its socket."""
@@ -82,7 +96,7 @@ def handlers(
         if commands is None:
             raise UsageError("this daemon runs no commands")
         actor = str(request.get("actor") or wiring.actor)
-        return Printed(*commands(Guest(wiring, engine, own, actor), request))
+        return Printed(*commands(Guest(wiring, engine, own, actor, daemon.cycle.document), request))
 
     own = {"sync": sync, "status": status}
 

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from syncd.engine.task_edit import EditedRow
     from syncd.files.state import StateFile
     from syncd.files.task_files import WorkspaceFiles
+    from syncd.parsers.document import Document
     from syncd.ports import Absence, Contact, Pending, Store, SyncStore, WorkerRegistry
     from syncd.schemas.card import Fields
     from syncd.schemas.mission import Records
@@ -118,6 +119,10 @@ class Wiring:
     def mission_files(self) -> WorkspaceFiles:
         """The mission files."""
         return mission_wiring.mission_files(self.layout, self.config)
+
+    def known_document(self, path: str) -> Document | None:
+        """Return a task file as this process has read it before, perhaps not as it is now; ``None`` for never."""
+        return None
 
     def watched_paths(self) -> list[Path]:
         """Return the files whose changes wake a daemon, existing or not."""

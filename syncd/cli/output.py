@@ -71,7 +71,16 @@ def _without_times(found: Any) -> Any:
 
 def json_line(value: Any, *, indent: int | None = None) -> bytes:
     """Return a JSON value in UTF-8, on one line unless indented, in which nothing acts on a terminal."""
-    text = json.dumps(value, ensure_ascii=False, indent=indent)
+    import msgspec
+
+    try:
+        data = msgspec.json.format(msgspec.json.encode(value), indent=indent or 0)
+    except UnicodeEncodeError:
+        text = json.dumps(value, ensure_ascii=False, indent=indent)
+    else:
+        if data.isascii() and b"\x7f" not in data:
+            return data + b"\n"
+        text = data.decode()
     lines = (UNSAFE.sub(lambda match: json.dumps(match[0])[1:-1], each) for each in text.split("\n"))
     return ("\n".join(lines) + "\n").encode()
 

@@ -10,7 +10,7 @@ import re
 import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal, TypeAlias
+from typing import Final, Literal, NamedTuple, TypeAlias
 
 Style: TypeAlias = Literal["", "bold", "dim", "red", "green", "yellow", "cyan"]
 
@@ -25,9 +25,8 @@ UNSAFE: Final = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
-    """Text in one style."""
+class Span(NamedTuple):
+    """Text in one style; a tuple, since a long list has one for each of its cells."""
 
     text: str
     style: Style = ""
@@ -69,6 +68,8 @@ def command(text: str, *, indent: int) -> Line:
 
 def visible(text: str) -> str:
     """Return text with every character that could act on a terminal written out, as ``\\x1b``."""
+    if text.isascii() and text.isprintable():
+        return text
     return UNSAFE.sub(lambda match: match[0].encode("unicode_escape").decode("ascii"), text)
 
 
@@ -98,7 +99,14 @@ def _plain_lines(element: Element) -> Iterator[str]:
             rows = [tuple(visible(cell.text) for cell in row) for row in element.rows]
             if element.header:
                 rows.insert(0, element.header)
-            widths = [max(map(width, column)) for column in zip(*rows, strict=True)]
-            for row in rows:
-                cells = (text + " " * (cells - width(text)) for text, cells in zip(row, widths, strict=True))
-                yield " " * element.indent + (" " * GAP).join(cells)
+            columns = [_padded(column) for column in zip(*rows, strict=True)]
+            margin, gap = " " * element.indent, " " * GAP
+            for row in zip(*columns, strict=True):
+                yield margin + gap.join(row)
+
+
+def _padded(column: Sequence[str]) -> list[str]:
+    """Return a column's texts, all as wide as the widest."""
+    widths = [width(text) for text in column]
+    cells = max(widths)
+    return [text + " " * (cells - own) for text, own in zip(column, widths, strict=True)]

@@ -10,10 +10,10 @@ Source: the ancestor of three-way reconciliation as in B. C. Pierce, J. Vouillon
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Final
+from typing import Final, TypeAlias
 
 from syncd.core import lease
 from syncd.core.card_merge import CardMerge, Recent, is_changed_there, is_edited, merge_card
@@ -34,6 +34,9 @@ from syncd.core.plan import (
 from syncd.core.values import CLAIM_OWNER, STATUS, is_empty, is_same, stored
 from syncd.schemas.card import EXTRA, OWNER_TEXT, Fields, Status, Value
 
+Settled: TypeAlias = dict[str, tuple[BaseCard, LocalCard, RemoteCard]]
+"""Cards that were found to agree, with the very objects that were compared."""
+
 _NOTHING_RECENT: Final[Recent] = MappingProxyType({})
 _NOTHING_TAKEN_OUT: Final[Mapping[str, Fields]] = MappingProxyType({})
 
@@ -47,6 +50,7 @@ def reconcile(
     frozen: frozenset[str] = frozenset(),
     recent: Recent = _NOTHING_RECENT,
     taken_out: Mapping[str, Fields] = _NOTHING_TAKEN_OUT,
+    settled: Settled | None = None,
 ) -> Plan:
     """Return the changes that make both sides agree, and the conflicts that this decides.
 
@@ -61,6 +65,8 @@ def reconcile(
             that is an old buffer that an editor saved.
         taken_out: the rows that syncd took out of the files, under 10 s ago, with what they said.  One that is
             back as it was is an old buffer too.
+        settled: a caller's memory of what agreed; a card of which all three are still the same objects is not
+            compared again, which makes no difference but in time.
 
     Returns:
         The plan.  Store changes are in the order of ``local``, then of ``remote``; so are the others.
@@ -69,10 +75,8 @@ def reconcile(
     Holds: I3, I4, I8, I10, I11 (tests/property/test_reconcile_laws.py).
     """
     planner = _Planner(base, local, remote, policy, frozen, recent, taken_out)
-    for id, here in local.items():
+    for id, here in _unsettled(base, local, remote, {} if settled is None else settled):
         known, there = base.get(id), remote.get(id)
-        if known is not None and there is not None and _is_settled(known, here, there):
-            continue
         if here.path in frozen or (known is not None and known.path in frozen):
             continue
         if there is not None and there.presence is Presence.LIVE:
@@ -93,6 +97,23 @@ def reconcile(
         id for id, known in base.items() if id not in remote and id not in local and known.path not in frozen
     ]
     return planner.plan()
+
+
+def _unsettled(
+    base: Mapping[str, BaseCard], local: Mapping[str, LocalCard], remote: Mapping[str, RemoteCard], settled: Settled
+) -> Iterator[tuple[str, LocalCard]]:
+    """Yield the cards of the files on which the three do not plainly agree, and remember those on which they do."""
+    if len(settled) > 2 * len(local):
+        settled.clear()
+    for id, here in local.items():
+        known, there = base.get(id), remote.get(id)
+        before = settled.get(id)
+        if before is not None and before[0] is known and before[1] is here and before[2] is there:
+            continue
+        if known is not None and there is not None and _is_settled(known, here, there):
+            settled[id] = (known, here, there)
+        else:
+            yield id, here
 
 
 def _is_settled(base: BaseCard, local: LocalCard, remote: RemoteCard) -> bool:

@@ -6,7 +6,7 @@ that is an edit.  May import ``syncd.schemas``.
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from typing import Final
 
 from syncd.schemas.card import Status, Value
@@ -39,6 +39,13 @@ def normal(name: str, value: Value) -> Hashable:
     if name in UNORDERED and isinstance(value, tuple):
         return frozenset(value)
     return value
+
+
+def others(now: Mapping[str, object], before: Mapping[str, object]) -> list[str] | None:
+    """Return the keys under which another object stands than before; ``None`` where the keys themselves differ."""
+    if len(now) != len(before) or list(now) != list(before):
+        return None
+    return [key for key, is_, was in zip(now, now.values(), before.values(), strict=True) if is_ is not was]
 
 
 def is_same(name: str, one: Value, other: Value) -> bool:

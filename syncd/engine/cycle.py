@@ -5,6 +5,7 @@ data.  A crash after any step is answered by running the cycle again: what is du
 agreed, what is durable on one flows on, and the journal tells which write was under way.
 
 May import ``syncd.core``, ``syncd.parsers``, ``syncd.schemas``, ``syncd.ports``; no store, no file.
+Long because a pass that writes and a look that does not share what they remember.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from syncd.core.drift import drift
 from syncd.core.guard import guard
@@ -42,7 +44,7 @@ from syncd.engine.steps import Step, StepClock
 from syncd.engine.undo import Leases, Undone, undo
 from syncd.errors import Busy
 from syncd.log import event
-from syncd.parsers.document import ParseOptions, Problem
+from syncd.parsers.document import Document, ParseOptions, Problem
 from syncd.ports import Batch, BatchResult, EditLock, Journal, LateWrite, StagedFile, State, SyncStore, TaskFiles
 from syncd.schemas.card import Status
 
@@ -114,6 +116,7 @@ class Cycle:
         self._durable = Durable(files)
         self._card_problems = CardProblems()
         self._unplaceable: tuple[Problem, ...] = ()
+        self._reconcile = partial(reconcile, settled={})
         self._recorded: set[Conflict] = set()
         self._must_recover = True
         self._must_read_all = True
@@ -212,6 +215,10 @@ class Cycle:
         """Take the next edit of these fields for what it is, although it may bring back what was written over."""
         self._sighting.expect(id, names)
 
+    def document(self, path: str) -> Document | None:
+        """Return a task file as it was read last; safe from any thread."""
+        return self._observer.last.documents.get(path)
+
     def next_look_s(self) -> float | None:
         """Return in how many seconds a displaced file is to be looked at again; ``None`` for never."""
         return self._files.next_look_s()
@@ -300,7 +307,7 @@ class Cycle:
         sight = self._sighting.sight(view, self.remote)
         frozen = view.frozen | unsure(sight, self._settings.thresholds).keys()
         policy, recent, taken_out = self._settings.policy, self._sighting.recent(), self._sighting.taken_out()
-        plan = reconcile(base, view.local, remote, policy, frozen=frozen, recent=recent, taken_out=taken_out)
+        plan = self._reconcile(base, view.local, remote, policy, frozen=frozen, recent=recent, taken_out=taken_out)
         plan, self._unplaceable = without_unplaceable(view, plan)
         guarded = guard(edits.showable(view, plan), sight, self._settings.thresholds, self._state.decisions())
         waits = unsure(sight, self._settings.thresholds, but={wait.path for wait in guarded.waits})

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import shlex
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -69,6 +69,16 @@ def local_card(id: str, path: str, card: FileCard) -> LocalCard:
     return LocalCard(id=id, fields=card.fields, path=path, line=card.line, weak=card.weak, heading=card.heading)
 
 
+@dataclass(frozen=True, slots=True)
+class _Collected:
+    """What a look made of a file's cards; ``is_plain`` when each has an id of its own, and nothing was to be told."""
+
+    cards: Sequence[FileCard]
+    local: dict[str, LocalCard]
+    keys: dict[str, tuple[str, int]]
+    is_plain: bool
+
+
 class Observer:
     """Looks at the task files, remembering what it parsed and when each content was first seen.
 
@@ -93,8 +103,8 @@ class Observer:
         self._options = options
         self._monotonic = monotonic
         self._documents: dict[str, tuple[str, Document]] = {}
-        self._cards: dict[str, dict[str, tuple[FileCard, LocalCard]]] = {}
-        """What was made of each card at the last look; a row that did not change is not made anew."""
+        self._collected: dict[str, _Collected] = {}
+        """What was made of each file at the last look; a row that did not change is not made anew."""
         self._seen_at: dict[str, tuple[str | None, float]] = {}
         self._base: Mapping[str, BaseCard] | None = None
         self._homes: frozenset[str] = frozenset()
@@ -186,24 +196,47 @@ class Observer:
         problems: list[Problem],
     ) -> None:
         """Add a document's cards to the view that is being made."""
+        past = self._collected.get(path)
+        if past is not None and (again := self._collected_again(past, path, document)) is not None:
+            self._collected[path] = again
+            if local.keys().isdisjoint(again.local):
+                local.update(again.local)
+                keys.update(again.keys)
+                return
+        before = {} if past is None else {each.id: each for each in past.cards}
+        known = {} if past is None else past.local
         marks: Counter[str] = Counter()
-        before = self._cards.get(path, {})
-        made = self._cards[path] = {}
+        made: dict[str, LocalCard] = {}
+        places: dict[str, tuple[str, int]] = {}
+        told = len(problems)
+        has_range = self._priority_range is not None
         for card in document.cards:
-            if card.id is None:
+            id = card.id
+            if id is None:
                 marks[card.text] += 1
                 nameless.append(Row(path, card.key, f"{card.text}#{marks[card.text]}", card))
-            elif card.id in local:
-                problems.append(_repeated(path, card, local[card.id]))
+            elif id in local:
+                problems.append(_repeated(path, card, local[id]))
             else:
-                if not self._is_in_range(card):
+                if has_range and not self._is_in_range(card):
                     problems.append(_out_of_range(path, card, self._priority_range))
-                known = before.get(card.id)
-                if known is None or known[0] is not card:
-                    known = (card, self._made(card.id, path, card))
-                made[card.id] = known
-                local[card.id] = known[1]
-                keys[card.id] = (path, card.key)
+                is_same = before.get(id) is card and id in known
+                made[id] = local[id] = known[id] if is_same else self._made(id, path, card)
+                places[id] = keys[id] = (path, card.key)
+        is_plain = len(made) == len(document.cards) and len(problems) == told
+        self._collected[path] = _Collected(document.cards, made, places, is_plain)
+
+    def _collected_again(self, known: _Collected, path: str, document: Document) -> _Collected | None:
+        """Return what a file shows in which rows changed but none came or went; ``None`` where more is to be told."""
+        cards = document.cards
+        if not known.is_plain or len(cards) != len(known.cards):
+            return None
+        changed = [card for card, was in zip(cards, known.cards, strict=True) if card is not was]
+        for card in changed:
+            if card.id is None or known.keys.get(card.id) != (path, card.key) or not self._is_in_range(card):
+                return None
+        made = {str(card.id): self._made(str(card.id), path, card) for card in changed}
+        return _Collected(cards, {**known.local, **made}, known.keys, is_plain=True)
 
     def _made(self, id: str, path: str, card: FileCard) -> LocalCard:
         """Return reconcile's view of a card; one with a priority out of range says nothing of priority."""

@@ -10,13 +10,13 @@ from dataclasses import replace
 from typing import TypeAlias
 
 from syncd.core.graph import circle_text, find_cycles
-from syncd.core.plan import Change, ChangeKind, Hold, Plan, Presence, RemoteCard
+from syncd.core.plan import Change, ChangeKind, Hold, LocalCard, Plan, Presence, RemoteCard
 from syncd.core.trips import CYCLE
+from syncd.core.values import DEPENDS_ON, others
 from syncd.engine.observe import LocalView
 from syncd.parsers.document import Problem
 from syncd.parsers.fields import ID_MAX, is_id
 from syncd.ports import BatchResult, Refusal, State
-from syncd.schemas.card import Fields
 
 ENGINE_PROBLEM_CODES = {
     "unreadable": "The file cannot be read (permission, or it changes faster than it can be read).",
@@ -43,23 +43,45 @@ class CardProblems:
     """Unknown dependencies and dependency cycles: looked for again only when a dependency changed."""
 
     def __init__(self) -> None:
+        self._local: Mapping[str, LocalCard] = {}
+        self._remote: Mapping[str, RemoteCard] = {}
         self._depends_on: dict[str, Sequence[str]] = {}
         self._found: list[_Flaw] = []
 
     def of(self, view: LocalView, remote: Mapping[str, RemoteCard], held: Sequence[Hold]) -> list[Problem]:
         """Return the problems, each at the first row concerned; a circle that is held names the way out."""
         ways = {hold.id: hold.release for hold in held if hold.guard == CYCLE}
-        depends_on: dict[str, Sequence[str]] = {
-            id: _ids(card.fields) for id, card in remote.items() if card.presence is not Presence.DELETED
-        }
-        for id, local in view.local.items():
-            if "dependsOn" in local.fields:
-                depends_on[id] = _ids(local.fields)
-            else:
-                depends_on.setdefault(id, ())
+        self._look(view.local, remote)
+        return [problem for flaw in self._found if (problem := _shown(view, _with_way_out(flaw, ways))) is not None]
+
+    def _look(self, local: Mapping[str, LocalCard], remote: Mapping[str, RemoteCard]) -> None:
+        """Find the flaws anew if what some card depends on has changed since the last look."""
+        here, there = others(local, self._local), others(remote, self._remote)
+        self._local, self._remote = local, remote
+        known: Mapping[str, Sequence[str]] = {}
+        if here is None or there is None:
+            ids = (*remote, *local)
+        else:
+            ids, known = (*here, *there), self._depends_on
+        if not ids:
+            return
+        seen = {id: _depends_on(local.get(id), remote.get(id)) for id in ids}
+        depends_on = {id: names for id, names in {**known, **seen}.items() if names is not None}
         if depends_on != self._depends_on:
             self._depends_on, self._found = depends_on, list(_flaws(depends_on))
-        return [problem for flaw in self._found if (problem := _shown(view, _with_way_out(flaw, ways))) is not None]
+
+
+def _depends_on(local: LocalCard | None, remote: RemoteCard | None) -> Sequence[str] | None:
+    """Return what a card depends on, as its row says where that shows it; ``None`` for no card."""
+    if local is not None and DEPENDS_ON in local.fields:
+        names = local.fields[DEPENDS_ON]
+    elif remote is not None and remote.presence is not Presence.DELETED:
+        names = remote.fields.get(DEPENDS_ON)
+    elif local is None:
+        return None
+    else:
+        names = ()
+    return names if isinstance(names, tuple) else ()
 
 
 def _flaws(depends_on: Mapping[str, Sequence[str]]) -> Iterator[_Flaw]:
@@ -167,8 +189,3 @@ def _at(view: LocalView, id: str, code: str, message: str, hint: str) -> Problem
     path, key = view.keys[id]
     card = view.documents[path].cards[key]
     return Problem(path, card.line, card.column, code, message, hint)
-
-
-def _ids(fields: Fields) -> Sequence[str]:
-    value = fields.get("dependsOn")
-    return value if isinstance(value, tuple) else ()

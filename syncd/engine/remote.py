@@ -38,6 +38,8 @@ class RemoteView:
         """
         feed = self._store.read(None if full else self.cursor)
         self.cursor, self.now = feed.cursor, feed.now
+        if not (feed.is_full or feed.cards or feed.gone or self._lease_ended()):
+            return False
         cards = {} if feed.is_full else dict(self.cards)
         for id in feed.gone:
             cards.pop(id, None)

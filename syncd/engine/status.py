@@ -129,7 +129,6 @@ def _when(away: Absence) -> str:
 
 def card_counts(cycle: Cycle) -> Mapping[str, int]:
     """Return how many live cards there are by state, as the store says (or the base, with the store away)."""
-    counts = Counter(
-        str(card.fields.get("status")) for card in cycle.remote.remote.values() if card.presence is Presence.LIVE
-    )
+    live = Presence.LIVE
+    counts = Counter(card.fields.get("status") for card in cycle.remote.remote.values() if card.presence is live)
     return {"total": counts.total(), **{status.value: counts[status.value] for status in Status}}
