@@ -103,6 +103,7 @@ $(VENV)/.bench: $(READY)
 bench: $(VENV)/.bench ## Measure how long changes take to arrive, and what a claim costs
 	@$(BIN)/python -m tests.bench.latency $(ARGS)
 	@$(BIN)/python -m tests.bench.standing $(STANDING)
+	@$(BIN)/python -m tests.bench.commands $(COMMANDS)
 	@$(BIN)/python -m tests.bench.claims $(CLAIMS)
 
 .PHONY: compare

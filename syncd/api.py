@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from syncd.engine.daemon import Closable
     from syncd.engine.decisions import Settled as Settled
     from syncd.engine.formatting import Formatted
-    from syncd.engine.report import CycleReport, StatusReport
+    from syncd.engine.report import CycleReport, Look, StatusReport
     from syncd.files.git_setup import GitSetup as GitSetup
     from syncd.first_contact import InitPlan
     from syncd.moving import Moved as Moved
@@ -226,6 +226,7 @@ class Workspace:
 
     def __init__(self, wiring: Wiring) -> None:
         self._wiring = wiring
+        self._looked: Look | None = None
         self.root: Final = wiring.layout.root
         self.config_path: Final = wiring.layout.config
 
@@ -302,7 +303,7 @@ class Workspace:
         Raises: StoreUnreachable, Busy, ConfigError.
         """
         if dry_run:
-            return self._wiring.cycle(may_make=False).preview().report
+            return self._wiring.looking()().preview.report
         self._wiring.hurry()
         if (answer := self._wiring.ask({"op": "sync"})) is not None:
             from syncd.engine.report import CycleReport
@@ -327,13 +328,12 @@ class Workspace:
 
         Raises: NotFound when ``id`` is in neither.
         """
-        cycle = self._wiring.cycle(may_make=False)
-        preview = cycle.preview()
+        look = self._look()
         if id is None:
-            return preview.drift
-        if not cycle.knows(id):
+            return look.preview.drift
+        if not look.knows(id):
             raise NotFound(f"no card {id} in {self.project}")
-        return tuple(entry for entry in preview.drift if entry.id == id)
+        return tuple(entry for entry in look.preview.drift if entry.id == id)
 
     def verify(self) -> Verification:
         """Compare files, base and store anew, row by row, and explain each difference; reads only."""
@@ -361,7 +361,7 @@ class Workspace:
 
     def unread(self) -> tuple[Problem, ...]:
         """Return why task files could not be read when ``diff`` looked: nothing is known of their cards."""
-        return self._wiring.cycle(may_make=False).unread()
+        return (self._looked or self._look()).unread
 
     # --- what needs a person ----------------------------------------------------------------------
 
@@ -415,7 +415,7 @@ class Workspace:
 
     def held(self) -> tuple[Hold, ...]:
         """Return what the guards keep back."""
-        return self._wiring.cycle(may_make=False).preview().report.held
+        return self._look().preview.report.held
 
     def accept(self, ids: Sequence[str] = ()) -> tuple[Hold, ...]:
         """Let holds through: those of these cards or files, or all.  Raises NotFound when an id is not held."""
@@ -558,6 +558,10 @@ class Workspace:
 
         edit_config(self.config_path, key, parse_value(value))
 
+    def _look(self) -> Look:
+        self._looked = self._wiring.looking()()
+        return self._looked
+
     def _store(self, *, may_make: bool = True) -> Store:
         return self._wiring.store(may_make=may_make)
 
@@ -565,8 +569,8 @@ class Workspace:
         from syncd.engine.decisions import decide
         from syncd.engine.patience import settled_holds
 
-        cycle = self._wiring.cycle(may_make=False)
-        chosen = decide(settled_holds(lambda: cycle.preview().report), self._wiring.state(), ids, decision)
+        look = self._wiring.looking()
+        chosen = decide(settled_holds(lambda: look().preview.report), self._wiring.state(), ids, decision)
         if chosen:
             self.sync()
         return chosen

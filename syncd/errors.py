@@ -123,6 +123,12 @@ class Busy(SyncdError):
     code = "busy"
 
 
+class Stopping(Busy):
+    """The daemon begins or ends just now, and has not begun what was asked: a moment later it may be asked again."""
+
+    code = "stopping"
+
+
 class ConfigError(SyncdError):
     """The configuration is wrong."""
 

@@ -7,7 +7,8 @@ May import everything below the faces.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Final
+from contextlib import closing
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from syncd.engine.endpoint import Handler, Printed
 from syncd.engine.report import problem_json
@@ -17,9 +18,10 @@ from syncd.wiring import Wiring
 
 if TYPE_CHECKING:
     from syncd.engine.daemon import Daemon
+    from syncd.engine.report import Look
     from syncd.fresh_settings import FreshSettings
     from syncd.parsers.document import Document
-    from syncd.ports import Store
+    from syncd.ports import Absence, Store, WorkerRegistry
 
 CALL_TIMEOUT_S: Final = 30.0
 
@@ -34,20 +36,15 @@ class Guest(Wiring):
         host: the daemon's own.
         ask: answers what a command would ask the daemon.
         actor: who gave the command.
-        document: a task file as the daemon read it last.
     """
 
     def __init__(
-        self,
-        host: Wiring,
-        engine: TaskEngine,
-        ask: Mapping[str, Handler],
-        actor: str,
-        document: Callable[[str], Document | None],
+        self, host: Wiring, daemon: Daemon, engine: TaskEngine, ask: Mapping[str, Handler], actor: str
     ) -> None:
         super().__init__(host.layout, environ=host.environ, mode=host.mode, actor=actor, face="cli", config=host.config)
+        self._host = host
+        self._daemon = daemon
         self._ask = ask
-        self._document = document
         self._desk = through_engine(engine, actor, "cli")
         self.files = host.files
 
@@ -55,13 +52,30 @@ class Guest(Wiring):
         """Return the daemon's store, through its engine."""
         return self._desk
 
+    def registry(self, *, may_make: bool = True) -> WorkerRegistry:
+        """Return the daemon's registry of workers."""
+        return self._host.registry(may_make=may_make)
+
+    def absence(self) -> Absence | None:
+        """Return since when the daemon finds the database away."""
+        return self._host.absence()
+
+    def hurry(self) -> None:
+        """Have the daemon try the database with its next call."""
+        self._host.hurry()
+
     def known_document(self, path: str) -> Document | None:
         """Return a task file as the daemon read it last."""
-        return self._document(path)
+        return self._daemon.cycle.document(path)
+
+    def looking(self) -> Callable[[], Look]:
+        """Return what has the daemon look, which has read both sides already."""
+        return lambda: cast("Look", self._daemon.call(self._daemon.cycle.look, timeout_s=CALL_TIMEOUT_S))
 
     def ask(self, request: Mapping[str, Any]) -> Any:
         """Return the daemon's answer, without a detour over its socket."""
-        return self._ask[str(request["op"])](request)
+        handler = self._ask.get(str(request["op"]))
+        return None if handler is None else handler(request)
 
 
 def handlers(
@@ -96,7 +110,8 @@ def handlers(
         if commands is None:
             raise UsageError("this daemon runs no commands")
         actor = str(request.get("actor") or wiring.actor)
-        return Printed(*commands(Guest(wiring, engine, own, actor, daemon.cycle.document), request))
+        with closing(Guest(wiring, daemon, engine, own, actor)) as guest:
+            return Printed(*commands(guest, request))
 
     own = {"sync": sync, "status": status}
 

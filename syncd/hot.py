@@ -1,10 +1,10 @@
-"""The short way of a hot command: its words to the workspace's daemon, what it prints back to the caller.
+"""The short way of a command: its words to the workspace's daemon, what it prints back to the caller.
 
 Nothing is imported here that a bare interpreter has not loaded, but for two C modules: the whole of the
 command line would cost several times the round trip.  The daemon runs the very command that typer would
 run here; whatever is not plainly one of these commands, and whatever goes wrong before the daemon has
-it, takes the long way.  May import ``syncd`` and, where
-it fails, ``syncd.errors``.
+it, takes the long way.  What needs the caller's own process, folder, environment or streams is none of them.
+May import ``syncd``, where a daemon begins or ends ``time``, and where it fails ``syncd.errors``.
 """
 
 from __future__ import annotations
@@ -12,16 +12,28 @@ from __future__ import annotations
 import os
 import sys
 
-HOT = frozenset({"conflicts", "log", "status"})
+HOT = frozenset({"conflicts", "diff", "held", "log", "status", "sync", "verify", "workers"})
 HOT_BACKLOG = frozenset(
-    {"block", "claim", "complete", "create", "fail", "graph", "link", "list", "reclaim", "release", "remove"}
-    | {"renew", "retry", "show", "stats", "unblock", "unlink", "update", "why"}
+    {"block", "claim", "complete", "create", "events", "fail", "graph", "link", "list", "pause", "reclaim", "release"}
+    | {"remove", "renew", "resume", "retry", "show", "stats", "unblock", "unlink", "update", "why"}
 )
+HOT_MISSION = frozenset({"list", "next", "status"})
+HOT_GROUPS = {"backlog": HOT_BACKLOG, "mission": HOT_MISSION}
 LONG_WAY = frozenset({"--help", "-h", "--wait", "--follow", "-f", "--stdin", "--watch", "--all", "--debug", "--mode"})
 """Options that need the caller's own process, time, streams or store."""
 
 TERMINAL = ("TERM", "COLORTERM", "NO_COLOR", "FORCE_COLOR")
 TIMEOUT_S = 30.0
+PROGRESS_AFTER_S = 1.0
+AGAIN_S = 0.05
+PATIENCE_S = 5.0
+"""How long a daemon that begins or ends is asked again, as in ``engine.endpoint``."""
+
+AGAIN = -1
+"""No exit code: the daemon is to be asked again in a moment."""
+
+STOPPING = b'{"error":{"code":"stopping"'
+"""How the answer of such a daemon begins: it has done nothing of what was asked."""
 
 
 def through_daemon(words: list[str]) -> int | None:
@@ -38,6 +50,19 @@ def through_daemon(words: list[str]) -> int | None:
     root = _root(directory)
     if root is None:
         return None
+    tries = 0
+    while (code := _asked(root, words)) == AGAIN:
+        import time
+
+        tries += 1
+        if tries * AGAIN_S > PATIENCE_S:
+            return None
+        time.sleep(AGAIN_S)
+    return code
+
+
+def _asked(root: str, words: list[str]) -> int | None:
+    """Ask once; return the exit code, ``None`` for the long way, or ``AGAIN``."""
     import _socket
 
     connection = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
@@ -54,12 +79,13 @@ def through_daemon(words: list[str]) -> int | None:
             return None
         try:
             connection.sendall(_request(words))
-            head, rest = _line_from(connection, received[1])
+            head, rest = _awaited(connection, received[1])
+            if head.startswith(STOPPING):
+                return AGAIN
             if not head.startswith(b'{"ok":['):
                 return None
             code, out, err = (int(number) for number in head[7:-2].split(b","))
-            while len(rest) < out + err:
-                rest += _more(connection)
+            rest = _rest(connection, rest, out + err)
         except OSError as error:
             from syncd.errors import StoreUnreachable
 
@@ -96,7 +122,7 @@ def _hot_directory(words: list[str]) -> str | None:
             return None
         elif not word.startswith("-") and len(names) < 2:
             names.append(word)
-    is_hot = (bool(names) and names[0] in HOT) or (names[:1] == ["backlog"] and names[1:2] and names[1] in HOT_BACKLOG)
+    is_hot = names[:1] and (names[0] in HOT or names[-1] in HOT_GROUPS.get(names[0], ()))
     return directory if is_hot else None
 
 
@@ -148,6 +174,34 @@ def _line_from(connection: object, received: bytes) -> tuple[bytes, bytes]:
         received += _more(connection)
     line, _, rest = received.partition(b"\n")
     return line, rest
+
+
+def _rest(connection: object, received: bytes, size: int) -> bytes:
+    """Return so many bytes, of which some have come already."""
+    pieces = [received]
+    left = size - len(received)
+    while left > 0:
+        pieces.append(_more(connection))
+        left -= len(pieces[-1])
+    return b"".join(pieces)
+
+
+def _awaited(connection: object, received: bytes) -> tuple[bytes, bytes]:
+    """Return the line of the answer and what came behind it; on a terminal, say after a second that it is awaited."""
+    if not os.isatty(2):
+        return _line_from(connection, received)
+    connection.settimeout(PROGRESS_AFTER_S)  # type: ignore[attr-defined]  # _socket has no types
+    try:
+        return _line_from(connection, received)
+    except TimeoutError:
+        pass
+    finally:
+        connection.settimeout(TIMEOUT_S)  # type: ignore[attr-defined]
+    os.write(2, "syncd …".encode())
+    try:
+        return _line_from(connection, b"")
+    finally:
+        os.write(2, b"\r       \r")
 
 
 def _more(connection: object) -> bytes:

@@ -52,7 +52,8 @@ def verify(wiring: Wiring) -> Verification:
     """
     wiring.store(may_make=False).info()
     cycle = wiring.cycle(may_make=False)
-    preview = cycle.preview()
+    look = cycle.look()
+    preview = look.preview
     holds = preview.report.held
     waits = {wait.path: wait for wait in preview.report.waits}
     return Verification(
@@ -60,7 +61,7 @@ def verify(wiring: Wiring) -> Verification:
         in_base=len(wiring.state(may_write=False).base()),
         in_store=sum(card.presence is Presence.LIVE for card in cycle.remote.remote.values()),
         differences=tuple(_explained(entry, holds, waits) for entry in preview.drift),
-        unread=cycle.unread(),
+        unread=look.unread,
     )
 
 

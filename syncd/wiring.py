@@ -11,7 +11,7 @@ import socket
 import threading
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, nullcontext
 from dataclasses import replace
 from functools import cached_property
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from syncd.core.retry import RetryPolicy
     from syncd.engine.cycle import Cycle, CycleSettings
     from syncd.engine.formatting import Formatted
-    from syncd.engine.report import DaemonStatus, StatusReport
+    from syncd.engine.report import DaemonStatus, Look, StatusReport
     from syncd.engine.task_edit import EditedRow
     from syncd.files.state import StateFile
     from syncd.files.task_files import WorkspaceFiles
@@ -366,6 +366,10 @@ class Wiring:
             own_name=lambda: short_name(self.replica) if self.absence() is not None else "",
             companion=mission_wiring.mission_sync(self, store, state, settings.thresholds, is_paced=is_paced),
         )
+
+    def looking(self) -> Callable[[], Look]:
+        """Return what looks at both sides and plans, again and again, and writes nothing."""
+        return self.cycle(may_make=False).look
 
     def new_commit_id(self) -> str:
         """Return a fresh id for a store transaction."""

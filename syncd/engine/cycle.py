@@ -38,7 +38,7 @@ from syncd.engine.postponement import Postponement, wanted
 from syncd.engine.problems import CardProblems, Refusals, state_problems, without_unplaceable
 from syncd.engine.reinstatement import Past
 from syncd.engine.remote import RemoteView
-from syncd.engine.report import CycleReport, Preview
+from syncd.engine.report import CycleReport, Look, Preview
 from syncd.engine.sighting import Sighting
 from syncd.engine.steps import Step, StepClock
 from syncd.engine.undo import Leases, Undone, undo
@@ -206,10 +206,12 @@ class Cycle:
         self._sighting.forget_writes()
         return done
 
-    def unread(self) -> tuple[Problem, ...]:
-        """Return why files could not be read at the last look: what differs in them is not known."""
-        last = self._observer.last
-        return tuple(each for each in last.problems if each.path in last.frozen)
+    def look(self) -> Look:
+        """Look and plan, as ``preview``, and tell what was seen besides."""
+        preview = self.preview()
+        last, remote = self._observer.last, self.remote.remote
+        unread = tuple(each for each in last.problems if each.path in last.frozen)
+        return Look(preview, unread, lambda id: id in remote or id in last.local)
 
     def expect_edit(self, id: str, names: Iterable[str]) -> None:
         """Take the next edit of these fields for what it is, although it may bring back what was written over."""
@@ -222,10 +224,6 @@ class Cycle:
     def next_look_s(self) -> float | None:
         """Return in how many seconds a displaced file is to be looked at again; ``None`` for never."""
         return self._files.next_look_s()
-
-    def knows(self, id: str) -> bool:
-        """Return whether a card of this id was seen in a file or in the store at the last look."""
-        return id in self.remote.remote or id in self._observer.last.local
 
     def live_ids(self) -> frozenset[str]:
         """Return the ids that the store showed as live at the last look."""

@@ -15,6 +15,7 @@ import signal
 from collections import Counter, deque
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -26,7 +27,7 @@ from syncd.engine.meters import Meters
 from syncd.engine.patience import settled
 from syncd.engine.report import CycleReport, DaemonStatus
 from syncd.engine.waker import Waker
-from syncd.errors import Busy, SyncdError
+from syncd.errors import Stopping, SyncdError
 from syncd.log import event
 from syncd.notify import ServiceManager
 from syncd.ports import Listener, Store
@@ -122,6 +123,7 @@ class Daemon:
         self._calls: deque[tuple[Callable[[], Any], Future[Any]]] = deque()
         self._ending: Ending | None = None
         self._is_ready = False
+        self._is_deaf = False
         self._retry_s = 0.0
         self._listener: Listener | None = None
         self._held: set[tuple[str, str]] = set()
@@ -151,10 +153,11 @@ class Daemon:
                     self._waker.wait(min(timeout_s, look_s, self._manager.alive_every_s or timeout_s))
             self._manager.stopping() if self._ending is Ending.STOP else self._manager.reloading()
         finally:
+            self._is_deaf = True
             watch.close()
             if self._listener is not None:
                 self._listener.close()
-            self._answer()
+            self._refuse()
             signal.set_wakeup_fd(wakeup_fd)
             for each, handler in before.items():
                 signal.signal(each, handler)
@@ -163,10 +166,13 @@ class Daemon:
         return self._ending or Ending.RESTART
 
     def call(self, work: Callable[[], Any], *, timeout_s: float) -> Any:
-        """Run ``work`` between two cycles, from another thread, and return its result."""
+        """Run ``work`` between two cycles, from another thread, and return its result.  Raises Stopping at the end."""
         done: Future[Any] = Future()
         self._calls.append((work, done))
-        self._waker.wake()
+        if self._is_deaf:
+            self._refuse()
+        else:
+            self._waker.wake()
         return done.result(timeout_s)
 
     def sync(self) -> CycleReport:
@@ -307,15 +313,19 @@ class Daemon:
 
     def _answer(self) -> None:
         """Carry out what other threads asked for."""
-        while self._calls:
+        while self._calls and self._ending is None:
             work, done = self._calls.popleft()
-            if self._ending is not None:
-                done.set_exception(Busy("the daemon is stopping", hint="Try again."))
-                continue
             try:
                 done.set_result(work())
             except Exception as error:  # noqa: BLE001 - the one who asked is told; the daemon goes on
                 done.set_exception(error)
+
+    def _refuse(self) -> None:
+        """Send away, from any thread, whoever asks for something at the end."""
+        with suppress(IndexError):
+            while True:
+                _, done = self._calls.popleft()
+                done.set_exception(Stopping("the daemon is stopping", hint="Try again."))
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
         is_hangup = self._had_terminal and not _has_terminal()

@@ -15,6 +15,7 @@ import socket
 import stat
 import struct
 import threading
+import time
 from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -23,10 +24,18 @@ from pathlib import Path
 from typing import Any, Final
 
 from syncd import __version__
-from syncd.errors import SyncdError
+from syncd.errors import Stopping, SyncdError
 
 PROTOCOL: Final = 1
 REQUEST_BYTES_MAX: Final = 16 * 1024 * 1024
+WORKERS_MAX: Final = 8
+
+ANSWER_S: Final = 1.5
+"""How long, at the end, what was begun may take to be answered."""
+
+AGAIN_S: Final = 0.05
+PATIENCE_S: Final = 5.0
+"""How long a daemon that begins or ends is asked again before it counts as none."""
 
 Handler = Callable[[Mapping[str, Any]], Any]
 
@@ -54,7 +63,7 @@ class Endpoint:
 
     Args:
         path: where the socket is made; a stale one is replaced.
-        handlers: by operation; each called in a worker thread, commands one after another.
+        handlers: by operation; each called in a worker thread, so that one that waits does not hold up the others.
         beside: what else runs in the endpoint's event loop for as long as it does.
 
     Raises: OSError when the socket cannot be made.
@@ -67,16 +76,18 @@ class Endpoint:
         self._handlers = handlers
         self._socket = _listening(path)
         self._loop = asyncio.new_event_loop()
-        self._one_at_a_time = ThreadPoolExecutor(1, "endpoint-command")
+        self._workers = ThreadPoolExecutor(WORKERS_MAX, "endpoint")
+        self._is_closing = False
         self._beside = beside
         self._connections: set[asyncio.Task[None]] = set()
+        self._answering: set[asyncio.Task[None]] = set()
         self._thread = threading.Thread(target=self._run, name="endpoint", daemon=True)
         self._thread.start()
 
     def close(self) -> None:
-        """Stop listening, end what runs in the loop, and remove the socket."""
+        """Stop listening, let what is being answered end, end what runs in the loop, and remove the socket."""
         self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(timeout=2)
+        self._thread.join(timeout=2 * ANSWER_S)
         self._path.unlink(missing_ok=True)
 
     def _run(self) -> None:
@@ -88,12 +99,15 @@ class Endpoint:
         try:
             self._loop.run_forever()
         finally:
+            self._is_closing = True
             server.close()
+            if self._answering:
+                self._loop.run_until_complete(asyncio.wait(self._answering, timeout=ANSWER_S))
             tasks = [task for task in (beside, *self._connections) if task is not None]
             for task in tasks:
                 task.cancel()
             self._loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
-            self._one_at_a_time.shutdown(wait=False, cancel_futures=True)
+            self._workers.shutdown(wait=False, cancel_futures=True)
             self._loop.close()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -102,13 +116,16 @@ class Endpoint:
         self._connections.add(task)
         try:
             writer.write(_line({"syncd": PROTOCOL, "version": __version__}))
-            while request := await reader.readline():
+            while not self._is_closing and (request := await reader.readline()):
+                self._answering.add(task)
                 writer.write(await self._answer(json.loads(request)))
                 await writer.drain()
+                self._answering.discard(task)
         except (OSError, ValueError, asyncio.IncompleteReadError):
             return
         finally:
             self._connections.discard(task)
+            self._answering.discard(task)
             with suppress(OSError):
                 writer.close()
 
@@ -118,9 +135,10 @@ class Endpoint:
         if handler is None:
             error = {"code": "usage", "message": f"unknown operation {name!r}", "exitCode": 2}
             return _line({"error": error})
-        workers = self._one_at_a_time if name == "command" else None
         try:
-            answer = await asyncio.get_running_loop().run_in_executor(workers, handler, request)
+            if self._is_closing:
+                raise Stopping("the daemon is stopping", hint="Try again.")
+            answer = await asyncio.get_running_loop().run_in_executor(self._workers, handler, request)
         except SyncdError as error:
             said = {"code": error.code, "message": error.message, "hint": error.hint, "exitCode": error.exit_code}
             return _line({"error": said})
@@ -133,8 +151,23 @@ class Endpoint:
 def ask(path: Path, request: Mapping[str, Any], *, timeout_s: float) -> Any:
     """Return the daemon's answer, ``None`` when no daemon of this version listens there.
 
+    One that begins or ends just now is asked again for a while, and then counts as none: it has done nothing.
+
     Raises: RemoteError with what the daemon answered; TimeoutError when it does not answer in time.
     """
+    patient_until = time.monotonic() + PATIENCE_S
+    while True:
+        try:
+            return _asked(path, request, timeout_s)
+        except RemoteError as error:
+            if error.code != Stopping.code:
+                raise
+            if time.monotonic() > patient_until:
+                return None
+        time.sleep(AGAIN_S)
+
+
+def _asked(path: Path, request: Mapping[str, Any], timeout_s: float) -> Any:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         connection.settimeout(timeout_s)
         try:

@@ -5,7 +5,7 @@ May import ``syncd.core``, ``syncd.parsers``, ``syncd.schemas``, ``syncd.ports``
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -86,6 +86,19 @@ class Preview:
     def beside(self, other: Preview) -> Preview:
         """Return the preview of two parts of one cycle."""
         return Preview(self.report.beside(other.report), (*self.drift, *other.drift))
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """A look at both sides that writes nothing.
+
+    ``unread`` is why files could not be read: what differs in them is not known.  ``knows`` tells whether a card
+    of an id was seen on either side.
+    """
+
+    preview: Preview
+    unread: tuple[Problem, ...]
+    knows: Callable[[str], bool]
 
 
 def change_json(change: Change) -> dict[str, Any]:

@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Final, Generic, TypeVar, cast
 
-from syncd.errors import Busy
-from syncd.ports import Actable, Store
+from syncd.errors import Busy, Stopping
+from syncd.ports import Absence, Actable, KeepsMissions, MissionStore, Store
 from syncd.schemas.card import Card
 
 T = TypeVar("T")
@@ -66,7 +66,7 @@ class TaskEngine:
             try:
                 result = await asyncio.to_thread(request.work, self._store)
             except asyncio.CancelledError:
-                request.done.set_exception(_stopping())
+                request.done.set_exception(Busy("the daemon ended while it did this", hint="syncd status"))
                 raise
             except BaseException as error:  # noqa: BLE001 - the one who asked gets it
                 request.done.set_exception(error)
@@ -83,9 +83,9 @@ class TaskEngine:
             return await self._requests.get()
 
     async def submit(self, work: Callable[[Store], T]) -> T:
-        """Queue a piece of work and return its result, or raise its error.  Raises Busy once closed."""
+        """Queue a piece of work and return its result, or raise its error.  Raises Stopping once closed."""
         if self._is_closed:
-            raise _stopping()
+            raise Stopping("the daemon is stopping", hint="Try again.")
         done: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         await self._requests.put(_Request(work, done))
         return await done
@@ -93,7 +93,7 @@ class TaskEngine:
     def call(self, work: Callable[[Store], T]) -> T:
         """Do the same from another thread, and wait."""
         if self._loop is None:
-            raise Busy("the daemon is starting", hint="Try again.")
+            raise Stopping("the daemon is starting", hint="Try again.")
         return asyncio.run_coroutine_threadsafe(self.submit(work), self._loop).result()
 
     def publish(self, changed: Iterable[Card]) -> None:
@@ -125,32 +125,46 @@ class TaskEngine:
             subscriber.set()
 
 
-class _EngineStore:
-    """A store whose every call goes through a TaskEngine, in somebody's name."""
+class _Through:
+    """A store, or a part of it, whose every call goes through a TaskEngine, in somebody's name."""
 
-    def __init__(self, engine: TaskEngine, actor: str, face: str) -> None:
+    def __init__(
+        self, engine: TaskEngine, actor: str, face: str, part: Callable[[Store], object] = lambda store: store
+    ) -> None:
         self._engine = engine
-        self._actor = actor
-        self._face = face
+        self._acting = (actor, face)
+        self._part = part
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
         def through(*args: Any, **named: Any) -> Any:
             def work(store: Store) -> Any:
-                cast(Actable, store).act_as(self._actor, self._face)
-                return getattr(store, name)(*args, **named)
+                cast(Actable, store).act_as(*self._acting)
+                return getattr(self._part(store), name)(*args, **named)
 
             return self._engine.call(work)
 
         return through
 
 
+class _EngineStore(_Through):
+    """The store as a whole, with what is no call."""
+
+    @property
+    def missions(self) -> MissionStore | None:
+        """The missions' half, where there is one now."""
+        has_one = self._engine.call(lambda store: getattr(store, "missions", None) is not None)
+        half = _Through(self._engine, *self._acting, lambda store: cast(KeepsMissions, store).missions)
+        return cast(MissionStore, half) if has_one else None
+
+    @property
+    def absence(self) -> Absence | None:
+        """Since when the database is away."""
+        return self._engine.call(lambda store: getattr(store, "absence", None))
+
+
 def through_engine(engine: TaskEngine, actor: str, face: str) -> Store:
     """Return the engine's store as one caller inside the daemon sees it; its doings are recorded as the actor's."""
     return cast(Store, _EngineStore(engine, actor, face))
-
-
-def _stopping() -> Busy:
-    return Busy("the daemon is stopping", hint="Try again.")
 
 
 def _cards_in(result: Any) -> list[Card]:

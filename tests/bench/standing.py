@@ -1,4 +1,4 @@
-"""What a workspace costs that stands: an idle daemon, fifty of them on one Postgres, and starts of commands.
+"""What a workspace costs that stands: an idle daemon, and fifty of them on one Postgres.
 
 Part of ``make bench``.  CPU is the processes' own, user and system together, so that a busy machine does not count;
 memory is what only the process has (``Pss`` of ``smaps_rollup``), since many daemons share their libraries.
@@ -30,7 +30,6 @@ IDLE_MEMORY_GOAL_MIB: Final = 60
 MANY_MEMORY_GOAL_MIB: Final = 50
 CONNECTIONS_GOAL: Final = 2
 FIRST_SYNC_MAX_S: Final = 300
-COMMANDS: Final = ("--version", "status", "parse TASKS.md", "backlog list", "sync")
 
 
 def cpu_s(pid: int) -> float:
@@ -106,22 +105,6 @@ def many(place: Path, dsn: str, count: int, seconds: float) -> Iterator[Figure]:
         yield single(f"{what}: CPU", 20, idle_percent, "%", IDLE_CPU_GOAL_PERCENT)
 
 
-def imports(here: Desk, words: str) -> float:
-    """Return how many milliseconds a command spends on imports, as ``-X importtime`` says."""
-    command = [sys.executable, "-X", "importtime", "-m", "syncd", *words.split()]
-    ended = subprocess.run(command, cwd=here.root, env=here.environ, capture_output=True, text=True, check=False)
-    own = re.findall(r"^import time:\s+(\d+) \|", ended.stderr, re.M)
-    return sum(map(int, own)) / 1000
-
-
-def starts(here: Desk, tries: int) -> Iterator[Figure]:
-    """Measure what commands import while a daemon runs."""
-    with here.daemon():
-        for words in COMMANDS:
-            took = [imports(here, words) for _ in range(tries)]
-            yield single(f"imports of `syncd {words}`", 100, statistics.median(took), "ms")
-
-
 def measure(url: str | None, given: argparse.Namespace) -> Iterator[Figure]:
     """Measure everything."""
     with tempfile.TemporaryDirectory(prefix="syncd-bench-") as name:
@@ -130,9 +113,6 @@ def measure(url: str | None, given: argparse.Namespace) -> Iterator[Figure]:
             (place / str(cards)).mkdir()
             with database(url, place / str(cards)) as dsn:
                 yield from idle(desk(place / f"idle-{cards}", dsn, board(cards)), cards, given.seconds)
-        (place / "more").mkdir()
-        with database(url, place / "more") as dsn:
-            yield from starts(synced(desk(place / "starts", dsn, board(100))), 3)
         (place / "many").mkdir()
         with database(url, place / "many") as dsn:
             yield from many(place, dsn, given.workspaces, min(given.seconds, 20.0))

@@ -37,7 +37,7 @@ def test_a_file_that_is_no_text_is_one_problem(here: Site, data: bytes, code: st
     assert (codes(report), report.held, here.file.read_bytes()) == ([code], (), data)
     preview = here.cycle.preview()
     assert (preview.drift, preview.report.held) == ((), ())
-    assert [each.code for each in here.cycle.unread()] == [code]
+    assert [each.code for each in here.cycle.look().unread] == [code]
     here.write(TABLE)
     report = here.sync()
     assert (codes(report), report.held) == ([], ())

@@ -86,6 +86,10 @@ ERRORS: Mapping[str, tuple[str, str]] = {
         "Another daemon, another cycle, a script with the lock for editing, or another database session is at it.",
         "Try again in a moment. `syncd doctor` names who holds which lock.",
     ),
+    "stopping": (
+        "The daemon of the workspace begins, ends, or reads its settings anew, for longer than commands wait for it.",
+        "Try again in a moment; nothing was begun.",
+    ),
     "config": (
         "`syncd.yaml` has an unknown key or a wrong value, or an option of the database's URL is wrong.",
         "The message has file and line. `syncd config get` prints what is in force; the reference has every key.",
