@@ -85,6 +85,10 @@ demo: $(READY) ## Watch an edit arrive in Postgres and an update arrive in TASKS
 fleet: $(READY) ## Watch ten workers build a program, though some of them fail
 	@$(BIN)/python examples/02-fleet/fleet.py $(ARGS)
 
+.PHONY: away
+away: $(READY) ## Watch a laptop come home after an hour without the database
+	@$(BIN)/python examples/03-an-hour-away/away.py $(ARGS)
+
 .PHONY: fleet-picture
 fleet-picture: $(READY) ## Draw the picture of the fleet anew from a run
 	@$(BIN)/python examples/02-fleet/fleet.py --picture docs/pictures/fleet.svg

@@ -22,6 +22,7 @@ from tests.support.embedded import ordinary_user, wait_until
 ROOT = Path(__file__).resolve().parents[2]
 DEMO = ROOT / "examples" / "01-first-sync" / "demo.py"
 FLEET = ROOT / "examples" / "02-fleet" / "fleet.py"
+AWAY = ROOT / "examples" / "03-an-hour-away" / "away.py"
 DEADLINE_S = 100.0
 
 
@@ -106,6 +107,26 @@ def test_a_fleet_builds_a_program_though_some_of_it_fails() -> None:
         )
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.count("✓") == 10
+    assert "All of it held" in done.stdout
+
+
+def test_an_hour_away_ends_as_its_table_says() -> None:
+    """Three working copies, one of them cut off: every operation has the fate that is told, and nothing is left."""
+    with _scratch() as scratch:
+        environ = {**os.environ, "TMPDIR": str(scratch), "DATABASE_URL": "postgresql://nowhere.invalid/x"}
+        done = subprocess.run(
+            [sys.executable, str(AWAY)],
+            env=environ,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=DEADLINE_S,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+    told = (ROOT / "examples" / "03-an-hour-away" / "README.md").read_text("utf-8")
+    table = done.stdout[done.stdout.index("min ") : done.stdout.index("Conflicts tell")].strip()
+    assert table in told, "the page shows the table of a run"
     assert "All of it held" in done.stdout
 
 
