@@ -17,6 +17,7 @@ import functools
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Concatenate, Final, Generic, ParamSpec, TypeVar
@@ -266,6 +267,7 @@ class AsyncDatabase(Face):
     migrate = away(Database.migrate)
     adopt = away(Database.adopt)
     prune = away(Database.prune)
+    replicas = away(Database.replicas)
     backup = away(Database.backup)
     restore = away(Database.restore)
     upgrade = away(Database.upgrade)
@@ -297,6 +299,11 @@ class AsyncWorkspace(Face):
     def config_path(self) -> Path:
         """The workspace's settings."""
         return self._workspace.config_path
+
+    @property
+    def away_since(self) -> datetime | None:
+        """Since when the database is away; ``None`` while it is not."""
+        return self._workspace.away_since
 
     @property
     def is_away(self) -> bool:

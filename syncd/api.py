@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -265,6 +266,12 @@ class Workspace:
     def is_away(self) -> bool:
         """Whether the database did not answer when it was last asked, so that work goes on here."""
         return self._wiring.absence() is not None
+
+    @property
+    def away_since(self) -> datetime | None:
+        """Since when the database is away; ``None`` while it is not."""
+        absence = self._wiring.absence()
+        return None if absence is None else absence.since
 
     @property
     def backlog(self) -> Backlog:

@@ -486,6 +486,12 @@ class Contact(Protocol):
     def missions(self) -> KnownMissions | None:
         """Return its missions at the last contact; ``None`` when they were never looked at."""
 
+    def note_conflicts(self, conflicts: Sequence[ConflictRecord]) -> None:
+        """Take over the open conflicts as the database told them, while it is not away."""
+
+    def conflicts(self) -> Sequence[ConflictRecord]:
+        """Return its open conflicts at the last contact."""
+
     def cards(self) -> Mapping[str, Card]:
         """Return its live and archived cards at the last contact."""
 

@@ -34,7 +34,8 @@ def conflicts(
 
     with workspace(context) as opened:
         found = [record_json(each) for each in opened.conflicts(settled=all)]
-    emit(context, found, lambda: screens.conflicts(found))
+        since = opened.away_since
+    emit(context, found, lambda: [*screens.conflicts(found), *screens.away(since)])
 
 
 @command(

@@ -104,6 +104,8 @@ def rejoin(
             sides = base.get(change.id), local[change.id], remote.get(change.id)
             changes.append(_with_queue(settled, *sides, apart))
     if not is_known:
+        # Whoever would have won: nothing is overwritten, so the store's own stands.
+        conflicts = [replace(each, winner=Winner.REMOTE) for each in conflicts]
         conflicts += _offers(plan.to_store, conflicts)
     else:
         changes += _queue_alone(base, local, remote, apart, {change.id for change in changes})

@@ -49,6 +49,9 @@ def checks(wiring: Wiring) -> Iterator[Check]:
     except NotFound as failed:
         yield note("database", failed.message, failed.hint)
         return
+    except StoreUnreachable as failed:
+        yield _away(wiring, failed)
+        return
     except SyncdError as failed:
         yield error("database", failed.message, failed.hint)
         return
@@ -62,6 +65,18 @@ def checks(wiring: Wiring) -> Iterator[Check]:
         yield warning("examination", f"could not be finished: {failed.message}", failed.hint)
         return
     yield from _health(health, dsn, wiring.config.project)
+
+
+def _away(wiring: Wiring, failed: StoreUnreachable) -> Check:
+    """Return that a database does not answer: nothing is wrong with a workspace that has reached it before."""
+    absence = wiring.absence()
+    since = f"{absence.since.astimezone():%Y-%m-%d %H:%M}" if absence is not None else "just now"
+    told = (
+        f"away since {since} ({failed.message}); the work goes on in .syncd/manifest.json and is merged when it answers"
+    )
+    if wiring.contact(may_write=False).cursor() is None:
+        return warning("database", f"{told}; it has never answered this working copy", "Is its address right?")
+    return note("database", told, "Nothing to do: it is tried by itself. At once: syncd sync")
 
 
 def _manifest(wiring: Wiring) -> Check:

@@ -18,13 +18,14 @@ from msgspec.structs import replace
 from syncd.core.plan import BaseCard
 from syncd.core.session import Session
 from syncd.files.database import Database
-from syncd.ports import Absence, Cursor, Feed, KnownMissions, MissionView
+from syncd.ports import Absence, ConflictRecord, Cursor, Feed, KnownMissions, MissionView
 from syncd.schemas.card import EXTRA, Card, Fields, Status, Value, card_fields
 from syncd.schemas.mission import Record
 
 _CURSOR: Final = "contact.cursor"
 _ABSENCE: Final = "contact.absence"
 _MISSIONS: Final = "contact.missions"
+_CONFLICTS: Final = "contact.conflicts"
 
 
 class _Missions(msgspec.Struct, frozen=True):
@@ -40,6 +41,7 @@ _encode: Final = msgspec.json.Encoder().encode
 _decode_card: Final = msgspec.json.Decoder(Card).decode
 _decode_cursor: Final = msgspec.json.Decoder(Cursor).decode
 _decode_absence: Final = msgspec.json.Decoder(Absence).decode
+_decode_conflicts: Final = msgspec.json.Decoder(tuple[ConflictRecord, ...]).decode
 _decode_missions: Final = msgspec.json.Decoder(_Missions).decode
 
 
@@ -112,6 +114,20 @@ class ContactTable:
         kept = _decode_missions(text)
         view = MissionView({each.key: each for each in kept.records}, kept.place, kept.epoch)
         return KnownMissions(view, kept.sessions)
+
+    def note_conflicts(self, conflicts: Sequence[ConflictRecord]) -> None:
+        """Take over the open conflicts as the store told them.  Costs no fsync; nothing new writes nothing."""
+        if self.is_read_only or self.absence() is not None or tuple(conflicts) == self.conflicts():
+            return
+        with self._lock, self._database().writing(is_durable=False) as connection:
+            if _fact(connection, _ABSENCE) is None:
+                _set(connection, _CONFLICTS, _encode(tuple(conflicts)))
+
+    def conflicts(self) -> Sequence[ConflictRecord]:
+        """Return the store's open conflicts at the last contact."""
+        with self._database().reading() as connection:
+            text = _fact(connection, _CONFLICTS)
+        return () if text is None else _decode_conflicts(text)
 
     def cards(self) -> Mapping[str, Card]:
         """Return the store's cards at the last contact."""
@@ -186,7 +202,7 @@ class ContactTable:
 def forget(connection: sqlite3.Connection) -> None:
     """Forget the last contact, and that the store is away: they are another working copy's."""
     connection.execute("delete from contact")
-    connection.execute("delete from meta where key in (?, ?, ?)", (_CURSOR, _ABSENCE, _MISSIONS))
+    connection.execute("delete from meta where key in (?, ?, ?, ?)", (_CURSOR, _ABSENCE, _MISSIONS, _CONFLICTS))
 
 
 def _kept(missions: KnownMissions) -> bytes:

@@ -115,6 +115,7 @@ class FailoverStore:
             self._reach.contact.note(feed)
             if feed.is_full:
                 self._missions.learn(store)
+                self._learn_conflicts(store)
             return feed
         feed = store.read(cursor.beside if cursor is not None else None)
         place = self._reach.contact.cursor() or Cursor(NOWHERE, 0)
@@ -135,6 +136,8 @@ class FailoverStore:
                 return self._standin.commit(batch)
             result = self._database().commit(batch)
             self._reach.take(result.cards.values())
+            if batch.conflicts:
+                self._learn_conflicts(self._database())
             return result
         except Gone:
             return BatchResult({}, ids, {})
@@ -143,6 +146,10 @@ class FailoverStore:
             sent = {change.id: dict(change.fields) for change in batch.changes if change.kind in setting}
             self._reach.step_aside(error, replace(self._reach.pending(), commit_id=batch.commit_id, sent=sent))
             return BatchResult({}, ids, {})
+
+    def _learn_conflicts(self, store: Store) -> None:
+        if not self._reach.contact.is_read_only:
+            self._reach.contact.note_conflicts(store.conflicts())
 
     def has_commit(self, commit_id: str) -> bool:
         """Return whether a batch with this id was committed."""
@@ -161,12 +168,18 @@ class FailoverStore:
         return self._reach.listen(self._database, self._standin, wake)
 
     def conflicts(self, *, settled: bool = False) -> Sequence[ConflictRecord]:
-        """Return the project's conflicts; while the database is away, those made since."""
+        """Return the project's conflicts; while the database is away, those of the last contact and those made here."""
         return self._run(lambda store: store.conflicts(settled=settled))
 
     def settle(self, conflict: ConflictRecord, how: str) -> None:
         """Mark a conflict as settled."""
-        self._run(lambda store: store.settle(conflict, how))
+
+        def settled(store: Store) -> None:
+            store.settle(conflict, how)
+            if store is not self._standin:
+                self._learn_conflicts(store)
+
+        self._run(settled)
 
     def touch_replica(self, replica: str, host: str, path: str) -> None:
         """Record that this working copy was here now."""

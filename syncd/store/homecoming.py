@@ -8,13 +8,14 @@ written over.  May import ``syncd.core``, ``syncd.ports``, ``syncd.schemas`` and
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
 from syncd.core.plan import CARD_FIELD, Change, ChangeKind, Conflict, Policy, Winner
 from syncd.core.rejoin import Fate, Return, rejoin
-from syncd.errors import Busy
+from syncd.errors import Busy, NotFound
 from syncd.ports import Absence, Batch, BatchResult, Contact, Feed, Store
 from syncd.schemas.card import Fields, card_fields
 from syncd.store.flatfile.manifest import Manifest
@@ -59,7 +60,7 @@ def bring_home(
             is_known=is_known,
         )
         fates = {**plan.fates, **{id: fate for id, fate in fates.items() if fate is Fate.LOST}}
-        batch = Batch(new_commit_id(), plan.changes, (*_recorded(manifest), *plan.conflicts))
+        batch = Batch(new_commit_id(), plan.changes, (*_recorded(manifest, contact), *plan.conflicts))
         if not (batch.changes or batch.conflicts):
             break
         absence = replace(absence, commit_id=batch.commit_id, sent=_sent(batch.changes, manifest))
@@ -75,6 +76,7 @@ def bring_home(
         raise Busy("others change the same cards all the time", hint="syncd sync")
     if manifest.is_paused:
         store.set_paused(True)
+    _settle(manifest, store, contact)
     missions = bring_missions_home(manifest, store, contact, absence, is_known=is_known, new_commit_id=new_commit_id)
     contact.be_back(store.read(None), missions)
     return fates
@@ -111,9 +113,20 @@ def _sent(changes: tuple[Change, ...], manifest: Manifest) -> dict[str, Fields]:
     }
 
 
-def _recorded(manifest: Manifest) -> list[Conflict]:
+def _recorded(manifest: Manifest, contact: Contact) -> list[Conflict]:
     """Return the conflicts that were made while the database was away and still stand."""
-    return [each.conflict for _, each in sorted(manifest.conflicts.items()) if each.settled is None]
+    known = {each.seq for each in contact.conflicts()}
+    made = [each for seq, each in sorted(manifest.conflicts.items()) if seq not in known]
+    return [each.conflict for each in made if each.settled is None]
+
+
+def _settle(manifest: Manifest, store: Store, contact: Contact) -> None:
+    """Settle in the database what was settled away of its conflicts; one that is settled or gone there stays so."""
+    for known in contact.conflicts():
+        here = manifest.conflicts.get(known.seq)
+        if here is not None and here.settled is not None and here.conflict == known.conflict:
+            with suppress(NotFound):
+                store.settle(known, here.settled)
 
 
 def _record_refusals(store: Store, plan: Return, result: BatchResult, feed: Feed, commit_id: str) -> None:

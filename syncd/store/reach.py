@@ -89,6 +89,8 @@ class Reach:
         self._listeners: list[FailoverListener] = []
         self._cuts: deque[datetime] = deque()
         self._has_heard = False
+        self._has_looked = False
+        """Whether this process has looked for a manifest that nobody remembers."""
         self._returned: dict[str, Card] = {}
         self._shadow: Absence | None = None
         """The absence as a process sees it that must not write it down."""
@@ -140,7 +142,7 @@ class Reach:
         Raises: what is wrong with a database that answers.
         """
         absence = self.absence()
-        if absence is None:
+        if absence is None and (self._has_looked or not self._is_left()):
             return False
         with self._lock:
             absence = self.absence()
@@ -174,14 +176,14 @@ class Reach:
                 mission_commit_id=pending.mission_commit_id,
                 mission_sent=pending.mission_sent,
             )
-            manifest = Manifest(epoch=absence.epoch, project=self._project)
+            manifest = Manifest(epoch=absence.epoch, project=self._project, is_standin=True)
             if contact.is_read_only:
                 self._fill(manifest, _known(contact))
                 self.standin.imagine(manifest)
                 self._shadow = absence
                 return
             with self.standin.exclusive():
-                if contact.absence() is None:
+                if contact.absence() is None and not self._take_up(error.message):
                     # First of all the contact must stand still: it is the ancestor of what is merged later.
                     contact.be_away(absence)
                     self._fill(manifest, _known(contact))
@@ -190,6 +192,31 @@ class Reach:
             self._has_heard = False
             for listener in tuple(self._listeners):
                 listener.switch()
+
+    def _is_left(self) -> bool:
+        """Return whether a manifest stood in for the database that nobody remembers any more; it is taken up."""
+        with self._lock:
+            self._has_looked = True
+            if not self.standin.may_be_left:
+                return False
+            contact = self._contact(True)
+            if contact.is_read_only or contact.cursor() is not None:
+                return False
+            with self.standin.exclusive():
+                return contact.absence() is None and self._take_up("the state beside the files was lost")
+
+    def _take_up(self, reason: str) -> bool:
+        """Go on with a manifest that an absence left behind whose memory is lost; only while ``exclusive``.
+
+        There is no last contact then: at the return nothing is deleted or overwritten, and what differs is a conflict.
+        """
+        contact = self._contact(True)
+        left = self.standin.left() if contact.cursor() is None else None
+        if left is None:
+            return False
+        contact.be_away(Absence(left.epoch, self._clock(), reason))
+        event("manifest.taken_up", level=logging.WARNING, message=reason, cards=len(left.cards))
+        return True
 
     def revive(self) -> bool:
         """Bring back a database that this machine runs itself; return whether there is one to try again."""
@@ -214,7 +241,7 @@ class Reach:
     def _rebuild(self, absence: Absence, error: StoreDamaged) -> Absence:
         contact = self._contact(True)
         kept = self.standin.set_aside()
-        manifest = Manifest(epoch=self._new_id(), project=self._project)
+        manifest = Manifest(epoch=self._new_id(), project=self._project, is_standin=True)
         self._fill(manifest, contact.agreed(), agreed=self._missions_agreed())
         absence = replace(absence, epoch=manifest.epoch)
         contact.be_away(absence)
@@ -223,12 +250,13 @@ class Reach:
         return absence
 
     def _fill(self, manifest: Manifest, cards: Mapping[str, Card], *, agreed: Records | None = None) -> None:
-        """Put what is known into a manifest: the cards, and the missions of the last contact.
+        """Put what is known into a manifest: the cards, and the missions and open conflicts of the last contact.
 
         Args:
             agreed: the mission records on which files and store agreed since.
         """
         manifest.fill(cards.values(), gone={})
+        manifest.conflicts = {each.seq: each for each in self.contact.conflicts()}
         known = self.contact.missions() or KnownMissions(MissionView({}, 0), ())
         records = dict(known.view.records)
         for key, record in (agreed or {}).items():

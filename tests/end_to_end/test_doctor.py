@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import socket
 import subprocess
@@ -96,17 +97,32 @@ def test_settings_that_cannot_be_read(shop: Desk) -> None:
 
 
 def test_a_database_that_hangs_takes_seconds(shop: Desk) -> None:
-    """A server that takes connections and says nothing costs some seconds, and its password is not shown."""
+    """A server that takes connections and says nothing costs some seconds, is away, and its password is not shown."""
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen()
         url = f"postgresql://me:hunter2@127.0.0.1:{silent.getsockname()[1]}/shop"
         away = Desk(shop.root, {**shop.environ, "DATABASE_URL": url})
         begun = time.monotonic()
-        ended = away("doctor", "--json", code=1)
+        ended = away("doctor", "--json")
         assert time.monotonic() - begun < 15.0
-    assert '"database", "health": "error"' in ended.stdout
-    assert "hunter2" not in ended.said
+        assert '"database", "health": "note", "message": "away since just now' in ended.stdout
+        assert "hunter2" not in ended.said
+        away("backlog", "update", "A1", "title=Made away")
+        found = checks(away)["database"]
+    assert (found["health"], found["remedy"]) == ("note", "Nothing to do: it is tried by itself. At once: syncd sync")
+    assert re.search(
+        r"away since \d{4}-\d\d-\d\d \d\d:\d\d .*the work goes on in .syncd/manifest.json", found["message"]
+    )
+
+
+def test_a_database_that_never_answered_is_a_warning(tmp_path: Path, postgres_dsn: str) -> None:
+    """Work goes on, but an address that was never right is worth a look."""
+    made = desk(tmp_path / "new", postgres_dsn)
+    nowhere = Desk(made.root, {**made.environ, "DATABASE_URL": "postgresql://me@127.0.0.1:9/shop"})
+    nowhere("sync")
+    found = checks(nowhere)["database"]
+    assert (found["health"], found["remedy"]) == ("warning", "Is its address right?")
 
 
 def test_a_state_that_others_can_read(shop: Desk) -> None:

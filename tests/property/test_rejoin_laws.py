@@ -252,6 +252,7 @@ def test_another_database_is_not_written_over(story: Story) -> None:
     world = story.told()
     local, remote = world.local, world.remote
     plan = world.plan(is_known=False)
+    assert {each.winner for each in plan.conflicts} <= {Winner.REMOTE}
     assert {each.kind for each in plan.changes} <= {ChangeKind.CREATE}
     assert not {each.id for each in plan.changes} & {id for id, card in remote.items() if card.is_live}
     world.carry_out(plan)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
 from typing import Any, Final
 
 from syncd.cli.screen import BLANK, Element, Line, Screen, Span, Table, command, line
@@ -73,6 +74,16 @@ def conflicts(entries: Sequence[Json], *, text: Callable[[Any], str] = value_tex
         if not (is_planned or each.get("settled")):
             screen.append(command(resolve_command(each), indent=6))
     return screen
+
+
+def away(since: datetime | None) -> Screen:
+    """Return what the conflicts do not tell while the database is away."""
+    if since is None:
+        return []
+    said = (
+        f"The database is away since {since.astimezone():%Y-%m-%d %H:%M}: what others clashed over since is not here."
+    )
+    return [BLANK, line(Span(said, "dim"))]
 
 
 def resolve_command(conflict: Json) -> str:

@@ -41,11 +41,15 @@ class Manifest:
     Args:
         epoch: names this history of the project: a cursor of another one reads everything.
         seq: the last change that is part of it.
+        is_standin: it stands in for a database that is away.
     """
 
-    def __init__(self, *, epoch: str, project: str, seq: int = 0, history_seq: int = 0) -> None:
+    def __init__(
+        self, *, epoch: str, project: str, seq: int = 0, history_seq: int = 0, is_standin: bool = False
+    ) -> None:
         self.epoch = epoch
         self.project = project
+        self.is_standin = is_standin
         self.seq = self._told_from = seq
         self.history_seq = history_seq
         self.cards: dict[str, Card] = {}

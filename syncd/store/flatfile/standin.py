@@ -11,7 +11,7 @@ from datetime import datetime
 from pathlib import Path
 
 from syncd.core.history import HistoryEntry
-from syncd.errors import StoreDamaged
+from syncd.errors import StoreDamaged, SyncdError
 from syncd.ports import Listener, StoreInfo
 from syncd.store.flatfile.files import ManifestFiles
 from syncd.store.flatfile.manifest import Manifest
@@ -48,6 +48,21 @@ class Standin:
         if self._files.path.exists():
             self._files.set_aside()
         self._files.begin(manifest)
+
+    @property
+    def may_be_left(self) -> bool:
+        """Whether there is a manifest at all: the cheap look."""
+        return self._files.path.exists()
+
+    def left(self) -> Manifest | None:
+        """Return the manifest of an absence that nobody remembers; ``None`` without one that can be trusted."""
+        if not self.may_be_left:
+            return None
+        try:
+            with self._files.reading() as manifest:
+                return manifest if manifest.is_standin else None
+        except SyncdError:
+            return None
 
     def imagine(self, manifest: Manifest) -> None:
         """Have a manifest in memory stand in, for this process alone."""

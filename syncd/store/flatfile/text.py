@@ -44,6 +44,7 @@ class _Kept(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     missions: tuple[MissionRow, ...] = ()
     mission_trail: tuple[HistoryEntry, ...] = ()
     missions_place: int = 0
+    stands_in: bool = False
 
 
 class _Format(msgspec.Struct, frozen=True):
@@ -72,6 +73,7 @@ def text_of(manifest: Manifest) -> bytes:
         missions=tuple(row for _, row in sorted(manifest.missions.items())),
         mission_trail=manifest.mission_trail,
         missions_place=manifest.missions_place,
+        stands_in=manifest.is_standin,
     )
     plain: dict[str, Any] = msgspec.to_builtins(kept)
     plain["cards"] = {id: _without_nothing(card) for id, card in plain["cards"].items()}
@@ -96,7 +98,13 @@ def manifest_of(data: bytes, place: str) -> Manifest:
         kept = _decode(data)
     except (msgspec.MsgspecError, ValueError) as error:
         raise damaged(f"{place} is damaged: {error}") from error
-    manifest = Manifest(epoch=kept.epoch, project=kept.project, seq=kept.seq, history_seq=kept.history_seq)
+    manifest = Manifest(
+        epoch=kept.epoch,
+        project=kept.project,
+        seq=kept.seq,
+        history_seq=kept.history_seq,
+        is_standin=kept.stands_in,
+    )
     manifest.fill(kept.cards.values(), gone=kept.gone)
     manifest.conflicts = {each.seq: each for each in kept.conflicts}
     manifest.commits, manifest.numbers = dict(kept.commits), dict(kept.numbers)
