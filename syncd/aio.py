@@ -129,7 +129,7 @@ class away(Generic[P, T]):  # noqa: N801 - it stands where a decorator would
         return call
 
 
-class patient(Generic[P, T]):  # noqa: N801
+class patient(Generic[P, T]):  # noqa: N801 - used as a decorator is
     """A method of the twin that may wait, and ends at a ``stop``.
 
     Args:
@@ -156,7 +156,7 @@ class patient(Generic[P, T]):  # noqa: N801
         return call
 
 
-class stream(Generic[P, T]):  # noqa: N801
+class stream(Generic[P, T]):  # noqa: N801 - used as a decorator is
     """A method of the twin that yields one after another until a ``stop``: an async iterator."""
 
     def __init__(self, method: Callable[Concatenate[Any, P], Iterator[T]]) -> None:

@@ -130,9 +130,9 @@ def _root(directory: str) -> str | None:
     """Return the workspace that a folder is or lies in, by the rule of ``files.layout``."""
     here = os.path.realpath(directory)
     while True:
-        if os.path.lexists(os.path.join(here, ".syncd")) or os.path.lexists(os.path.join(here, "syncd.yaml")):  # noqa: PTH118
+        if any(os.path.lexists(f"{here}/{name}") for name in (".syncd", "syncd.yaml")):
             return here
-        above = os.path.dirname(here)  # noqa: PTH120
+        above = os.path.dirname(here)  # noqa: PTH120 - pathlib would have to be loaded
         if above == here:
             return None
         here = above

@@ -121,7 +121,8 @@ def _is_journal(environ: Mapping[str, str]) -> bool:
         found = os.fstat(sys.stderr.fileno())
     except (OSError, ValueError):
         return False
-    return environ.get("JOURNAL_STREAM") == f"{found.st_dev}:{found.st_ino}" and os.path.exists(_JOURNAL)  # noqa: PTH110
+    is_stream = environ.get("JOURNAL_STREAM") == f"{found.st_dev}:{found.st_ino}"
+    return is_stream and os.path.exists(_JOURNAL)  # noqa: PTH110 - pathlib would have to be loaded
 
 
 class JournalHandler(logging.Handler):

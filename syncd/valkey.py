@@ -107,7 +107,7 @@ class Mirror:
         self._stopped.set()
         self._woken.set()
         self._thread.join()
-        self._client.close()  # type: ignore[no-untyped-call]
+        self._client.close()  # type: ignore[no-untyped-call]  # of redis
 
     def _run(self) -> None:
         listener: Listener | None = None
@@ -160,7 +160,7 @@ class Mirror:
         with self._client.pipeline() as pipe:
             while True:
                 try:
-                    pipe.watch(self._names.ready)  # type: ignore[no-untyped-call]
+                    pipe.watch(self._names.ready)  # type: ignore[no-untyped-call]  # of redis
                     there = cast("list[str]", pipe.lrange(self._names.ready, 0, -1))
                     wanted = self._wanted(claimable, set(there), now)
                     if there != wanted:
@@ -168,7 +168,7 @@ class Mirror:
                         pipe.delete(self._names.ready)
                         if wanted:
                             pipe.rpush(self._names.ready, *wanted)
-                        pipe.execute()  # type: ignore[no-untyped-call]
+                        pipe.execute()  # type: ignore[no-untyped-call]  # of redis
                     break
                 except WatchError:
                     continue
@@ -231,7 +231,7 @@ class ValkeyQueue:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._client.close()  # type: ignore[no-untyped-call]
+        self._client.close()  # type: ignore[no-untyped-call]  # of redis
 
     def claim(self, owner: str, ttl_seconds: int, *, wait_seconds: float) -> Card | None:
         """Claim the next card that Valkey names; ``None`` when the time is over.

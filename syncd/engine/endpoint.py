@@ -55,7 +55,7 @@ class RemoteError(SyncdError):
     def __init__(self, message: str, *, hint: str | None, code: str, exit_code: int) -> None:
         super().__init__(message, hint=hint)
         self.code = code  # type: ignore[misc]  # the class attribute of the tree, per instance here
-        self.exit_code = exit_code  # type: ignore[misc]
+        self.exit_code = exit_code  # type: ignore[misc]  # likewise
 
 
 class Endpoint:

@@ -8,9 +8,10 @@ May import ``syncd.core``, ``syncd.parsers``, ``syncd.schemas``, ``syncd.ports``
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from syncd.core.plan import BaseCard, Presence, RemoteCard
+from syncd.core.standing import lease_end
 from syncd.parsers.fields import status_of
 from syncd.ports import Cursor, SyncStore
 from syncd.schemas.card import STATUS_WORD, Card, Fields, Status, card_fields
@@ -74,7 +75,8 @@ class RemoteView:
         """Return the seconds until the next lease ends by the store's clock, 0 when one has; ``None`` without any."""
         if self.now is None:
             return None
-        ends = [end for card in self.cards.values() if (end := lease_end(card)) is not None]
+        claimed = (card for card in self.cards.values() if card.status is Status.CLAIMED)
+        ends = [end for card in claimed if (end := lease_end(card)) is not None]
         return max(0.0, (min(ends) - self.now).total_seconds()) if ends else None
 
     def _claimed(self) -> set[str]:
@@ -112,10 +114,3 @@ def remote_fields(card: Card, statuses: Mapping[str, Status]) -> Fields:
     if word is not None and (not isinstance(word, str) or status_of(word, statuses) != card.status):
         del fields[STATUS_WORD]
     return fields
-
-
-def lease_end(card: Card) -> datetime | None:
-    """Return when a claimed card's lease ends; ``None`` for one that never does, or is not claimed."""
-    if card.status is not Status.CLAIMED or card.claimed_at is None or card.claim_ttl_seconds is None:
-        return None
-    return card.claimed_at + timedelta(seconds=card.claim_ttl_seconds)

@@ -200,7 +200,7 @@ class FailoverStore:
         self._acting = (actor, face)
         for store in (self._primary, self._standin):
             if store is not None:
-                store.act_as(actor, face)  # type: ignore[attr-defined]
+                store.act_as(actor, face)  # type: ignore[attr-defined]  # both are Actable
 
     def interrupt(self) -> None:
         """Make what the database is asked right now fail as Busy."""
@@ -356,7 +356,7 @@ class FailoverStore:
         if self._primary is None:
             self._primary = self._make()
             if self._acting is not None:
-                self._primary.act_as(*self._acting)  # type: ignore[attr-defined]
+                self._primary.act_as(*self._acting)  # type: ignore[attr-defined]  # both are Actable
         return self._primary
 
 

@@ -150,7 +150,7 @@ def _serving(folder: Path, old: Path, account: Account | None, deadline: Deadlin
         stderr=subprocess.PIPE,
         text=True,
         errors="replace",
-        **identity,  # type: ignore[call-overload]
+        **identity,  # type: ignore[call-overload]  # user, group and their like, as Popen takes them
     ) as server:
         try:
             while sockets.probe(folder).answer is not Answer.READY:
@@ -175,8 +175,8 @@ def _copy(installed: Binaries, source: str, target: str, deadline: Deadline) -> 
     load = [installed.folder / "psql", "--no-psqlrc", "--quiet", "--single-transaction", "--set=ON_ERROR_STOP=1"]
     common = {"env": binaries.ENVIRONMENT, "stderr": subprocess.PIPE, "text": True, "errors": "replace"}
     with (
-        subprocess.Popen(dump, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, **common) as dumping,  # type: ignore[call-overload]
-        subprocess.Popen(  # type: ignore[call-overload]
+        subprocess.Popen(dump, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, **common) as dumping,  # type: ignore[call-overload]  # of text
+        subprocess.Popen(  # type: ignore[call-overload]  # of text
             [*load, f"--dbname={target}"], stdin=dumping.stdout, stdout=subprocess.DEVNULL, **common
         ) as loading,
     ):
