@@ -8,12 +8,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 # The suite draws the same cases in every run, so that it is red for a change and not by chance. What chance finds is
 # looked for on purpose: HYPOTHESIS_PROFILE=explore with these tests, `make fuzz` and `make sim` for hours.
-settings.register_profile("suite", derandomize=True)
-settings.register_profile("explore")
+# How fast the machine is says nothing about a law.
+settings.register_profile("suite", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("explore", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "suite"))
 
 

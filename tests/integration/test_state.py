@@ -24,7 +24,7 @@ from syncd.errors import InputOutputError, SchemaVersionError
 from syncd.files.database import Database
 from syncd.files.layout import Layout
 from syncd.files.state import VERSIONS_MAX, StateFile
-from syncd.ports import Cursor, Feed, Journal, StagedFile
+from syncd.ports import Absence, Cursor, Feed, Journal, StagedFile
 from syncd.schemas.card import Card
 
 CURSOR = Cursor("here", 7)
@@ -450,3 +450,18 @@ def test_a_state_of_the_version_before_goes_on(layout: Layout) -> None:
         state.contact.note(Feed({"A": stored}, frozenset(), CURSOR, True, datetime.now(UTC)))
         assert state.contact.cards() == {"A": stored}
         assert state.contact.agreed()["A"].priority == 3
+
+
+def test_an_absence_freezes_what_is_remembered(
+    state: StateFile, layout: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where another process takes the store for away in this very moment, nothing is taken over any more."""
+    now = datetime.now(UTC)
+    before, after = Card(id="A", title="before", version=1), Card(id="A", title="after", version=2)
+    state.contact.note(Feed({"A": before}, frozenset(), CURSOR, True, now))
+    with closing(StateFile(layout)) as other:
+        other.contact.be_away(Absence("manifest", now, "does not answer"))
+    monkeypatch.setattr(state.contact, "absence", lambda: None)
+    state.contact.note(Feed({"A": after}, frozenset(), CURSOR, False, now))
+    state.contact.take([after])
+    assert state.contact.cards() == {"A": before}
