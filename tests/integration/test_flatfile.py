@@ -211,6 +211,20 @@ def test_a_crash_while_folding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert [entry.id for entry in flatfile(tmp_path).history().entries] == ["A", "B", "A", "C"]
 
 
+def test_an_older_log_takes_nothing_back(tmp_path: Path) -> None:
+    """A log that ends before its manifest does, as a copy made meanwhile has it, undoes no change."""
+    store = flatfile(tmp_path)
+    make(store, "A")
+    log = (tmp_path / "manifest.log").read_bytes()
+    store.complete("A")
+    fold(store)
+    (tmp_path / "manifest.log").write_bytes(log)
+    other = flatfile(tmp_path)
+    assert other.get("A").status is Status.DONE
+    make(other, "B")
+    assert (ids(flatfile(tmp_path)), flatfile(tmp_path).get("A").status) == (["A", "B"], Status.DONE)
+
+
 def test_a_full_disk_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A change that could not be made durable did not happen, and the next one does."""
     store = flatfile(tmp_path)
