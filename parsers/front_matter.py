@@ -238,8 +238,8 @@ class SingleCard:
         return [self.source.insertion(1, [f"id: {_spelled(token, 'plain', '')}"])]
 
     def remove(self, position: int, gone: Set[int]) -> list[Replacement]:
-        """The card is the file: it is removed by whoever removes the file."""
-        return []
+        """Take everything out: the card is the file, and whoever writes it has no file then."""
+        return [Replacement(0, len(self.source.text), "")]
 
     def extent(self, position: int) -> tuple[int, int]:
         """Return all lines."""

@@ -752,6 +752,12 @@ class TaskFiles(Protocol):
     def swap_back(self, path: str, displaced: str, expected: str) -> bool:
         """Put a displaced file back, if the task file still has the digest ``expected``; return whether."""
 
+    def remove(self, path: str, expected: str) -> bool:
+        """Remove a task file, if it still has the digest ``expected``; return whether.
+
+        What somebody saved at the last moment is the file again, or is reported as a late write.
+        """
+
     def late_writes(self) -> Sequence[LateWrite]:
         """Return what was written into displaced files since they came out, each once until taken in."""
 
@@ -820,12 +826,13 @@ class LineFile(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class StagedFile:
-    """One file replacement of the write under way."""
+    """One file replacement of the write under way; ``is_removal`` tells that its file is empty, and goes then."""
 
     path: str
     staged: str
     expected: str | None
     new: str
+    is_removal: bool = False
 
 
 @dataclass(frozen=True, slots=True)

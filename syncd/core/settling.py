@@ -74,6 +74,8 @@ def _missing(
     if left_ms > 0:
         name = shlex.quote(file.path)
         hint = f"Then it is written again. To delete its cards instead: touch {name} && syncd accept {name}"
+        if len(gone) == 1:
+            hint = f"Then it is written again. To delete its card instead: syncd backlog remove {shlex.quote(gone[0])}"
         rest = _unwritten(rest, file.path)
         return rest, Wait(file.path, f"{file.path} is missing; its {len(gone)} cards stay", left_ms, hint)
     rows = tuple(render(sight.remote[id], file.path) for id in gone)

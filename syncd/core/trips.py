@@ -9,8 +9,9 @@ from __future__ import annotations
 import hashlib
 import shlex
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from pathlib import PurePosixPath
 from typing import Any, Final, TypeAlias
 
 import msgspec
@@ -215,18 +216,20 @@ def everything_changed(plan: Plan, sight: Sight, thresholds: Thresholds) -> Iter
 def deletions(plan: Plan, sight: Sight, thresholds: Thresholds) -> Iterator[Trip]:
     """Trip when more cards would go than a person takes out at once, on either side.  Holds: I8."""
     for source, changes in (("files", plan.to_store), ("store", plan.to_file)):
-        for path, going in _by_path(tuple(each for each in changes if each.kind in _REMOVALS)).items():
-            size = sum(card.path == path for card in sight.base.values())
+        going_there = _by_path(tuple(each for each in changes if each.kind in _REMOVALS))
+        sizes = Counter(card.path for card in sight.base.values() if going_there)
+        for place, going in _by_place(going_there, sizes).items():
+            size = sum(sizes[path] for path in sizes if path is not None and _place_of(path, sizes) == place)
             cap = max(thresholds.deletions_max, thresholds.deletions_share * size)
-            what = f"{len(going)} of the {size} cards of {path} went at once"
+            what = f"{len(going)} of the {size} cards of {place} went at once"
             where = "rows are gone" if source == "files" else "the store dropped them"
             reason = f"{what} ({where}); {int(cap)} may go without asking"
-            file = sight.files.get(path)
             # A row that an old buffer brought back went with its card already.
             for change in (each for each in going if each.id in sight.base):
+                file = sight.files.get(change.path or "")
                 doubt = _doubt(change.id, going, sight, file) if source == "files" and file is not None else None
                 content = [source, sight.base[change.id].fields]
-                hold = make_hold("deletions", change.id, doubt or reason, content, path=path)
+                hold = make_hold("deletions", change.id, doubt or reason, content, path=change.path)
                 if len(going) > cap or doubt or hold.fingerprint in sight.standing:
                     yield Trip(hold, (Part(change.id),))
 
@@ -341,6 +344,18 @@ def _by_path(changes: tuple[Change, ...]) -> dict[str, list[Change]]:
         if change.path is not None:
             groups[change.path].append(change)
     return groups
+
+
+def _by_place(groups: Mapping[str, list[Change]], sizes: Mapping[str | None, int]) -> dict[str, list[Change]]:
+    """Return the changes of each file, those of files with one card in a folder together."""
+    places: dict[str, list[Change]] = defaultdict(list)
+    for path, changes in groups.items():
+        places[_place_of(path, sizes)] += changes
+    return places
+
+
+def _place_of(path: str, sizes: Mapping[str | None, int]) -> str:
+    return path if sizes.get(path, 0) != 1 else f"{PurePosixPath(path).parent}/"
 
 
 def _is_revert(file: FileSight, cards: int, thresholds: Thresholds) -> bool:

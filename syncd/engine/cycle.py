@@ -312,7 +312,7 @@ class Cycle:
         return replace(guarded, plan=edits.showable(view, guarded.plan), waits=(*guarded.waits, *waits.values()))
 
     def _past(self) -> Past:
-        return Past(self._state.versions, self._state.base(), self.remote.remote)
+        return Past(self._state.versions, self._state.base(), self.remote.remote, self._files.names)
 
     # --- writing ----------------------------------------------------------------------------------
 
@@ -401,7 +401,10 @@ class Cycle:
 
     def _advance(self, write: Draft, guarded: Guarded, outcome: Outcome, replaced: Set[str]) -> None:
         """Move the base to what the store returned and what the files hold now."""
-        view = self._observer.after({path: (write.bytes[path], write.staged[path].new) for path in replaced})
+        staged = {path: write.staged[path] for path in replaced}
+        view = self._observer.after(
+            {path: None if each.is_removal else (write.bytes[path], each.new) for path, each in staged.items()}
+        )
         is_rewound = any(hold.id == STORE for hold in guarded.holds)
         is_decided = any(hold.id == STORE for hold in (*guarded.accepted, *guarded.rejected))
         move_base(self._state, view, self.remote, outcome, is_rewound=is_rewound, is_new_history=is_decided)

@@ -72,7 +72,9 @@ def draft(
     to_file, homeless, postponed = [], [], []
     for change in guarded.plan.to_file:
         if change.kind is ChangeKind.CREATE:
-            change = replace(change, path=edit.place(view, change, closed))
+            if (path := reinstatement.removed_file(past, view.reads, change.id, options)) is not None:
+                view = view.with_absent(path)
+            change = replace(change, path=path or edit.place(view, change, closed))
         if change.path is None:
             homeless.append(change)
         elif change.path in closed:
@@ -99,7 +101,9 @@ def stage(write: Draft, files: TaskFiles, digest: Callable[[bytes], str]) -> Non
                 Problem(path, 1, 1, "cannot-write", error.message, error.hint or "Make the folder writable again.")
             )
             continue
-        write.staged[path] = StagedFile(path, staged, write.view.reads[path].digest, digest(data))
+        document = write.view.documents.get(path)
+        is_removal = not data and document is not None and document.is_single
+        write.staged[path] = StagedFile(path, staged, write.view.reads[path].digest, digest(data), is_removal)
 
 
 def restage(

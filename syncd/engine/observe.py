@@ -63,6 +63,10 @@ class LocalView:
         order = sorted(local, key=lambda id: (rank[keys[id][0]], keys[id][1]))
         return replace(self, local={id: local[id] for id in order}, keys=keys)
 
+    def with_absent(self, path: str) -> LocalView:
+        """Return the view with a task file that is not there."""
+        return replace(self, reads={**self.reads, path: FileRead(path, None, None, None)})
+
 
 def local_card(id: str, path: str, card: FileCard) -> LocalCard:
     """Return reconcile's view of a card in a file."""
@@ -144,13 +148,14 @@ class Observer:
         self.last = self._view(reads)
         return self.last
 
-    def after(self, written: Mapping[str, tuple[bytes, str]]) -> LocalView:
-        """Return the last look with these files as syncd has just written them (path: bytes and digest)."""
+    def after(self, written: Mapping[str, tuple[bytes, str] | None]) -> LocalView:
+        """Return the last look with these files as syncd has just written them: bytes and digest, or removed."""
         if not written:
             return self.last
         reads = dict(self.last.reads)
-        for path, (data, digest) in written.items():
-            reads[path] = FileRead(path, data, digest, self.signatures[path])
+        for path, made in written.items():
+            data, digest = made or (None, None)
+            reads[path] = FileRead(path, data, digest, self.signatures.get(path))
         self.last = self._view(reads)
         return self.last
 

@@ -24,16 +24,19 @@ def place(files: TaskFiles, state: State, staged: StagedFile, data: bytes, befor
 
     Effects: with somebody's save in between, that save is the file again and is planned as any other; where
     it cannot be put back it is reported as a late write.  What syncd had written came from the store, so
-    nothing is lost by taking it out.
+    nothing is lost by taking it out.  A file that is to go is empty for a moment.
 
     Raises: InputOutputError.
     Holds: I2.
     """
-    state.remember_version(staged.path, staged.new, data)
+    if not staged.is_removal:
+        state.remember_version(staged.path, staged.new, data)
     if before is not None and staged.expected is not None:
         state.remember_version(staged.path, staged.expected, before)
     outcome = files.replace(staged.path, staged.staged, staged.expected)
-    if outcome.matched:
+    if outcome.matched and staged.is_removal:
+        files.remove(staged.path, staged.new)
+    elif outcome.matched:
         state.remember_version(staged.path, staged.new, data)
         _note_made(state, staged)
     elif outcome.displaced is None:

@@ -35,6 +35,8 @@ def recover(files: TaskFiles, store: SyncStore, state: State) -> Mapping[tuple[s
     for staged in journal.staged:
         if was_replaced(files, staged):
             files.make_durable(staged.path)
+            if staged.is_removal:
+                files.remove(staged.path, staged.new)
             for id, fields in journal.written.get(staged.path, {}).items():
                 agreed[id] = {**agreed.get(id, {}), **fields}
                 places[id] = staged.path

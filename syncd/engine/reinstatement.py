@@ -29,11 +29,15 @@ _BY_PLACE = frozenset({"phase", "extra.parent"})
 
 @dataclass(frozen=True, slots=True)
 class Past:
-    """What rows that come back are made from: the known versions of a path, newest first, and both sides' cards."""
+    """What rows that come back are made from: the known versions of a path, newest first, and both sides' cards.
+
+    ``names`` tells whether the configuration names a path as a task file, an absent one too.
+    """
 
     versions: Callable[[str], Iterable[bytes]] = lambda _: ()
     base: Mapping[str, BaseCard] = field(default_factory=dict)
     remote: Mapping[str, RemoteCard] = field(default_factory=dict)
+    names: Callable[[str], bool] = lambda _: False
 
 
 def lost_file(
@@ -47,6 +51,15 @@ def lost_file(
         return None
     newest = newest_version(past, path, options)
     return newest if newest is not None and any(newest.card_by_id(id) for id in ids) else None
+
+
+def removed_file(past: Past, there: Collection[str], id: str, options: Callable[[str], ParseOptions]) -> str | None:
+    """Return the task file that went with a card which comes back, and is not among those that are ``there``."""
+    card = past.remote.get(id)
+    path = card.path if card is not None else None
+    if path is None or path in there or not past.names(path) or not _may_have_stood(past, id):
+        return None
+    return path if lost_file(past, None, path, options(path), (id,)) is not None else None
 
 
 def newest_version(past: Past, path: str, options: ParseOptions) -> Document | None:

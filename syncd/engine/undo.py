@@ -57,7 +57,7 @@ def choose_file(files: TaskFiles, path: str | None) -> str:
     """
     paths = files.paths()
     if path is not None:
-        if path not in paths:
+        if path not in paths and not files.names(path):
             raise NotFound(f"{path} is no task file of this workspace", hint="syncd config get tasks")
         return path
     written = [each for each in paths if files.last_displaced(each) is not None]

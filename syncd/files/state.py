@@ -53,6 +53,7 @@ class _JournalEntry(msgspec.Struct, frozen=True):
     sent: dict[str, _Fields]
     written: dict[str, dict[str, _Fields]]
     places: dict[str, str] = {}
+    removals: list[str] = []
 
 
 class StateFile:
@@ -185,7 +186,7 @@ class StateFile:
         entry = msgspec.json.decode(row[0], type=_JournalEntry)
         return Journal(
             commit_id=entry.commit_id,
-            staged=tuple(StagedFile(*parts) for parts in entry.staged),
+            staged=tuple(StagedFile(*parts, is_removal=parts[0] in entry.removals) for parts in entry.staged),
             ids={(path, text): id for path, text, id in entry.ids},
             sent=entry.sent,
             written=entry.written,
@@ -202,6 +203,7 @@ class StateFile:
                 sent=_plain(journal.sent),
                 written={path: _plain(cards) for path, cards in journal.written.items()},
                 places=dict(journal.places),
+                removals=[each.path for each in journal.staged if each.is_removal],
             )
         )
         with self._database.writing() as connection:

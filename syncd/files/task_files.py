@@ -188,6 +188,32 @@ class WorkspaceFiles:
         except OSError as error:
             raise failure(error, f"Cannot put back {path}") from error
 
+    def remove(self, path: str, expected: str) -> bool:
+        """Remove a task file, if it still has the digest ``expected``; return whether.
+
+        It is taken out of its place first and looked at then: what somebody saved at the last moment is put back, or
+        reported as a late write where another file stands there already.
+        """
+        target = inside(self._root, path)
+        try:
+            if atomic.digest_of(target) != expected:
+                return False
+            staged = self._folder.staged_name(target)
+            target.rename(staged)
+            if atomic.digest_of(staged) == expected:
+                staged.unlink()
+                atomic.fsync_directory(target.parent)
+                return True
+            try:
+                atomic.place_new(staged, target)
+            except FileExistsError:
+                self.report_late(path, str(staged), expected)
+        except FileNotFoundError:
+            return False
+        except OSError as error:
+            raise failure(error, f"Cannot remove {path}") from error
+        return False
+
     def late_writes(self) -> Sequence[LateWrite]:
         """Return what was written into displaced files since they came out, each once until taken in.
 

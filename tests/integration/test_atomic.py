@@ -21,6 +21,7 @@ from syncd.files.atomic import OUT, Rename, Replacement, digest
 from syncd.files.layout import Layout
 from syncd.files.task_files import WorkspaceFiles
 from syncd.schemas.config import Config, TaskEntry
+from tests.support.syncs import recorded_syncs
 
 OLD: Final = b"| id | status |\n"
 NEW: Final = b"| id | status |\n| A1 | done |\n"
@@ -281,6 +282,45 @@ def test_a_swap_back_that_meets_another_save(tmp_path: Path) -> None:
     assert path.read_bytes() == later
     assert files.bytes_of(outcome.displaced) == EDIT
     assert not files.swap_back("TASKS.md", outcome.displaced, digest(NEW))
+
+
+def test_a_file_is_removed_while_it_is_what_it_was(
+    files: WorkspaceFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file with the expected content goes, durably and with nothing left beside it; another stays as it is."""
+    path = tmp_path / "TASKS.md"
+    assert not files.remove("TASKS.md", digest(EDIT))
+    assert path.read_bytes() == OLD
+    done = recorded_syncs(monkeypatch)
+    assert files.remove("TASKS.md", digest(OLD))
+    assert done == [tmp_path.name]
+    assert names(tmp_path) <= {".syncd"}
+    assert not files.remove("TASKS.md", digest(OLD))
+
+
+@pytest.mark.parametrize("again", [None, b"a third\n"], ids=["one", "two"])
+def test_a_save_at_the_last_moment_of_a_removal_is_kept(
+    files: WorkspaceFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, again: bytes | None
+) -> None:
+    """What was saved before the removal is the file again; with another file there already it is a late write."""
+    path = tmp_path / "TASKS.md"
+    rename = Path.rename
+
+    def rename_among_saves(source: Path, target: Path) -> Path:
+        if source != path:
+            return rename(source, target)
+        path.write_bytes(EDIT)
+        moved = rename(source, target)
+        if again is not None:
+            path.write_bytes(again)
+        return moved
+
+    monkeypatch.setattr(Path, "rename", rename_among_saves)
+    assert not files.remove("TASKS.md", digest(OLD))
+    assert path.read_bytes() == (again or EDIT)
+    # Under the digest that was expected it is found to differ at the next looks.
+    kept = [(each.digest, each.path.read_bytes()) for each in files.versions("TASKS.md")]
+    assert kept == ([] if again is None else [(digest(OLD), EDIT)])
 
 
 def test_a_swap_back_leaves_an_edited_file_alone(tmp_path: Path) -> None:

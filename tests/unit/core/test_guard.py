@@ -158,6 +158,15 @@ def test_a_missing_file_waits_and_is_then_rendered_again(on_removed: str | None)
     assert not late.holds + late.waits
 
 
+def test_a_missing_file_of_one_card_says_how_to_remove_the_card() -> None:
+    """Where the card was all that a file held, removing the card is what somebody who removed the file may want."""
+    desk = Desk(1)
+    desk.drop("A1")
+    desk.file = FileSight(PATH, exists=False, missing_ms=0)
+    (wait,) = desk.look().waits
+    assert wait.hint == "Then it is written again. To delete its card instead: syncd backlog remove A1"
+
+
 def test_rows_moved_out_of_a_file_do_not_empty_it() -> None:
     """A file whose cards all moved to another file is no mishap."""
     desk = Desk(3)
