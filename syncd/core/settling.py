@@ -73,9 +73,10 @@ def _missing(
     left_ms = int(thresholds.grace_s * 1000) - (file.missing_ms or 0)
     if left_ms > 0:
         name = shlex.quote(file.path)
-        hint = f"Then it is written again. To delete its cards instead: touch {name} && syncd accept {name}"
+        instead = f"its cards instead: touch {name} && syncd accept {name}"
         if len(gone) == 1:
-            hint = f"Then it is written again. To delete its card instead: syncd backlog remove {shlex.quote(gone[0])}"
+            instead = f"its card instead: syncd backlog remove --id {shlex.quote(gone[0])}"
+        hint = f"Then it is written again. To delete {instead}"
         rest = _unwritten(rest, file.path)
         return rest, Wait(file.path, f"{file.path} is missing; its {len(gone)} cards stay", left_ms, hint)
     rows = tuple(render(sight.remote[id], file.path) for id in gone)

@@ -164,7 +164,7 @@ def test_a_missing_file_of_one_card_says_how_to_remove_the_card() -> None:
     desk.drop("A1")
     desk.file = FileSight(PATH, exists=False, missing_ms=0)
     (wait,) = desk.look().waits
-    assert wait.hint == "Then it is written again. To delete its card instead: syncd backlog remove A1"
+    assert wait.hint == "Then it is written again. To delete its card instead: syncd backlog remove --id A1"
 
 
 def test_rows_moved_out_of_a_file_do_not_empty_it() -> None:
