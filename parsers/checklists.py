@@ -217,10 +217,9 @@ def read_entry(reading: Reading, checklist: Checklist, position: int) -> None:
     if entry.parent is not None and (parent := _token(checklist.entries[entry.parent])) is not None:
         fields["extra.parent"] = reading.lexicon.id_of(parent)
     own = entry.item.find("id")
-    text = entry.item.line if own is None else entry.item.line[: own.start] + " " + entry.item.line[own.end :]
-    words = " ".join(text.split())
+    rest = entry.item.line if own is None else entry.item.line[: own.start] + " " + entry.item.line[own.end :]
     reading.drafts.append(
-        Draft(entry.first, entry.indent, token, fields, weak, checklist.heading, words, checklist, position)
+        Draft(entry.first, entry.indent, token, fields, weak, checklist.heading, rest, checklist, position)
     )
 
 

@@ -71,13 +71,13 @@ class ParseOptions:
     repad: bool = False
 
 
-class FileCard(msgspec.Struct, frozen=True):
+class FileCard(msgspec.Struct, frozen=True, gc=False):
     """One card as a file shows it.
 
     ``key`` is its index in ``Document.cards``.  ``id`` is ``None`` for a nameless row.  ``fields`` has
     exactly the fields that its place can show: absent is never null.  ``weak`` names fields that
     come from the surroundings (the phase of a heading), which are a change only when the row moved.
-    ``text`` is the row without its id and without white space runs, to recognise a row that lost its id.
+    ``rest`` is the row without its id.
     """
 
     key: int
@@ -88,7 +88,12 @@ class FileCard(msgspec.Struct, frozen=True):
     dialect: str
     weak: frozenset[str] = frozenset()
     heading: str | None = None
-    text: str = ""
+    rest: str = ""
+
+    @property
+    def text(self) -> str:
+        """The row without its id and without white space runs, to recognise a row that lost its id."""
+        return " ".join(self.rest.split())
 
 
 @dataclass(frozen=True, slots=True)

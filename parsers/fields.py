@@ -44,7 +44,9 @@ _WORDED: Final = re.compile(r"task\s+(?=\d)", re.IGNORECASE)
 
 def is_id(text: str) -> bool:
     """Tell whether the text can be a card's id: 1 to 128 characters, no white space, ``|`` or control character."""
-    return (text.isalnum() and len(text) <= ID_MAX) or _ID.fullmatch(text) is not None
+    if text.isascii() and text.isprintable():
+        return 0 < len(text) <= ID_MAX and " " not in text and "|" not in text
+    return _ID.fullmatch(text) is not None
 
 
 def looks_like_id(text: str) -> bool:

@@ -92,7 +92,7 @@ def _read_card(reading: Reading, card: SingleCard, token: str | None) -> None:
     text = " ".join(text_of(entry.value) for name, entry in card.keys.items() if name != "id")
     reading.is_single = True
     reading.containers.append(card)
-    reading.drafts.append(Draft(1, 0, token, fields, NOTHING_WEAK, None, " ".join(text.split()), card, 0))
+    reading.drafts.append(Draft(1, 0, token, fields, NOTHING_WEAK, None, text, card, 0))
     reading.take(FRONT_MATTER, 0, "the file is one card", 1)
 
 

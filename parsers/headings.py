@@ -189,8 +189,8 @@ def _read_task(reading: Reading, sections: Sections, position: int, task: Task) 
         fields[owner_field(fields)] = _value(task.bullets["owner"].text().lstrip("@"))
     line = task.heading.line
     text = [line if own is None else line[: own.start] + " " + line[own.end :], *source.lines[task.line + 1 : task.end]]
-    words = " ".join(" ".join(text).split())
-    reading.drafts.append(Draft(task.line, 0, task.token, fields, weak, sections.heading, words, sections, position))
+    rest = " ".join(text)
+    reading.drafts.append(Draft(task.line, 0, task.token, fields, weak, sections.heading, rest, sections, position))
 
 
 def _read_place(sections: Sections, task: Task, fields: dict[str, Value]) -> None:

@@ -6,8 +6,10 @@ in :func:`finished`.  May import ``syncd.schemas``.
 
 from __future__ import annotations
 
-from operator import itemgetter
-from typing import Final, NamedTuple
+from operator import attrgetter
+from typing import Final
+
+import msgspec
 
 from syncd.parsers.document import Container, Document, FileCard, FrontMatter, Heading, Problem, Taken
 from syncd.parsers.fields import is_id
@@ -20,8 +22,11 @@ NOTHING_WEAK: Final[frozenset[str]] = frozenset()
 WEAK_PHASE: Final = frozenset({"phase"})
 
 
-class Draft(NamedTuple):
-    """A card as a dialect read it; ``token`` is its id as written, ``line`` and ``column`` count from 0."""
+class Draft(msgspec.Struct, frozen=True, gc=False):
+    """A card as a dialect read it; ``token`` is its id as written, ``line`` and ``column`` count from 0.
+
+    ``rest`` is the row without the id.
+    """
 
     line: int
     column: int
@@ -29,18 +34,21 @@ class Draft(NamedTuple):
     fields: Fields
     weak: frozenset[str]
     heading: str | None
-    text: str
+    rest: str
     container: Container
     position: int
 
 
-class KnownRow(NamedTuple):
-    """What a table row was read as; ``status`` is how its state is written, where it has a place for one."""
+class KnownRow(msgspec.Struct, frozen=True, gc=False):
+    """What a table row was read as; ``status`` is how its state is written, where it has a place for one.
+
+    ``rest`` is the row without its id.
+    """
 
     token: str | None
     fields: Fields
     weak: frozenset[str]
-    text: str
+    rest: str
     status: str | None
 
 
@@ -111,35 +119,35 @@ def finished(reading: Reading) -> tuple[tuple[FileCard, ...], tuple[tuple[Contai
 
     An id that cannot be one, and every further occurrence of an id, becomes a problem and no card.
     """
-    drafts = sorted(reading.drafts, key=itemgetter(0))
+    drafts = sorted(reading.drafts, key=attrgetter("line"))
     cards: list[FileCard] = []
     homes: list[tuple[Container, int]] = []
     lines: dict[str, int] = {}
     id_of = reading.lexicon.id_of
-    for line, column, token, fields, weak, heading, text, container, position in drafts:
-        id = None
-        if token is not None:
-            if not is_id(id := id_of(token)):
+    for draft in drafts:
+        line, container, id = draft.line, draft.container, None
+        if draft.token is not None:
+            if not is_id(id := id_of(draft.token)):
                 reading.report(
                     line,
-                    column,
+                    draft.column,
                     "bad-id",
-                    f"{_shortened(token)!r} cannot be an id",
+                    f"{_shortened(draft.token)!r} cannot be an id",
                     "Write 1 to 128 characters without spaces, '|' or control characters.",
                 )
                 continue
             if (first := lines.setdefault(id, line)) != line:
                 reading.report(
                     line,
-                    column,
+                    draft.column,
                     "duplicate-id",
                     f"{id} stands already in line {first + 1}",
                     f"Give this one another id, or remove it; line {first + 1} is the card {id}.",
                 )
                 continue
-        card = FileCard(len(cards), id, fields, line + 1, column + 1, container.dialect, weak, heading, text)
-        cards.append(card)
-        homes.append((container, position))
+        place = (line + 1, draft.column + 1, container.dialect)
+        cards.append(FileCard(len(cards), id, draft.fields, *place, draft.weak, draft.heading, draft.rest))
+        homes.append((container, draft.position))
     return tuple(cards), tuple(homes)
 
 

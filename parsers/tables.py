@@ -29,7 +29,7 @@ from syncd.parsers.lexicon import Lexicon, extra_key
 from syncd.parsers.reading import NOTHING_WEAK, Draft, KnownRow, Reading, owner_field
 from syncd.parsers.rows import Column, Table
 from syncd.parsers.statuses import author_word, emoji_state, leading_emoji, read_status
-from syncd.parsers.values import is_struck, value_of
+from syncd.parsers.values import as_list, is_struck, value_of
 from syncd.parsers.words import SUMMARY_IDS, UNKNOWN_STATUS_HINT, UNSURE_ID_HEADERS, fold, fold_header
 from syncd.schemas.card import EXTRA, STATUS_WORD, Status, Value
 
@@ -192,7 +192,9 @@ class RowReader:
         self.id = table.by_field["id"].index
         self.status = table.by_field["status"].index if "status" in table.by_field else None
         self.owner = table.by_field["owner"].index if "owner" in table.by_field else None
+        self.title = table.by_field["title"].index if "title" in table.by_field else None
         self.statuses: dict[str, tuple[str, str | None] | None] = {}
+        self.alike: dict[str, KnownRow] = {}
         # The text of a claim's place that is not claimed must not hide behind a column called "owner".
         self.owner_text = EXTRA + "claimed_by" if EXTRA + "owner" in table.by_field else None
         self.weak_phase = ({}, NOTHING_WEAK) if "phase" in table.by_field else reading.weak_phase(table.heading)
@@ -229,14 +231,14 @@ class RowReader:
             table.last = line
             if row is None:
                 continue
-            token, fields, weak, text, status = row
+            status = row.status
             if status is not None:
                 statuses[status] = statuses.get(status, 0) + 1
             column = 0 if raw[:1] == "|" else len(raw) - len(raw.lstrip())
-            drafts.append(Draft(line, column, token, fields, weak, table.heading, text, table, line))
+            drafts.append(Draft(line, column, row.token, row.fields, row.weak, table.heading, row.rest, table, line))
             table.rows.append(line)
             if self.has_phases:
-                table.phases.add(fields.get("phase"))
+                table.phases.add(row.fields.get("phase"))
         for text, count in statuses.items():
             table.status_texts[text] += count
 
@@ -245,7 +247,7 @@ class RowReader:
         problems = len(self.reading.problems)
         cells = split_row(raw, self.table.width)
         if len(cells) == self.table.width and _SIMPLE_ID.fullmatch(token := cells[self.id].strip()):
-            row: KnownRow | None = self._row(line, token, cells)
+            row: KnownRow | None = self._plain_row(line, token, cells)
         elif len(cells) != self.table.width and not self._is_trusted(line, cells):
             row = self._id_alone(cells)
         else:
@@ -282,7 +284,26 @@ class RowReader:
         token = self._token(cells[self.id].strip())
         if token is None or not is_id(token) or is_placeholder(token):
             return None
-        return KnownRow(token, {}, NOTHING_WEAK, self._text(cells), None)
+        return KnownRow(token, {}, NOTHING_WEAK, self._rest(cells), None)
+
+    def _plain_row(self, line: int, token: str, cells: list[str]) -> KnownRow:
+        """Read a row with an ordinary id; of rows that differ in id and title alone, all else is read once."""
+        if self.title is None or self.status is None:
+            return self._row(line, token, cells)
+        rest = cells.copy()
+        rest[self.id] = rest[self.title] = ""
+        key = "|".join(rest)
+        if (like := self.alike.get(key)) is not None:
+            depends_on = like.fields.get("dependsOn")
+            if not depends_on or self.lexicon.id_of(token) not in as_list(depends_on):
+                fields = {**like.fields, "title": _read_title(cells[self.title])}
+                return KnownRow(token, fields, like.weak, self._rest(cells), like.status)
+        problems = len(self.reading.problems)
+        row = self._row(line, token, cells)
+        # What is to be reported is reported for each row.
+        if len(self.reading.problems) == problems:
+            self.alike[key] = row
+        return row
 
     def _row(self, line: int, token: str | None, cells: Sequence[str]) -> KnownRow:
         phase, weak = self.weak_phase
@@ -310,11 +331,10 @@ class RowReader:
         if tokens and isinstance(tokens, tuple) and (token in tokens or self.lexicon.options.namespace):
             column = cell_spans(self.lines[line], self.table.width)[self.table.by_field["dependsOn"].index][0]
             fields["dependsOn"] = self.reading.dependencies(tokens, token, line, column)
-        return KnownRow(token, fields, weak, self._text(cells), status)
+        return KnownRow(token, fields, weak, self._rest(cells), status)
 
-    def _text(self, cells: Sequence[str]) -> str:
-        others = "|".join(cells[1:] if self.id == 0 else [*cells[: self.id], *cells[self.id + 1 :]])
-        return others.strip() if "  " not in others and others.isprintable() else " ".join(others.split())
+    def _rest(self, cells: Sequence[str]) -> str:
+        return "|".join(cells[1:] if self.id == 0 else [*cells[: self.id], *cells[self.id + 1 :]])
 
     def _token(self, raw_id: str) -> str | None:
         text = undecorated(_without_emoji(undecorated(raw_id)))
