@@ -7,7 +7,7 @@ May import ``syncd.schemas``.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
@@ -208,6 +208,30 @@ class Container(Protocol):
         """Return the line to which a change moves the card, with what else it changes; for boards."""
 
 
+class Homes:
+    """In which container each card stands, and at which position, by the card's key.
+
+    ``places`` are indexes of containers with positions, so that they are the same in an edited file.
+    """
+
+    __slots__ = ("_containers", "_places")
+
+    def __init__(self, containers: Sequence[Container] = (), places: Sequence[tuple[int, int]] = ()) -> None:
+        self._containers = containers
+        self._places = places
+
+    def __getitem__(self, key: int) -> tuple[Container, int]:
+        number, position = self._places[key]
+        return self._containers[number], position
+
+    def __iter__(self) -> Iterator[tuple[Container, int]]:
+        return (self[key] for key in range(len(self._places)))
+
+    def among(self, containers: Sequence[Container]) -> Homes:
+        """Return the same places in other containers."""
+        return Homes(containers, self._places)
+
+
 @dataclass(frozen=True, eq=False)
 class Document:
     """A parsed task file.
@@ -231,7 +255,7 @@ class Document:
     text: Source = field(default_factory=lambda: Source(""), repr=False)
     headings: tuple[Heading, ...] = field(default=(), repr=False)
     containers: Sequence[Container] = field(default=(), repr=False)
-    homes: tuple[tuple[Container, int], ...] = field(default=(), repr=False)
+    homes: Homes = field(default=Homes(), repr=False)
 
     @property
     def can_insert(self) -> bool:

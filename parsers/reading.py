@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from syncd.parsers.document import Container, Document, FileCard, FrontMatter, Heading, Problem, Taken
+from syncd.parsers.document import Container, Document, FileCard, FrontMatter, Heading, Homes, Problem, Taken
 from syncd.parsers.fields import is_id
 from syncd.parsers.items import ItemLine, scan_item
 from syncd.parsers.lexicon import Lexicon
@@ -114,20 +114,22 @@ def owner_field(fields: dict[str, Value]) -> str:
     return "claimOwner" if fields.get("status") == Status.CLAIMED.value else OWNER_TEXT
 
 
-def finished(reading: Reading) -> tuple[tuple[FileCard, ...], tuple[tuple[Container, int], ...]]:
+def finished(reading: Reading) -> tuple[tuple[FileCard, ...], Homes]:
     """Return the cards in the order of the file, with where each stands.
 
     An id that cannot be one, and every further occurrence of an id, becomes a problem and no card.
     """
     drafts = sorted(reading.drafts, key=attrgetter("line"))
     cards: list[FileCard] = []
-    homes: list[tuple[Container, int]] = []
+    places: list[tuple[int, int]] = []
+    numbers = {id(container): number for number, container in enumerate(reading.containers)}
     lines: dict[str, int] = {}
     id_of = reading.lexicon.id_of
     for draft in drafts:
-        line, container, id = draft.line, draft.container, None
+        line, container = draft.line, draft.container
+        name: str | None = None
         if draft.token is not None:
-            if not is_id(id := id_of(draft.token)):
+            if not is_id(name := id_of(draft.token)):
                 reading.report(
                     line,
                     draft.column,
@@ -136,19 +138,29 @@ def finished(reading: Reading) -> tuple[tuple[FileCard, ...], tuple[tuple[Contai
                     "Write 1 to 128 characters without spaces, '|' or control characters.",
                 )
                 continue
-            if (first := lines.setdefault(id, line)) != line:
+            if (first := lines.setdefault(name, line)) != line:
                 reading.report(
                     line,
                     draft.column,
                     "duplicate-id",
-                    f"{id} stands already in line {first + 1}",
-                    f"Give this one another id, or remove it; line {first + 1} is the card {id}.",
+                    f"{name} stands already in line {first + 1}",
+                    f"Give this one another id, or remove it; line {first + 1} is the card {name}.",
                 )
                 continue
-        place = (line + 1, draft.column + 1, container.dialect)
-        cards.append(FileCard(len(cards), id, draft.fields, *place, draft.weak, draft.heading, draft.rest))
-        homes.append((container, draft.position))
-    return tuple(cards), tuple(homes)
+        card = FileCard(
+            len(cards),
+            name,
+            draft.fields,
+            line + 1,
+            draft.column + 1,
+            container.dialect,
+            draft.weak,
+            draft.heading,
+            draft.rest,
+        )
+        cards.append(card)
+        places.append((numbers[id(container)], draft.position))
+    return tuple(cards), Homes(reading.containers, places)
 
 
 def _shortened(text: str) -> str:

@@ -58,7 +58,7 @@ def with_changed_lines(previous: Document, source: bytes, text: str) -> Document
     containers = [moved[id(each)] for each in previous.containers]
     for each in containers:
         each.peers = containers
-    homes = tuple([(moved[id(container)], position) for container, position in previous.homes])
+    homes = previous.homes.among(containers)
     return replace(previous, source=source, text=edited[0], cards=tuple(cards), containers=containers, homes=homes)
 
 
@@ -83,6 +83,7 @@ def _read_row(previous: Document, table: Table, key: int) -> FileCard | None:
     table.forget(line, previous.text)
     rows, last, phases = table.rows, table.last, set(table.phases)
     table.rows = []
+    reading.containers.append(table)
     RowReader(reading, table).read([line])
     table.rows, table.last = rows, last
     card = _same_card(reading, before)
@@ -113,6 +114,7 @@ def _read_item(previous: Document, checklist: Checklist, key: int) -> FileCard |
         return None
     checklist.entries[position] = replace(entry, item=item)
     reading = _reading(previous, checklist.source)
+    reading.containers.append(checklist)
     read_entry(reading, checklist, position)
     return _same_card(reading, before)
 

@@ -118,7 +118,7 @@ class Source:
 def _common_prefix(text: str, other: str) -> int:
     """Return how many characters two texts begin with in common."""
     most = min(len(text), len(other))
-    low = next((at for at in range(0, most, _CHUNK) if text[at : at + _CHUNK] != other[at : at + _CHUNK]), most)
+    low = next((at for at in range(0, most, _CHUNK) if not other.startswith(text[at : at + _CHUNK], at)), most)
     high = min(low + _CHUNK, most)
     while low < high:
         middle = (low + high + 1) // 2
@@ -135,7 +135,7 @@ def _common_suffix(text: str, other: str, most: int) -> int:
     low = 0
     while low + _CHUNK <= most:
         high = low + _CHUNK
-        if text[size - high : size - low] != other[size_other - high : size_other - low]:
+        if not other.startswith(text[size - high : size - low], size_other - high):
             break
         low = high
     high = min(low + _CHUNK, most)

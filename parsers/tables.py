@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from operator import itemgetter
 from typing import Final, TypeAlias
 
 from syncd.parsers.blocks import Block
@@ -194,7 +195,9 @@ class RowReader:
         self.owner = table.by_field["owner"].index if "owner" in table.by_field else None
         self.title = table.by_field["title"].index if "title" in table.by_field else None
         self.statuses: dict[str, tuple[str, str | None] | None] = {}
-        self.alike: dict[str, KnownRow] = {}
+        others = [column.index for column in table.columns if column.field not in ("id", "title")]
+        self.others = itemgetter(*others) if others else len
+        self.alike: dict[object, KnownRow] = {}
         # The text of a claim's place that is not claimed must not hide behind a column called "owner".
         self.owner_text = EXTRA + "claimed_by" if EXTRA + "owner" in table.by_field else None
         self.weak_phase = ({}, NOTHING_WEAK) if "phase" in table.by_field else reading.weak_phase(table.heading)
@@ -290,9 +293,7 @@ class RowReader:
         """Read a row with an ordinary id; of rows that differ in id and title alone, all else is read once."""
         if self.title is None or self.status is None:
             return self._row(line, token, cells)
-        rest = cells.copy()
-        rest[self.id] = rest[self.title] = ""
-        key = "|".join(rest)
+        key = self.others(cells)
         if (like := self.alike.get(key)) is not None:
             depends_on = like.fields.get("dependsOn")
             if not depends_on or self.lexicon.id_of(token) not in as_list(depends_on):
