@@ -112,8 +112,12 @@ def canonical(value: Any) -> Value:
     Lists of text become tuples; empty text and empty lists become ``None`` and ``()``; other JSON
     becomes its compact, sorted text.
     """
-    if value is None or isinstance(value, bool):
-        return None if value is None else ("true" if value else "false")
+    if value is None:
+        return None
+    if value.__class__ is str and "\r" not in value:
+        return value.strip() or None
+    if isinstance(value, bool):
+        return "true" if value else "false"
     if isinstance(value, StrEnum):
         return value.value
     if isinstance(value, int):

@@ -11,7 +11,6 @@ import shlex
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from pathlib import PurePosixPath
 from typing import Any, Final, TypeAlias
 
 import msgspec
@@ -355,7 +354,8 @@ def _by_place(groups: Mapping[str, list[Change]], sizes: Mapping[str | None, int
 
 
 def _place_of(path: str, sizes: Mapping[str | None, int]) -> str:
-    return path if sizes.get(path, 0) != 1 else f"{PurePosixPath(path).parent}/"
+    """Return the file, or its folder where the file has one card."""
+    return path if sizes.get(path, 0) != 1 else f"{path.rpartition('/')[0] or '.'}/"
 
 
 def _is_revert(file: FileSight, cards: int, thresholds: Thresholds) -> bool:

@@ -51,10 +51,13 @@ def unshown(view: LocalView, id: str, remote: RemoteCard) -> frozenset[str]:
     """Return the fields of a card whose stored value its place cannot show: they stay in the store."""
     path, key = view.keys[id]
     document = view.documents[path]
+    card = document.cards[key]
     return frozenset(
         name
-        for name in document.cards[key].weak
-        if name in remote.fields and not can_show(document, key, name, remote.fields[name])
+        for name in card.weak
+        if name in remote.fields
+        and remote.fields[name] != card.fields.get(name)
+        and not can_show(document, key, name, remote.fields[name])
     )
 
 

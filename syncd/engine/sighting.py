@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import math
-from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
@@ -16,6 +15,7 @@ from syncd.core.plan import BaseCard, Change, ChangeKind, Hold, Policy
 from syncd.core.sight import FileSight, OwnWrite, Sight
 from syncd.core.values import is_same
 from syncd.engine.observe import HELD_FILES, LocalView, Observer
+from syncd.engine.own_writes import OWN_WRITES_MAX, OwnWrites
 from syncd.engine.remote import RemoteView
 from syncd.parsers.document import Document
 from syncd.parsers.remains import lines_naming
@@ -31,8 +31,6 @@ GIT_SETTLE_S: Final = 0.3
 
 GIT_STALE_S: Final = 10.0
 """A lock of git's that stands longer was left behind by a crash."""
-
-OWN_WRITES_MAX: Final = 200
 
 _HEAD: Final = "git.head"
 _PARSER: Final = "parser.version"
@@ -59,7 +57,7 @@ class Sighting:
         self._observer = observer
         self._policy = policy
         self._monotonic = monotonic
-        self._own: deque[OwnWrite] = deque(maxlen=OWN_WRITES_MAX)
+        self._own = OwnWrites()
         self._replaced: dict[tuple[str, str], tuple[Value, float]] = {}
         self._inserted: dict[str, float] = {}
         self._taken_out: dict[str, tuple[Fields, float]] = {}
@@ -103,16 +101,9 @@ class Sighting:
             for (id, name), value in self.recent().items()
             if (id, name) in written and id in view.local and is_same(name, view.local[id].fields.get(name), value)
         }
-        kept = [each for each in self._own if (each.id, each.field) in undone]
-        self._own = deque(kept, maxlen=OWN_WRITES_MAX)
+        self._own.keep(lambda each: (each.id, each.field) in undone)
         for (id, name), value in undone.items():
-            self._note_write(OwnWrite(id, name, "store", value))
-
-    def _note_write(self, write: OwnWrite) -> None:
-        """Add to the history of a field; the same word of the same side again is none."""
-        last = next((each for each in reversed(self._own) if (each.id, each.field) == (write.id, write.field)), None)
-        if last is None or last.side != write.side or not is_same(write.field, last.value, write.value):
-            self._own.append(write)
+            self._own.note(OwnWrite(id, name, "store", value))
 
     def recent(self) -> Mapping[tuple[str, str], Value]:
         """Return what syncd's own writes replaced a moment ago, by card and field."""
@@ -165,7 +156,7 @@ class Sighting:
             for name, value in change.fields.items():
                 if before is not None and name in before.fields:
                     self._replaced[change.id, name] = (before.fields[name], now)
-                self._note_write(OwnWrite(change.id, name, "file", value))
+                self._own.note(OwnWrite(change.id, name, "file", value))
 
     def forget_writes(self) -> None:
         """Forget syncd's own writes: somebody took one back on purpose, which is no old buffer and no ping-pong."""
@@ -180,10 +171,10 @@ class Sighting:
             self._replaced.pop((id, name), None)
 
     def sent(self, changes: Sequence[Change]) -> None:
-        """Remember what syncd wrote to the store."""
-        for change in changes:
+        """Remember what syncd wrote to the store: of very many changes the last, which would drive out the others."""
+        for change in changes[-OWN_WRITES_MAX:]:
             for name, value in change.fields.items():
-                self._note_write(OwnWrite(change.id, name, "store", value))
+                self._own.note(OwnWrite(change.id, name, "store", value))
 
     def remember(
         self,

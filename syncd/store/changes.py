@@ -265,6 +265,8 @@ def require_integer(number: Value) -> None:
 def require_storable(value: Any) -> None:
     """Raise BadValue for text that Postgres cannot hold: a NUL, half a surrogate pair."""
     match value:
+        case None:
+            pass
         case str():
             if "\0" in value:
                 raise BadValue("text with a NUL character cannot be stored")
@@ -275,12 +277,12 @@ def require_storable(value: Any) -> None:
                     raise BadValue("text that is not valid Unicode cannot be stored") from None
         case int() if abs(value) > 2**63:
             raise BadValue("a number this large cannot be stored")
+        case list() | tuple():
+            for each in value:
+                require_storable(each)
         case Mapping():
             for key, each in value.items():
                 require_storable(key)
-                require_storable(each)
-        case list() | tuple():
-            for each in value:
                 require_storable(each)
         case _:
             pass
