@@ -133,3 +133,16 @@ def test_leftovers_are_told_apart(folder: DisplacedFolder, target: Path) -> None
     for path in (staged, spared, target, target.with_name("notes.md"), target.with_name(".TASKS.md.swp")):
         path.write_bytes(b"x")
     assert folder.leftovers(target, spare=[str(spared)]) == (staged,)
+
+
+def test_only_what_is_still_in_place_is_discarded_with_a_staged_file(folder: DisplacedFolder, target: Path) -> None:
+    """A link to the file in place, which a cut exchange left, goes; bytes that came out of the place stay."""
+    target.write_bytes(b"in place")
+    staged = folder.staged_name(target)
+    aside = Path(str(staged) + OUT)
+    aside.hardlink_to(target)
+    folder.discard(staged)
+    assert not aside.exists()
+    aside.write_bytes(b"came out")
+    folder.discard(staged)
+    assert aside.read_bytes() == b"came out"
