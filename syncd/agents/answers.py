@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from syncd.core.events import Event
 from syncd.core.standing import Obstacle
 from syncd.errors import SyncdError
 from syncd.ports import QueueStats
 from syncd.schemas.card import Card, Status, card_json, instant_json
+
+if TYPE_CHECKING:
+    from syncd.missions import MilestoneState, MissionState
 
 Json = dict[str, Any]
 
@@ -99,6 +102,23 @@ def stats(found: QueueStats) -> Json:
 def why(obstacles: Sequence[Obstacle]) -> Json:
     """Return whether a card can be claimed, and else what stands against it."""
     return {"claimable": not obstacles, "reasons": [each.message for each in obstacles]}
+
+
+def mission(state: MissionState) -> Json:
+    """Return how far a mission is, and where a milestone and its cards contradict each other."""
+    found: Json = {"id": state.record.key.mission, "status": state.record.fields.get("status")}
+    if state.milestones:
+        found["milestones"] = [_milestone(each) for each in state.milestones]
+    return found
+
+
+def _milestone(state: MilestoneState) -> Json:
+    found: Json = {"id": state.record.key.id, "status": state.record.fields.get("status")}
+    if state.cards["total"]:
+        found["cards"] = f"{state.cards['done']} of {state.cards['total']} done"
+    if state.drift is not None:
+        found["contradiction"] = state.drift
+    return found
 
 
 def event(found: Event) -> Json:

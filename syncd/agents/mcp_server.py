@@ -1,8 +1,8 @@
 """The MCP server: tools and resources of one workspace, on stdio or on loopback over HTTP.
 
-The official SDK speaks the protocol.  Its import is most of the start, so nothing of a store is opened
-before the first call, and nothing else of syncd imports this module.  May import ``syncd.api``,
-``syncd.errors`` and ``syncd.agents``.
+The official SDK speaks the protocol.  Its import is most of the start, so nothing of a workspace is imported
+or opened before the first call, and nothing else of syncd imports this module.  May import ``syncd.errors`` and
+``syncd.agents``.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from syncd import __version__
 from syncd.agents import answers, resources
+from syncd.agents.opening import Opening
 from syncd.agents.tools import TOOLS, Caller, Tool
-from syncd.api import Workspace
 from syncd.errors import SyncdError
 
 INSTRUCTIONS: Final = (
@@ -43,15 +43,16 @@ class Desk:
     """What the server does for its clients.
 
     Args:
+        opening: of the workspace; raises the errors of the api.
         owner: of claims that name none.
     """
 
-    def __init__(self, workspace: Workspace, owner: str) -> None:
-        self._workspace = workspace
-        self._caller = Caller(workspace, owner)
+    def __init__(self, opening: Opening, owner: str) -> None:
+        self._opening = opening
+        self._caller = Caller(opening, owner)
         self._bus = InMemorySubscriptionBus()
         self._sessions: dict[str, set[ServerSession]] = {}
-        self._watch = resources.Watch(workspace, self._tell)
+        self._watch = resources.Watch(opening, self._tell)
         listen = ListenHandler(self._bus)
 
         async def listening(context: Context, given: types.SubscriptionsListenRequestParams) -> Any:
@@ -96,7 +97,7 @@ class Desk:
     async def _list_resources(
         self, _context: Context, _: types.PaginatedRequestParams | None
     ) -> types.ListResourcesResult:
-        found = await asyncio.to_thread(resources.pages, self._workspace)
+        found = await asyncio.to_thread(lambda: resources.pages(self._opening()))
         return types.ListResourcesResult(
             resources=[
                 types.Resource(uri=each.uri, name=each.name, description=each.about, mime_type=each.mime_type)
@@ -109,7 +110,7 @@ class Desk:
     ) -> types.ReadResourceResult:
         uri = str(given.uri)
         try:
-            mime_type, text = await asyncio.to_thread(resources.read, self._workspace, uri)
+            mime_type, text = await asyncio.to_thread(lambda: resources.read(self._opening(), uri))
         except SyncdError as error:
             raise MCPError(types.INVALID_PARAMS, answers.failure(error)) from error
         return types.ReadResourceResult(contents=[types.TextResourceContents(uri=uri, mime_type=mime_type, text=text)])
@@ -145,11 +146,11 @@ def _said(text: str, *, is_error: bool = False) -> types.CallToolResult:
 # --- transports ----------------------------------------------------------------------------------
 
 
-def serve_stdio(workspace: Workspace, owner: str) -> None:
+def serve_stdio(opening: Opening, owner: str) -> None:
     """Serve one client on standard input and output, until it closes them."""
 
     async def serve() -> None:
-        desk = Desk(workspace, owner)
+        desk = Desk(opening, owner)
         try:
             async with stdio_server() as (reader, writer):
                 await desk.server.run(reader, writer, desk.server.create_initialization_options())
@@ -159,7 +160,7 @@ def serve_stdio(workspace: Workspace, owner: str) -> None:
     asyncio.run(serve())
 
 
-def serve_http(workspace: Workspace, owner: str, *, port: int, token: str | None) -> None:
+def serve_http(opening: Opening, owner: str, *, port: int, token: str | None) -> None:
     """Serve clients on loopback that know the token, until interrupted; 0 is any free port.
 
     Effects: the address, and the token where none was given, are printed on standard error.
@@ -169,7 +170,7 @@ def serve_http(workspace: Workspace, owner: str, *, port: int, token: str | None
     secret = token or secrets.token_urlsafe(32)
 
     async def serve() -> None:
-        desk = Desk(workspace, owner)
+        desk = Desk(opening, owner)
         app = with_token(desk.server.streamable_http_app(host=_HOST), secret)
         settings = uvicorn.Config(app, host=_HOST, port=port, log_level="warning", access_log=False)
         server = uvicorn.Server(settings)

@@ -11,14 +11,17 @@ import json
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
 from syncd.agents import answers
-from syncd.api import Workspace
+from syncd.agents.opening import Opening
 from syncd.errors import NotFound, StoreUnreachable
 from syncd.ports import CardFilter, Listener
 from syncd.schemas.card import Status
+
+if TYPE_CHECKING:
+    from syncd.api import Workspace
 
 BACKLOG: Final = "syncd://backlog"
 MISSION: Final = "syncd://mission/"
@@ -75,8 +78,8 @@ class Watch:
         tell: called in the loop with the address of each resource that changed.
     """
 
-    def __init__(self, workspace: Workspace, tell: Callable[[str], Awaitable[None]]) -> None:
-        self._workspace = workspace
+    def __init__(self, opening: Opening, tell: Callable[[str], Awaitable[None]]) -> None:
+        self._opening = opening
         self._tell = tell
         self._task: asyncio.Task[None] | None = None
 
@@ -119,13 +122,10 @@ class Watch:
 
     async def _listening(self, wake: Callable[[], None]) -> Listener | None:
         try:
-            return await asyncio.to_thread(self._workspace.workers.listen, wake)
+            return await asyncio.to_thread(lambda: self._opening().workers.listen(wake))
         except StoreUnreachable:
             return None
 
     def _signatures(self) -> Mapping[str, Any]:
-        return {
-            page.uri: self._workspace.file_signature(page.name)
-            for page in pages(self._workspace)
-            if page.uri != BACKLOG
-        }
+        workspace = self._opening()
+        return {page.uri: workspace.file_signature(page.name) for page in pages(workspace) if page.uri != BACKLOG}

@@ -10,16 +10,19 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import islice
-from typing import Annotated, Any, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeAlias
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from syncd.agents import answers
-from syncd.api import Workspace
+from syncd.agents.opening import Opening
 from syncd.errors import BadValue
 from syncd.ports import CardFilter, NewCard
 from syncd.schemas.card import Fields, Status, Value
+
+if TYPE_CHECKING:
+    from syncd.api import Workspace
 
 LIST_LIMIT: Final = 50
 LIST_MAX: Final = 500
@@ -33,8 +36,13 @@ Json = dict[str, Any]
 class Caller:
     """Who calls: the workspace to work on, and the owner of claims that name none."""
 
-    workspace: Workspace
+    opening: Opening
     owner: str
+
+    @property
+    def workspace(self) -> Workspace:
+        """The workspace, opened by the first call.  Raises the errors of opening it."""
+        return self.opening()
 
 
 def _about(text: str, **more: Any) -> Meta:
@@ -198,8 +206,8 @@ def _mission_status(caller: Caller, _: Arguments) -> Json:
     report = caller.workspace.status().to_json()
     ready = caller.workspace.backlog.list(CardFilter(ready_only=True, limit=10))
     found: Json = {"project": report["project"], "inSync": report["inSync"], "cards": report["cards"]}
-    if report["mission"]:
-        found["mission"] = report["mission"]
+    if missions := caller.workspace.missions.all():
+        found["missions"] = [answers.mission(each) for each in missions]
     if ready:
         found["claimable"] = [each.id for each in ready]
     for name in ("conflicts", "held", "problems"):

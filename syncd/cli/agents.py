@@ -5,13 +5,18 @@ from __future__ import annotations
 import os
 import secrets
 import sys
-from typing import Annotated
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from syncd.cli.options import command, globals_of, group, workspace
 from syncd.cli.output import emit, show
 from syncd.errors import ConfigError, UsageError
+
+if TYPE_CHECKING:
+    from syncd.api import Workspace
 
 commands = group("Agents.")
 
@@ -38,24 +43,35 @@ def mcp(
     On standard input and output for one client. With --http for several, on 127.0.0.1 only; they send the token in
     $SYNCD_MCP_TOKEN, or the one that is printed. Needs the extra 'mcp'.
     """
-    from syncd import api
+    from syncd.agents.opening import Opening
+    from syncd.agents.sdk import import_server_half
+    from syncd.files.layout import find_root
     from syncd.log import configure
 
+    given = globals_of(context)
+    find_root(Path.cwd(), os.environ, told=given.directory)
     try:
+        if not http:
+            import_server_half()
         from syncd.agents import mcp_server
     except ImportError as error:
         if error.name is None or error.name.partition(".")[0] == "syncd":
             raise
         missing = f"the MCP server needs {error.name}, which is not installed"
         raise ConfigError(missing, hint="pip install 'syncd[mcp]'") from error
-    given = globals_of(context)
     configure(given.log_format)
     name = owner or os.environ.get("SYNCD_OWNER") or f"mcp.{secrets.token_hex(3)}"
-    with api.open(given.directory, mode=given.mode, environ=os.environ, actor=name, face="mcp") as opened:
+
+    def open() -> Workspace:
+        from syncd import api
+
+        return api.open(given.directory, mode=given.mode, environ=os.environ, actor=name, face="mcp")
+
+    with closing(Opening(open)) as opening:
         if http:
-            mcp_server.serve_http(opened, name, port=port, token=os.environ.get(TOKEN_VARIABLE))
+            mcp_server.serve_http(opening, name, port=port, token=os.environ.get(TOKEN_VARIABLE))
         else:
-            mcp_server.serve_stdio(opened, name)
+            mcp_server.serve_stdio(opening, name)
 
 
 @command(commands, "trust", "syncd trust", "syncd trust --yes", "syncd trust --revoke")
