@@ -23,6 +23,7 @@ from syncd.ports import CardFilter, Orders, Worker, WorkerCard, WorkerRegistry
 from syncd.schemas.card import Status
 
 if TYPE_CHECKING:
+    from syncd.files.watch import Watch
     from syncd.ports import Listener
     from syncd.schemas.card import Card
     from syncd.wiring import Wiring
@@ -44,6 +45,28 @@ class Killed:
     pid: int | None
     cards: tuple[str, ...]
     has_ended: bool
+
+
+class _Both:
+    """A subscription to the store, and a watch of files beside it."""
+
+    def __init__(self, store: Listener, files: Watch) -> None:
+        self._store = store
+        self._files = files
+
+    @property
+    def mode(self) -> str:
+        """How the store is heard."""
+        return self._store.mode
+
+    def hurry(self) -> None:
+        """Have the store heard again at once."""
+        self._store.hurry()
+
+    def close(self) -> None:
+        """End both."""
+        self._store.close()
+        self._files.close()
 
 
 class Workers:
@@ -92,9 +115,19 @@ class Workers:
         """Take a worker out."""
         self._registry().leave(owner)
 
-    def listen(self, wake: Callable[[], None]) -> Listener:
-        """Call ``wake`` (from any thread) whenever cards or orders may have changed."""
-        return self._wiring.store().listen(wake)
+    def listen(self, wake: Callable[[], None], *, owner: str | None = None) -> Listener:
+        """Call ``wake`` (from any thread) whenever cards, or orders to this worker, may have changed.
+
+        Orders come through the database, or as files where there is none, or none that answers.
+        """
+        store = self._wiring.store().listen(wake)
+        if owner is None:
+            return store
+        from syncd.files.watch import Watch
+        from syncd.store.flatfile.workers import order_files
+
+        folder = self._folder(self._wiring.layout.workers)
+        return _Both(store, Watch(lambda: order_files(folder, owner), wake))
 
     @property
     def attempts_folder(self) -> Path:

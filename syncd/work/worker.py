@@ -102,7 +102,7 @@ class Crew:
         def wake() -> None:
             loop.call_soon_threadsafe(self._wake.set)
 
-        listener = self.workspace.workers.listen(wake)
+        listener = self.workspace.workers.listen(wake, owner=self.worker.owner)
         guard = watchdog.start(str(self.workspace.root), self.worker.owner, self.workshop.kill_after_s)
         self._pulse = Pulse(self.pulse_workspace, self.worker, self.leases, self._wake.set)
         beating = asyncio.create_task(self._pulse.run())

@@ -12,8 +12,11 @@ from pathlib import Path
 
 import pytest
 
+from syncd import api
 from syncd.core.worker import DEAD_S, STALE_S, WorkerState, worker_state
 from syncd.errors import AlreadyExists, BadValue, NotOwner
+from syncd.files.layout import Layout
+from syncd.files.workspace import create
 from syncd.ports import NewCard, Orders, Worker, WorkerCard
 from syncd.schemas.card import Status
 from syncd.store.flatfile.workers import FileRegistry
@@ -121,6 +124,25 @@ def test_without_a_database_workers_are_files(tmp_path: Path) -> None:
     registry.leave("w.1")
     registry.leave("w.1")
     assert list((tmp_path / "workers").iterdir()) == []
+
+
+@pytest.mark.parametrize("kind", ["drain", "kill"])
+def test_an_order_wakes_its_worker_where_there_is_no_database(tmp_path: Path, kind: str) -> None:
+    """In flatfile mode an order is heard when it is given, not at the next beat; another's is not listened for."""
+    woken, other = threading.Event(), threading.Event()
+    create(Layout(tmp_path), {"mode": "flatfile"})
+    with api.open(tmp_path, environ={}) as workspace:
+        workers = workspace.workers
+        for each in ("w.1", "w.2"):
+            workers.join_again(_worker(each))
+        with closing(workers.listen(woken.set, owner="w.1")), closing(workers.listen(other.set, owner="w.2")):
+            for each in (woken, other):
+                assert each.wait(DEADLINE_S), "a listener wakes once at the start"
+                each.clear()
+            registry = FileRegistry(workspace.root / ".syncd" / "workers", MemoryDatabase().store())
+            assert (registry.order_drain if kind == "drain" else registry.order_kill)(["w.1"], "jane") == ["w.1"]
+            assert woken.wait(DEADLINE_S), "the order is heard"
+        assert not other.is_set()
 
 
 def test_workers_not_heard_of_for_a_day_are_forgotten(database: Database) -> None:

@@ -1,8 +1,8 @@
 """The registry of workers where there is no database: a file for each worker, and one for each order.
 
 All of them are on one machine.  A worker's file has one writer, the worker; an order is there or not: so no
-lock is needed.  Workers find orders at their next beat.  Nothing here outlives a worker for long, and nothing
-is fsynced.  May import ``syncd.ports``, ``syncd.errors``, ``syncd.schemas``.
+lock is needed.  A worker watches for the files of its orders, and looks at each beat.  Nothing here outlives a
+worker for long, and nothing is fsynced.  May import ``syncd.ports``, ``syncd.errors``, ``syncd.schemas``.
 """
 
 from __future__ import annotations
@@ -25,6 +25,11 @@ FORGOTTEN_S: Final = 86400.0
 _DRAIN: Final = ".drain"
 _KILL: Final = ".kill"
 _WORKER: Final = ".worker"
+
+
+def order_files(folder: Path, owner: str) -> tuple[Path, ...]:
+    """Return where orders to a worker appear."""
+    return tuple(_file(folder, owner, kind) for kind in (_DRAIN, _KILL))
 
 
 class FileRegistry:
@@ -125,7 +130,7 @@ class FileRegistry:
         )
 
     def _file(self, owner: str, kind: str) -> Path:
-        return self._folder / f"{quote(owner, safe='')}{kind}"
+        return _file(self._folder, owner, kind)
 
 
 class _Entry(msgspec.Struct):
@@ -164,6 +169,10 @@ def _read(path: Path) -> _Entry | None:
         return msgspec.json.decode(path.read_bytes(), type=_Entry)
     except (FileNotFoundError, msgspec.MsgspecError):
         return None
+
+
+def _file(folder: Path, owner: str, kind: str) -> Path:
+    return folder / f"{quote(owner, safe='')}{kind}"
 
 
 def _text(path: Path) -> str | None:
