@@ -161,6 +161,15 @@ docs-serve: $(DOCS_READY) ## Show the site while you write it
 picture: $(READY) ## Film the README's picture anew, from a real run
 	@$(BIN)/python examples/01-first-sync/picture.py
 
+$(VENV)/.pictures: $(READY)
+	@if command -v uv >/dev/null 2>&1; then uv pip install --quiet --python $(BIN)/python --group pictures; \
+	else $(BIN)/python -m pip install --quiet --group pictures; fi
+	@touch $@
+
+.PHONY: screens
+screens: $(VENV)/.pictures ## Take the pictures of the screens anew, from a real run
+	@$(BIN)/python -m tests.support.screens
+
 .PHONY: hooks
 hooks: $(READY) ## Check each commit before it is made
 	$(BIN)/pre-commit install

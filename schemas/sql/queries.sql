@@ -471,7 +471,8 @@ from mission_history h
 where h.project = %(project)s and (%(mission)s::text is null or h.mission = %(mission)s)
 order by h.seq desc limit %(limit)s
 
--- Workers that were not heard of for a day are forgotten by whoever comes next.
+-- Workers that were not heard of for a day are forgotten by whoever comes next.  Listeners are woken: whoever assigns
+-- cards has somebody to give them to.
 -- name: join_worker
 with forgotten as (
     delete from worker where project = %(project)s and seen_at < now() - interval '1 day' and owner <> %(owner)s
@@ -479,7 +480,7 @@ with forgotten as (
 insert into worker (project, owner, name, host, machine, pid, concurrency, ttl_seconds, takes_assigned)
 values (%(project)s, %(owner)s, %(base)s, %(host)s, %(machine)s, %(pid)s, %(concurrency)s, %(ttl)s, %(assigned)s)
 on conflict do nothing
-returning owner
+returning owner, pg_notify('syncd', '')
 
 -- name: beat_worker
 update worker set seen_at = now(), cards = %(cards)s::jsonb

@@ -1,11 +1,19 @@
-"""Workers as processes on two simulated hosts and one Postgres, which may go away in the middle, twice."""
+"""Workers as processes on two simulated hosts and one Postgres, which may go away in the middle, twice.
+
+Each host has a home and a working copy of its own, and, where root can make them, a network and a name of its own:
+nothing but the database's socket leads from one to the other.
+"""
 
 from __future__ import annotations
 
 import json
+import shutil
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -36,23 +44,51 @@ def _board() -> str:
     return "\n".join([*lines, ""])
 
 
-def _host(place: Path, dsn: str, notes: Path) -> Desk:
+@contextmanager
+def _machine(place: Path) -> Iterator[str]:
+    """Give a Python that runs in a network without interfaces and under a host's name of its own.
+
+    Where this user may not make namespaces, the usual one.
+    """
+    apart = ("unshare", "--net", "--uts")
+    if shutil.which("unshare") is None or subprocess.run([*apart, "true"], capture_output=True, check=False).returncode:
+        yield sys.executable
+        return
+    live = f"hostname {place.name} && echo up && exec sleep infinity"
+    with subprocess.Popen([*apart, "sh", "-c", live], stdout=subprocess.PIPE, text=True) as machine:
+        try:
+            assert machine.stdout is not None
+            assert machine.stdout.readline() == "up\n"
+            program = place / "python"
+            enter = f"nsenter --target={machine.pid} --net --uts --"
+            program.write_text(f'#!/bin/sh\nexec {enter} "{sys.executable}" "$@"\n')
+            program.chmod(0o755)
+            yield str(program)
+        finally:
+            machine.kill()
+
+
+def _host(place: Path, dsn: str, notes: Path, python: str) -> Desk:
     """Make a host: a home and a working copy of its own."""
     environ = {**bare_environment(place), "HOME": str(place / "home"), "NOTES": str(notes)}
-    (place / "home").mkdir(parents=True)
-    return desk(place / "shop", dsn, _board(), environ=environ)
+    (place / "home").mkdir()
+    return replace(desk(place / "shop", dsn, _board(), environ=environ), popen={"python": python})
 
 
 @contextmanager
 def _fleet(place: Path, dsn: str, notes: Path) -> Iterator[tuple[list[Desk], list[Working]]]:
     """Run workers on two hosts that share a project."""
-    hosts = [_host(place / name, dsn, notes.with_name(name + ".notes")) for name in ("one", "two")]
-    for host in hosts:
-        host("sync")
-    assert hosts[0].json("status")["replica"] != hosts[1].json("status")["replica"]
-    # Nobody begins before all are there.
-    hosts[0]("backlog", "pause")
     with ExitStack() as life:
+        hosts = []
+        for name in ("one", "two"):
+            (place / name).mkdir()
+            python = life.enter_context(_machine(place / name))
+            hosts.append(_host(place / name, dsn, notes.with_name(name + ".notes"), python))
+        for host in hosts:
+            host("sync")
+        assert hosts[0].json("status")["replica"] != hosts[1].json("status")["replica"]
+        # Nobody begins before all are there.
+        hosts[0]("backlog", "pause")
         workers: list[Working] = []
         for number in range(WORKERS):
             for host in hosts:
