@@ -1,4 +1,4 @@
-"""What a workspace costs that stands: an idle daemon, and fifty of them on one Postgres.
+"""What a workspace costs that stands: an idle daemon, with a database and without, and fifty of them on one Postgres.
 
 Part of ``make bench``.  CPU is the processes' own, user and system together, so that a busy machine does not count;
 memory is what only the process has (``Pss`` of ``smaps_rollup``), since many daemons share their libraries.
@@ -22,7 +22,7 @@ from typing import Final
 import psycopg
 
 from tests.bench.latency import Figure, board, database, rest, written
-from tests.support.desk import Desk, desk, until
+from tests.support.desk import Desk, bare_environment, desk, until
 
 TICKS: Final = os.sysconf("SC_CLK_TCK")
 IDLE_CPU_GOAL_PERCENT: Final = 0.2
@@ -68,7 +68,7 @@ def synced(here: Desk) -> Desk:
     return here
 
 
-def idle(here: Desk, cards: int, seconds: float) -> Iterator[Figure]:
+def idle(here: Desk, cards: int, seconds: float, what: str = "idle daemon") -> Iterator[Figure]:
     """Measure a daemon with nothing to do, when the first sync is over."""
     synced(here)
     with here.daemon() as running:
@@ -78,9 +78,18 @@ def idle(here: Desk, cards: int, seconds: float) -> Iterator[Figure]:
         used, woken, started = cpu_s(pid), wakeups(pid), time.monotonic()
         wait_s(seconds)
         took_s = time.monotonic() - started
-        yield single("idle daemon, CPU", cards, (cpu_s(pid) - used) / took_s * 100, "%", IDLE_CPU_GOAL_PERCENT)
-        yield single("idle daemon, wake-ups", cards, (wakeups(pid) - woken) / took_s, "/s")
-        yield single("idle daemon, memory", cards, memory_mib(pid), "MiB", IDLE_MEMORY_GOAL_MIB)
+        yield single(f"{what}, CPU", cards, (cpu_s(pid) - used) / took_s * 100, "%", IDLE_CPU_GOAL_PERCENT)
+        yield single(f"{what}, wake-ups", cards, (wakeups(pid) - woken) / took_s, "/s")
+        yield single(f"{what}, memory", cards, memory_mib(pid), "MiB", IDLE_MEMORY_GOAL_MIB)
+
+
+def in_files(root: Path, cards: int) -> Desk:
+    """Make a working copy whose cards are in files alone."""
+    root.mkdir(parents=True)
+    (root / "TASKS.md").write_text(board(cards), "utf-8")
+    here = Desk(root, bare_environment(root.parent))
+    here("init", "--yes", "--mode", "flatfile")
+    return here
 
 
 def many(place: Path, dsn: str, count: int, seconds: float) -> Iterator[Figure]:
@@ -113,6 +122,8 @@ def measure(url: str | None, given: argparse.Namespace) -> Iterator[Figure]:
             (place / str(cards)).mkdir()
             with database(url, place / str(cards)) as dsn:
                 yield from idle(desk(place / f"idle-{cards}", dsn, board(cards)), cards, given.seconds)
+            here = in_files(place / f"files-{cards}", cards)
+            yield from idle(here, cards, given.seconds, "idle daemon without a database")
         (place / "many").mkdir()
         with database(url, place / "many") as dsn:
             yield from many(place, dsn, given.workspaces, min(given.seconds, 20.0))
