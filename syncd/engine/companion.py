@@ -22,6 +22,9 @@ class Companion(Protocol):
     def preview(self, *, is_alone: bool = False) -> Preview:
         """Look and plan, and write nothing; alone with the store away."""
 
+    def next_look_s(self) -> float | None:
+        """Return in how many seconds a file that was replaced is to be looked at again; ``None`` for never."""
+
 
 class NoCompanion:
     """The task files are all there is."""
@@ -37,3 +40,7 @@ class NoCompanion:
     def preview(self, *, is_alone: bool = False) -> Preview:
         """Plan nothing."""
         return Preview(CycleReport(), ())
+
+    def next_look_s(self) -> float | None:
+        """Return that there is nothing to look at."""
+        return None

@@ -223,7 +223,8 @@ class Cycle:
 
     def next_look_s(self) -> float | None:
         """Return in how many seconds a displaced file is to be looked at again; ``None`` for never."""
-        return self._files.next_look_s()
+        looks = (self._files.next_look_s(), self._companion.next_look_s())
+        return min((each for each in looks if each is not None), default=None)
 
     def live_ids(self) -> frozenset[str]:
         """Return the ids that the store showed as live at the last look."""

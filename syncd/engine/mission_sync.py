@@ -7,15 +7,17 @@ May import ``syncd.core``, ``syncd.parsers``, ``syncd.schemas``, ``syncd.ports``
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Final
 
 from syncd.core.mission_guard import GuardedMissions, MissionSight, guard_missions, unreadable
 from syncd.core.mission_merge import MissionPlan, RecordChange, advance_missions, reconcile_missions
-from syncd.core.plan import ChangeKind, Wait
+from syncd.core.plan import ChangeKind, Conflict, Wait
 from syncd.core.sight import Thresholds
 from syncd.core.trips import STORE_REWOUND
+from syncd.engine.mission_late import MissionLateWrites
 from syncd.engine.mission_look import MissionLook, MissionObserver
 from syncd.engine.mission_memory import MissionJournal, MissionMemory
 from syncd.engine.mission_report import change_of, mission_drift
@@ -71,6 +73,7 @@ class MissionSync:
         self._new_commit_id = new_commit_id
         self._digest = digest
         self._creates = creates
+        self._late = MissionLateWrites(files, state, digest)
         self._view = _UNREAD
         self._recent: dict[tuple[RecordKey, str], tuple[Value, float]] = {}
         self._refused: dict[RecordKey, tuple[Fields, str]] = {}
@@ -84,7 +87,7 @@ class MissionSync:
 
     def has_news(self) -> bool:
         """Return whether a file or the store may have moved since the last run."""
-        if self._last is None or self._must_recover or self._observer.has_moved():
+        if self._last is None or self._must_recover or self._observer.has_moved() or self._late.are_there():
             return True
         if not self._is_wanted(self._last):
             return False
@@ -133,8 +136,10 @@ class MissionSync:
         if self._must_recover:
             self._recover()
             self._must_recover = False
-        look = self._last = self._observer.look()
         missions = self._missions()
+        if missions is not None:
+            self._late.take_in(partial(self._record, missions))
+        look = self._last = self._observer.look()
         if missions is None or not self._is_wanted(look):
             return CycleReport(problems=look.problems), False
         _, guarded = self._plan(look, self._load(missions).records)
@@ -162,6 +167,13 @@ class MissionSync:
         is_raced = replaced.keys() != write.staged.keys()
         is_back = bool(replaced.keys() - look.documents.keys())
         return self._report(look, guarded, write), bool(is_raced or is_back or is_moved)
+
+    def _record(self, missions: MissionStore, conflicts: Sequence[Conflict]) -> None:
+        missions.commit(MissionBatch(self._new_commit_id(), (), tuple(conflicts)))
+
+    def next_look_s(self) -> float | None:
+        """Return in how many seconds a file that was replaced is to be looked at again; ``None`` for never."""
+        return self._files.next_look_s()
 
     def _is_wanted(self, look: MissionLook) -> bool:
         """Return whether this workspace has to do with missions at all."""
