@@ -19,20 +19,16 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final
 
-from syncd.backlog import Backlog as Backlog
-from syncd.database import Database as Database
-from syncd.database import StoreSchema as StoreSchema
 from syncd.errors import BadValue, Busy, InputOutputError, NotFound, Refused, StoreUnreachable, SyncdError
 from syncd.files.layout import Layout, find_root
-from syncd.missions import Missions as Missions
-from syncd.past import Past as Past
 from syncd.wiring import Wiring
-from syncd.workers import Killed as Killed
-from syncd.workers import Workers as Workers
 
 if TYPE_CHECKING:
+    from syncd.backlog import Backlog as Backlog
     from syncd.core.drift import DriftEntry
     from syncd.core.plan import Hold, Wait
+    from syncd.database import Database as Database
+    from syncd.database import StoreSchema as StoreSchema
     from syncd.database import Upgraded as Upgraded
     from syncd.doctor import Check as Check
     from syncd.engine.daemon import Closable
@@ -41,15 +37,19 @@ if TYPE_CHECKING:
     from syncd.engine.report import CycleReport, Look, StatusReport
     from syncd.files.git_setup import GitSetup as GitSetup
     from syncd.first_contact import InitPlan
+    from syncd.missions import Missions as Missions
     from syncd.moving import Moved as Moved
     from syncd.overview import Standing as Standing
     from syncd.parsers.document import Document, ParseOptions, Problem
+    from syncd.past import Past as Past
     from syncd.ports import ConflictRecord, Store
     from syncd.schemas.card import Card, Fields
     from syncd.schemas.config import Config
     from syncd.service import Service as Service
     from syncd.service import ServiceState as ServiceState
     from syncd.verification import Verification as Verification
+    from syncd.workers import Killed as Killed
+    from syncd.workers import Workers as Workers
 
 Commands = Callable[["Workspace", Mapping[str, Any]], tuple[int, bytes, bytes]]
 """Runs a command line on a workspace that a daemon lends: exit code, stdout, stderr."""
@@ -57,8 +57,28 @@ Commands = Callable[["Workspace", Mapping[str, Any]], tuple[int, bytes, bytes]]
 
 _TRUSTED: Final = "events.trusted"
 
+_PARTS: Final = {
+    "Backlog": "backlog",
+    "Database": "database",
+    "StoreSchema": "database",
+    "Missions": "missions",
+    "Past": "past",
+    "Killed": "workers",
+    "Workers": "workers",
+}
+"""Where the parts of a workspace are; each is loaded when it is first asked for, so that a command pays for its own."""
+
 Companion = Callable[["Workspace"], "Closable | None"]
 """Starts something that runs beside the daemon's sync, where the configuration asks for it."""
+
+
+def __getattr__(name: str) -> object:
+    """Load a part on first use."""
+    if name not in _PARTS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return globals().setdefault(name, getattr(import_module(f"syncd.{_PARTS[name]}"), name))
 
 
 def open(
@@ -276,26 +296,36 @@ class Workspace:
     @property
     def backlog(self) -> Backlog:
         """The queue of cards."""
+        from syncd.backlog import Backlog
+
         return Backlog(self._wiring)
 
     @property
     def workers(self) -> Workers:
         """Who works on the cards, on any host."""
+        from syncd.workers import Workers
+
         return Workers(self._wiring)
 
     @property
     def database(self) -> Database:
         """The store as a thing to look after: its schema, its size, and where it is."""
+        from syncd.database import Database
+
         return Database(self._wiring, nudge=self._nudge)
 
     @property
     def past(self) -> Past:
         """The audit trail, and the ways back."""
+        from syncd.past import Past
+
         return Past(self._wiring, sync=self.sync, nudge=self._nudge)
 
     @property
     def missions(self) -> Missions:
         """The missions."""
+        from syncd.missions import Missions
+
         return Missions(self._wiring, sync=self.sync, nudge=self._nudge)
 
     # --- sync -------------------------------------------------------------------------------------

@@ -27,7 +27,7 @@ TIMEOUT_S = 30.0
 PROGRESS_AFTER_S = 1.0
 AGAIN_S = 0.05
 PATIENCE_S = 5.0
-"""How long a daemon that begins or ends is asked again, as in ``engine.endpoint``."""
+"""How long a daemon that begins or ends is asked again, as in ``engine.asker``."""
 
 AGAIN = -1
 """No exit code: the daemon is to be asked again in a moment."""
@@ -98,7 +98,7 @@ def _asked(root: str, words: list[str]) -> int | None:
 
 
 def _is_trusted(connection: object) -> bool:
-    """Say whether this user or root listens at the other end, by the rule of ``engine.endpoint``."""
+    """Say whether this user or root listens at the other end, by the rule of ``engine.asker``."""
     import _socket
 
     credentials: bytes = connection.getsockopt(  # type: ignore[attr-defined]  # _socket has no types

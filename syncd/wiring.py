@@ -321,7 +321,7 @@ class Wiring:
 
     def ask(self, request: Mapping[str, Any]) -> Any:
         """Return the daemon's answer; ``None`` when none of this version runs.  Raises RemoteError, TimeoutError."""
-        from syncd.engine.endpoint import ask
+        from syncd.engine.asker import ask
 
         return ask(self.socket, request, timeout_s=DAEMON_TIMEOUT_S)
 

@@ -3,7 +3,7 @@
 Only the user can reach it (mode 0600).  A command that finds no daemon, or one of another version, does
 its work itself.  A whole command line is answered with what it prints, so that a hot command costs its
 caller no more than a round trip.
-May import ``syncd``, ``syncd.errors``.
+May import ``syncd``, ``syncd.errors``, ``syncd.engine.asker``.
 """
 
 from __future__ import annotations
@@ -13,9 +13,7 @@ import json
 import os
 import socket
 import stat
-import struct
 import threading
-import time
 from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -24,18 +22,14 @@ from pathlib import Path
 from typing import Any, Final
 
 from syncd import __version__
+from syncd.engine.asker import PROTOCOL, line
 from syncd.errors import Stopping, SyncdError
 
-PROTOCOL: Final = 1
 REQUEST_BYTES_MAX: Final = 16 * 1024 * 1024
 WORKERS_MAX: Final = 8
 
 ANSWER_S: Final = 1.5
 """How long, at the end, what was begun may take to be answered."""
-
-AGAIN_S: Final = 0.05
-PATIENCE_S: Final = 5.0
-"""How long a daemon that begins or ends is asked again before it counts as none."""
 
 Handler = Callable[[Mapping[str, Any]], Any]
 
@@ -47,15 +41,6 @@ class Printed:
     exit_code: int
     stdout: bytes
     stderr: bytes
-
-
-class RemoteError(SyncdError):
-    """An error that the daemon answered with; it carries the code and exit code of the original."""
-
-    def __init__(self, message: str, *, hint: str | None, code: str, exit_code: int) -> None:
-        super().__init__(message, hint=hint)
-        self.code = code  # type: ignore[misc]  # the class attribute of the tree, per instance here
-        self.exit_code = exit_code  # type: ignore[misc]  # likewise
 
 
 class Endpoint:
@@ -115,7 +100,7 @@ class Endpoint:
         assert task is not None
         self._connections.add(task)
         try:
-            writer.write(_line({"syncd": PROTOCOL, "version": __version__}))
+            writer.write(line({"syncd": PROTOCOL, "version": __version__}))
             while not self._is_closing and (request := await reader.readline()):
                 self._answering.add(task)
                 writer.write(await self._answer(json.loads(request)))
@@ -134,68 +119,18 @@ class Endpoint:
         handler = self._handlers.get(name)
         if handler is None:
             error = {"code": "usage", "message": f"unknown operation {name!r}", "exitCode": 2}
-            return _line({"error": error})
+            return line({"error": error})
         try:
             if self._is_closing:
                 raise Stopping("the daemon is stopping", hint="Try again.")
             answer = await asyncio.get_running_loop().run_in_executor(self._workers, handler, request)
         except SyncdError as error:
             said = {"code": error.code, "message": error.message, "hint": error.hint, "exitCode": error.exit_code}
-            return _line({"error": said})
+            return line({"error": said})
         if isinstance(answer, Printed):
-            head = _line({"ok": [answer.exit_code, len(answer.stdout), len(answer.stderr)]})
+            head = line({"ok": [answer.exit_code, len(answer.stdout), len(answer.stderr)]})
             return head + answer.stdout + answer.stderr
-        return _line({"ok": answer})
-
-
-def ask(path: Path, request: Mapping[str, Any], *, timeout_s: float) -> Any:
-    """Return the daemon's answer, ``None`` when no daemon of this version listens there.
-
-    One that begins or ends just now is asked again for a while, and then counts as none: it has done nothing.
-
-    Raises: RemoteError with what the daemon answered; TimeoutError when it does not answer in time.
-    """
-    patient_until = time.monotonic() + PATIENCE_S
-    while True:
-        try:
-            return _asked(path, request, timeout_s)
-        except RemoteError as error:
-            if error.code != Stopping.code:
-                raise
-            if time.monotonic() > patient_until:
-                return None
-        time.sleep(AGAIN_S)
-
-
-def _asked(path: Path, request: Mapping[str, Any], timeout_s: float) -> Any:
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-        connection.settimeout(timeout_s)
-        try:
-            connection.connect(str(path))
-        except (FileNotFoundError, ConnectionRefusedError, PermissionError, NotADirectoryError):
-            return None
-        if not _is_trusted(connection):
-            return None
-        with connection.makefile("rwb") as stream:
-            if json.loads(stream.readline() or b"{}") != {"syncd": PROTOCOL, "version": __version__}:
-                return None
-            stream.write(_line(request))
-            stream.flush()
-            answer = json.loads(stream.readline() or b"{}")
-    if "ok" in answer:
-        return answer["ok"]
-    if "error" in answer:
-        error = answer["error"]
-        raise RemoteError(
-            error["message"], hint=error.get("hint"), code=error["code"], exit_code=int(error.get("exitCode", 70))
-        )
-    return None
-
-
-def _is_trusted(connection: socket.socket) -> bool:
-    """Say whether this user or root listens at the other end: in a shared folder anybody can put a socket there."""
-    _, user, _ = struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
-    return user in (os.getuid(), 0)
+        return line({"ok": answer})
 
 
 def _listening(path: Path) -> socket.socket:
@@ -211,7 +146,3 @@ def _listening(path: Path) -> socket.socket:
         os.umask(mask)
     made.listen(16)
     return made
-
-
-def _line(value: Mapping[str, Any]) -> bytes:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"

@@ -7,17 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from syncd.core.drift import DriftEntry
-from syncd.core.history import HistoryEntry
 from syncd.core.plan import Change, Conflict, Deed, Hold, Wait
-from syncd.core.standing import Obstacle
 from syncd.parsers.document import Problem
-from syncd.ports import ConflictRecord, QueueStats
 from syncd.schemas.card import Value, instant_json
+
+if TYPE_CHECKING:
+    from syncd.core.drift import DriftEntry
+    from syncd.core.history import HistoryEntry
+    from syncd.core.standing import Obstacle
+    from syncd.ports import ConflictRecord, QueueStats
 
 
 class CycleReport(msgspec.Struct, frozen=True, kw_only=True):

@@ -48,7 +48,7 @@ def long_way(here: Desk, *words: str) -> subprocess.CompletedProcess[bytes]:
 
 def test_every_hot_name_is_a_command() -> None:
     """What the short way lets through is a command of the app, so that the two cannot drift apart."""
-    root = typer.main.get_command(app)
+    root = typer.main.get_command(app())
     names = set(root.commands)  # type: ignore[attr-defined]
     assert names >= hot.HOT
     for group, commands in hot.HOT_GROUPS.items():

@@ -56,7 +56,7 @@ class Entry:
 
 def entries() -> Iterator[Entry]:
     """Yield ``syncd`` itself, then every group and command in the order of the help."""
-    return _walk(typer.main.get_command(app), ("syncd",))
+    return _walk(typer.main.get_command(app()), ("syncd",))
 
 
 def _walk(command: Any, path: tuple[str, ...]) -> Iterator[Entry]:
@@ -94,7 +94,7 @@ def _option(parameter: Any) -> Option:
     return Option((*parameter.opts, *parameter.secondary_opts), takes, meaning.strip())
 
 
-_NOWHERE: Any = typer.Context(typer.main.get_command(app))
+_NOWHERE: Any = typer.Context(typer.main.get_command(app()))
 
 
 # --- The page ------------------------------------------------------------------------------------

