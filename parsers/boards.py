@@ -14,7 +14,7 @@ from typing import Final
 from syncd.parsers.document import Heading
 from syncd.parsers.lexicon import Lexicon
 from syncd.parsers.source import Source
-from syncd.parsers.statuses import read_status, section_state
+from syncd.parsers.statuses import section_state, section_word
 from syncd.parsers.words import DEFAULT_WORDS, MARK_STATES, fold
 from syncd.schemas.card import Status, Value
 
@@ -103,7 +103,7 @@ def read_board(
     meant = {line for line, state in states.items() if state is not None}
     used = {heading.line for heading, _ in items if heading is not None}
     sections = [
-        Section(_plain(heading.text, lexicon), state, heading.line, heading.end)
+        Section(section_word(heading.text, lexicon), state, heading.line, heading.end)
         for heading in headings
         if (state := states[heading.line]) is not None
     ]
@@ -118,7 +118,3 @@ def read_board(
     # Measured on all cards, it is the same wherever they have moved.
     is_against = against > len(marked) * _CONTRADICTIONS_MAX or against > len(undone) * _TICKED_MAX
     return None if is_against else Board(source, sections)
-
-
-def _plain(text: str, lexicon: Lexicon) -> str:
-    return read_status(text, lexicon).word or text

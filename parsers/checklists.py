@@ -111,7 +111,7 @@ def _refusal(reading: Reading, listed: Listed, entries: Sequence[Entry]) -> str 
         return f"under {listed.heading.text!r}, which ignore_headings names" if listed.heading else "ignored"
     titles = [entry.item.title() for entry in entries]
     is_named = any(_token(entry) for entry in entries)
-    if len(entries) > 1 and not is_named and all(map(reading.lexicon.status, titles)):
+    if len(entries) > 1 and not is_named and all(map(reading.lexicon.is_state_name, titles)):
         return "a legend: every item is a status word"
     if not any(entry.item.mark in MARK_STATES for entry in entries) and not is_named:
         return "no mark in its boxes is known"

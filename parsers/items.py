@@ -14,11 +14,12 @@ from typing import Final, NamedTuple
 from syncd.parsers.fields import are_ids, is_id, is_placeholder, looks_like_id
 from syncd.parsers.words import PICTOGRAPH, PRIORITY_SIGNS
 
-CHECKBOX: Final = re.compile(r"(?P<lead>\s*(?:[-*+]|\d{1,9}[.)])[ \t]+)\[(?P<mark>.?)\](?=\s|$)[ \t]*")
+CHECKBOX: Final = re.compile(r"(?P<lead>\s*(?:[-*+]|\d{1,9}[.)])[ \t]+)\[(?P<mark>.?)\]\*?(?=\s|$)[ \t]*")
+"""What an item begins with; an asterisk behind the box, as some planners have it, says that the task is optional."""
 
 _HEADING: Final = re.compile(r" {0,3}#{1,6}[ \t]+")
 _CORE: Final = r"(?P<id>[A-Za-z0-9][A-Za-z0-9_.\-]*?)"
-_GAP: Final = r"(?:[:.]?(?:[ \t]+(?:[-–—][ \t]+)?|$))"
+_GAP: Final = r"(?:[:.]?(?:[ \t]+(?:[-–—|:][ \t]+)?|$))"
 _EMOJI: Final = rf"(?P<emoji>(?:{PICTOGRAPH}[ \t]*)*)"
 _LEADING: Final = tuple(
     (style, re.compile(_EMOJI + pattern))
@@ -26,6 +27,7 @@ _LEADING: Final = tuple(
         ("worded", rf"(?:~~)?(?:[Tt]ask|TASK|[Aa]ufgabe|任务)[ \t]*#?(?P<id>\d[\w.\-]*?){_GAP}"),
         ("paren", r"\(task:(?P<id>[^\s()]+)\)(?:[ \t]+|$)"),
         ("bold", rf"(?:~~)?\*\*{_CORE}[:.]?\*\*{_GAP}"),
+        ("bracket", rf"(?:~~)?\*\*\[{_CORE}\][:.]?\*\*{_GAP}"),
         ("bold", rf"__{_CORE}[:.]?__{_GAP}"),
         ("code", rf"(?:~~)?`{_CORE}`{_GAP}"),
         ("bracket", rf"(?:~~)?\[{_CORE}\](?:\([^()]*\))?{_GAP}"),

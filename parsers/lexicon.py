@@ -13,7 +13,7 @@ from typing import Final
 
 from syncd.parsers.document import ParseOptions
 from syncd.parsers.fields import status_of
-from syncd.parsers.words import HEADERS, fold, fold_header
+from syncd.parsers.words import CELL_WORDS, HEADERS, fold, fold_header
 from syncd.schemas.card import EXTRA, Status
 
 FIELDS: Final = frozenset(HEADERS)
@@ -61,6 +61,10 @@ class Lexicon:
     def status(self, word: str) -> Status | None:
         """Return the state that a word means, or ``None``."""
         return status_of(word, self.statuses)
+
+    def is_state_name(self, word: str) -> bool:
+        """Tell whether a word names a state also where it stands alone, as a heading or an item."""
+        return self.status(word) is not None and (fold(word) not in CELL_WORDS or fold(word) in self.statuses)
 
     def id_of(self, token: str) -> str:
         """Return the card's id for an id in the file: with the namespace, unless it names one itself."""

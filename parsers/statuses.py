@@ -36,8 +36,14 @@ _FOLDED_DEFAULTS: Final = frozenset(map(fold, DEFAULT_WORDS.values()))
 _EMOJI: Final = re.compile(PICTOGRAPH)
 _EMOJI_RUN: Final = re.compile(rf"(?:{PICTOGRAPH}|\u200d|\s)+")
 _DRESS: Final = re.compile(r"(\*\*|__|~~|`|\*|_)(.+)\1", re.DOTALL)
-_HEAD_WORD: Final = re.compile(r"(.+?) ?(?:[(\[:,;@|%–—]| - | \d|\. ).*")
+_HEAD_WORD: Final = re.compile(
+    r"(.+?) ?(?:[(\[:,;@|%–—]| - | \d|\. | (?:by|in|on|at|since|until|with|via|as)(?= )|(?<!ready) for(?= )).*",
+    re.IGNORECASE,
+)
+_SIGN: Final = re.compile(r"\S +(?=\S)")
+_COUNT: Final = re.compile(r"\s*[(\[]\d{1,5}[)\]]\s*$")
 _HEAD_MAX: Final = 200
+_HARD_SPACE: Final = "&nbsp;"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +73,7 @@ def read_status(text: str, lexicon: Lexicon) -> Spelling:
     text = text.strip()
     if is_empty(text):
         return Spelling(text, None, None)
-    bare = text
+    bare = text.replace(_HARD_SPACE, " ")
     while dress := _DRESS.fullmatch(bare):
         bare = dress[2].strip()
     mark = None
@@ -80,6 +86,8 @@ def read_status(text: str, lexicon: Lexicon) -> Spelling:
     if word and (state := lexicon.status(word)):
         plain = state is not Status.BLOCKED or fold(word) in BLOCKED_SYNONYMS
         return Spelling(text, state, word, mark, emoji, plain)
+    if (sign := _SIGN.match(word)) and (state := lexicon.status(word[sign.end() :])):
+        return Spelling(text, state, word[sign.end() :], mark, emoji)
     if (
         word
         and (head := _HEAD_WORD.fullmatch(" ".join(word.partition("\n")[0][:_HEAD_MAX].split())))
@@ -109,10 +117,15 @@ def leading_emoji(text: str) -> str:
     return run[0] if run and emoji_state(run[0]) else ""
 
 
+def section_word(heading: str, lexicon: Lexicon) -> str:
+    """Return the word of a section's heading, without emoji and without the number of its cards."""
+    return read_status(_COUNT.sub("", heading), lexicon).word or heading
+
+
 def section_state(heading: str, lexicon: Lexicon) -> Status | None:
     """Return the state that the heading of a board's section means, or ``None``."""
-    spelling = read_status(heading, lexicon)
-    if spelling.state is not None and spelling.word is not None and lexicon.status(spelling.word):
+    spelling = read_status(_COUNT.sub("", heading), lexicon)
+    if spelling.state is not None and spelling.word is not None and lexicon.is_state_name(spelling.word):
         return spelling.state
     return SECTION_WORDS.get(fold(spelling.word or ""))
 
@@ -179,11 +192,13 @@ def _dressed(word: str, state: Status, current: Spelling) -> str:
     shows_state = emoji_state(current.emoji)
     emoji = DEFAULT_EMOJI[state] if shows_state and shows_state is not state else current.emoji
     if emoji:
-        is_behind = current.word is not None and current.text.find(current.word) < current.text.find(current.emoji[0])
+        text = current.text.replace(_HARD_SPACE, " ")
+        is_behind = current.word is not None and text.find(current.word) < text.find(current.emoji[0])
         parts.insert(len(parts) if is_behind else 0, emoji)
     if current.mark:
         mark = current.mark if MARK_STATES[current.mark] is state else DEFAULT_MARKS[state]
         parts.insert(0, f"[{mark}]")
     dress = _DRESS.fullmatch(current.text)
     wrap = dress[1] if dress and dress[1] != "~~" else ""
-    return f"{wrap}{' '.join(parts)}{wrap}"
+    space = _HARD_SPACE if _HARD_SPACE in current.text else " "
+    return f"{wrap}{space.join(parts)}{wrap}"
