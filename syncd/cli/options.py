@@ -92,7 +92,7 @@ def _global_options(*, are_shown: bool) -> list[TyperOption]:
             metavar="MODE",
             expose_value=False,
             callback=_keep("mode", _choice("--mode", MODES)),
-            help="The store: auto, postgres or embedded. Else what syncd.yaml says, else auto: "
+            help="The store: auto, postgres, embedded or flatfile. Else what syncd.yaml says, else auto: "
             "$SYNCD_DATABASE_URL or $DATABASE_URL when set, else the embedded Postgres.",
             hidden=hidden,
         ),
