@@ -198,7 +198,7 @@ def _settle_field(store: Store, state: State, record: ConflictRecord, use: str) 
     current = card_fields(card).get(name)
     value = choose(conflict, use, current)
     is_claim = name == CLAIM_OWNER or (name == STATUS and value == Status.CLAIMED)
-    if is_claim and use != "remote":
+    if is_claim and not keeps(conflict, use):
         raise _must_be_claimed(card, conflict, value)
     # The lease is what it is in the store: keeping it needs no write there.
     if not is_claim and not is_same(name, value, current):
@@ -210,9 +210,13 @@ def _settle_field(store: Store, state: State, record: ConflictRecord, use: str) 
 
 
 def keeps(conflict: Conflict, use: str) -> bool:
-    """Return whether a choice leaves the store as it is: that side's value went there when the clash was recorded."""
-    stands = Winner.REMOTE if conflict.winner is Winner.NONE else conflict.winner
-    return use == stands.value
+    """Return whether a choice leaves the store as it is: that side's value was there once the clash was recorded."""
+    return use == _kept(conflict).value
+
+
+def _kept(conflict: Conflict) -> Winner:
+    """Return whose value the store had once a clash was recorded; where a person is asked, its own."""
+    return Winner.REMOTE if conflict.winner is Winner.NONE else conflict.winner
 
 
 def choose(conflict: Conflict, use: str, current: Value) -> Value:
@@ -232,19 +236,17 @@ def choose(conflict: Conflict, use: str, current: Value) -> Value:
     value = conflict.local if use == "local" else conflict.remote
     if is_same(name, current, value) or is_same(name, current, _standing(conflict)):
         return value
-    kept = Winner.REMOTE if conflict.winner is Winner.NONE else conflict.winner
     raise Refused(
         f"{name} of {id} was changed since: it is {current!r} now",
-        hint=f"syncd resolve {id} --field {name} --use {kept} keeps that; --use value:TEXT replaces it.",
+        hint=f"syncd resolve {id} --field {name} --use {_kept(conflict)} keeps that; --use value:TEXT replaces it.",
     )
 
 
 def _standing(conflict: Conflict) -> Value:
-    """Return what the store had of a field once its clash was decided."""
-    if conflict.winner is not Winner.LOCAL:
-        won, lost = conflict.remote, conflict.local
-    else:
-        won, lost = conflict.local, conflict.remote
+    """Return what the store had of a field once its clash was recorded."""
+    won, lost = conflict.remote, conflict.local
+    if _kept(conflict) is Winner.LOCAL:
+        won, lost = lost, won
     if conflict.field != BODY or conflict.winner is Winner.NONE:
         return won
     return canonical(merge3(*(str(each or "") for each in (conflict.base, won, lost))).text)

@@ -178,6 +178,17 @@ def test_a_claim_is_no_value_to_choose(here: Site, field: str) -> None:
     assert open_ones(here) == []
 
 
+def test_a_claim_that_won_is_kept(here: Site) -> None:
+    """Keeping what won asks for nothing, also where that is a claim by now."""
+    here.edit("Write the parser | not-started", "Write the parser | done")
+    here.sql("update backlog set status = 'blocked' where id = 'A2'")
+    here.sync()
+    here.sql("update backlog_conflict set winner = 'local'")
+    here.sql("update backlog set status = 'claimed', claim_owner = 'w1', claimed_at = now() where id = 'A2'")
+    assert resolve(here.wiring.store(), here.wiring.state(), "A2", "status", "local").claim_owner == "w1"
+    assert open_ones(here) == []
+
+
 def test_undo_does_not_end_a_lease(here: Site) -> None:
     """A file whose last write showed a worker's claim is put back only once the lease is given back."""
     here.wiring.store().claim("w1", 600, id="A2")
