@@ -10,16 +10,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
+from syncd.core.mission_merge import POSITION, RecordChange
 from syncd.core.plan import Change, ChangeKind
 from syncd.errors import BadValue, Refused, StoreUnreachable
 from syncd.files.settings_edit import edit_config
-from syncd.ports import Batch, KnownMissions
+from syncd.ports import Batch, KnownMissions, MissionBatch
 from syncd.schemas.config import Mode, StoreRecord
+from syncd.schemas.mission import RecordKind
 from syncd.wiring import Wiring
 
 if TYPE_CHECKING:
-    from syncd.ports import Store
-    from syncd.schemas.card import Card
+    from syncd.ports import MissionStore, Store
+    from syncd.schemas.card import Card, Value
+    from syncd.schemas.mission import Record
 
 _STORES_OWN: Final = frozenset(
     {"id", "project", "version", "unmet", "created_at", "updated_at", "line", "archived_at", "deleted_at"}
@@ -34,12 +37,13 @@ class Moved:
     target: StoreRecord
     project: str
     cards: int
+    missions: int
     conflicts: int
     is_done: bool
 
 
 def move(wiring: Wiring, to: str, *, project: str | None = None, dry_run: bool = False) -> Moved:
-    """Copy a workspace's cards and open conflicts to another store, and have that be its store.
+    """Copy a workspace's cards, missions and open conflicts to another store, and have that be its store.
 
     Args:
         to: the kind of the other store; a Postgres is the one that the environment names.
@@ -56,13 +60,14 @@ def move(wiring: Wiring, to: str, *, project: str | None = None, dry_run: bool =
         source, there = wiring.choice.record, target.choice.record
         if there == source:
             raise BadValue(f"the workspace's store is {there.kind} at {there.address} already")
-        cards, conflicts = _all_of(wiring)
-        moved = Moved(source, there, target.config.project, len(cards), len(conflicts), is_done=not dry_run)
+        cards, missions, conflicts = _all_of(wiring)
+        count = sum(key.kind is RecordKind.MISSION for key in missions.view.records)
+        moved = Moved(source, there, target.config.project, len(cards), count, len(conflicts), is_done=not dry_run)
         if dry_run:
             return moved
         wiring.state()
         with daemon_lock(wiring.layout):
-            _copy(target, cards, tuple(conflicts))
+            _copy(target, cards, missions, tuple(conflicts))
             _name(wiring, target, there)
         return moved
     finally:
@@ -85,18 +90,23 @@ def _target(wiring: Wiring, to: str, project: str | None) -> Wiring:
     return Wiring(wiring.layout, environ=wiring.environ, mode=None, actor=wiring.actor, face="move", config=config)
 
 
-def _all_of(wiring: Wiring) -> tuple[dict[str, Card], list[Any]]:
-    """Return the live and archived cards of a store, and its open conflicts.  Raises StoreUnreachable."""
+def _all_of(wiring: Wiring) -> tuple[dict[str, Card], KnownMissions, list[Any]]:
+    """Return the live and archived cards of a store, its missions and its open conflicts.  Raises StoreUnreachable."""
     store = wiring.store(may_make=False)
-    feed = store.read(None)
+    feed, missions = store.read(None), known_missions(store.missions)
     conflicts = [each.conflict for each in store.conflicts()]
     if (absence := wiring.absence()) is not None:
         raise StoreUnreachable(absence.reason, hint="Move when the database answers.")
-    return {id: card for id, card in feed.cards.items() if card.deleted_at is None}, conflicts
+    return {id: card for id, card in feed.cards.items() if card.deleted_at is None}, missions, conflicts
 
 
-def _copy(target: Wiring, cards: Mapping[str, Card], conflicts: tuple[Any, ...]) -> None:
-    """Put the cards into the other store, and see that they are there."""
+def known_missions(store: MissionStore) -> KnownMissions:
+    """Return all missions of a store, and their sessions."""
+    return KnownMissions(store.read(), store.sessions())
+
+
+def _copy(target: Wiring, cards: Mapping[str, Card], missions: KnownMissions, conflicts: tuple[Any, ...]) -> None:
+    """Put cards and missions into the other store, and see that they are there."""
     store: Store = _manifest(target) if target.reach is None else _database(target)
     try:
         stand = {id: card for id, card in store.read(None).cards.items() if card.deleted_at is None}
@@ -120,8 +130,36 @@ def _copy(target: Wiring, cards: Mapping[str, Card], conflicts: tuple[Any, ...])
         found = store.read(None).cards
         if missing := [id for id, card in cards.items() if id not in found or _said(found[id]) != _said(card)]:
             raise Refused(f"{missing[0]} did not arrive as it was", hint="Nothing was switched; try again.")
+        _copy_missions(target, store.missions, missions)
     finally:
         store.close()
+
+
+def _copy_missions(target: Wiring, store: MissionStore, missions: KnownMissions) -> None:
+    """Put the missions into the other store, open sessions with what proves that they live."""
+    wanted, stand = missions.view.records, store.read().records
+    if others := sorted(key for key, each in stand.items() if key not in wanted or each.fields != wanted[key].fields):
+        raise Refused(
+            f"project {target.config.project} has other missions there, {others[0]} for one",
+            hint="--project NAME moves to a project of its own.",
+        )
+    proofs = {(each.mission, each.id): each.proof for each in missions.sessions if each.ended_at is None}
+    begun = {key for key in wanted if key.kind is RecordKind.SESSION and (key.mission, key.id) in proofs}
+    made = tuple(
+        RecordChange(ChangeKind.CREATE, key, {**each.fields, **_place(each)})
+        for key, each in wanted.items()
+        if key not in stand and key not in begun
+    )
+    store.commit(MissionBatch(target.new_commit_id(), made))
+    for key in begun - stand.keys():
+        store.start_session(key, wanted[key].fields, proofs[key.mission, key.id], lambda open_ones: None)
+    found = store.read().records
+    if missing := [key for key, each in wanted.items() if key not in found or found[key].fields != each.fields]:
+        raise Refused(f"{missing[0]} did not arrive as it was", hint="Nothing was switched; try again.")
+
+
+def _place(record: Record) -> dict[str, Value]:
+    return {POSITION: record.position} if record.key.kind is RecordKind.MILESTONE else {}
 
 
 def _manifest(target: Wiring) -> Store:
@@ -146,7 +184,7 @@ def _name(wiring: Wiring, target: Wiring, there: StoreRecord) -> None:
     store = target.store()
     feed, state = store.read(None), target.state()
     state.forget_missions()
-    state.contact.be_back(feed, KnownMissions(store.missions.read(), store.missions.sessions()))
+    state.contact.be_back(feed, known_missions(store.missions))
     state.advance((), (), feed.cursor)
     target.greet()
 

@@ -79,7 +79,7 @@ def moved_json(moved: Moved) -> Json:
         "source": {"kind": moved.source.kind.value, "address": moved.source.address},
         "target": {"kind": moved.target.kind.value, "address": moved.target.address},
         "project": moved.project,
-        "moved": {"cards": moved.cards, "conflicts": moved.conflicts},
+        "moved": {"cards": moved.cards, "missions": moved.missions, "conflicts": moved.conflicts},
         "done": moved.is_done,
     }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,11 @@ import pytest
 from syncd import api
 from syncd.core.plan import Conflict, Winner
 from syncd.errors import BadValue, Refused, StoreMismatch
+from syncd.files.settings_edit import edit_config
 from syncd.ports import Batch, CardFilter, NewCard
+from syncd.store.embedded import available
 from tests.support.desk import TABLE, bare_environment
+from tests.support.embedded import wait_until_stopped
 
 
 def opened(root: Path, environ: Mapping[str, str]) -> api.Workspace:
@@ -29,12 +33,20 @@ def cards(workspace: api.Workspace) -> dict[str, Any]:
     }
 
 
+MISSION = """{
+  "mission_id": "shop", "name": "Shop",
+  "milestones": [{"id": "M2", "name": "Two", "status": "pending"}, {"id": "M1", "name": "One", "status": "done"}]
+}
+"""
+
+
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """A workspace in files, in sync, with a card in every state."""
+    """A workspace in files, in sync, with a card in every state, a mission and its sessions."""
     folder = tmp_path / "shop"
     folder.mkdir()
     (folder / "TASKS.md").write_text(TABLE)
+    (folder / "mission.json").write_text(MISSION)
     environ = bare_environment(tmp_path)
     with api.init(folder, mode="flatfile", environ=environ) as plan:
         plan.carry_out()
@@ -46,7 +58,18 @@ def root(tmp_path: Path) -> Path:
         store.block("A2", "no key")
         store.commit(Batch("c1", (), (Conflict("A3", "title", "a", "b", "c", Winner.LOCAL),)))
         workspace.sync()
+        workspace.missions.sessions.start("live", pid=os.getpid())
+        workspace.missions.sessions.start("over")
+        workspace.missions.sessions.end("over", reason="done")
     return folder
+
+
+def missions(workspace: api.Workspace) -> Any:
+    """Return what the missions say, milestones in their order, and how their sessions are."""
+    view = workspace._wiring.store().missions.read()
+    records = sorted(view.records.items(), key=lambda each: (each[0].kind, each[1].position, each[0]))
+    said = [(str(key), dict(each.fields)) for key, each in records]
+    return said, {each.session.id: each.liveness for each in workspace.missions.sessions.list()}
 
 
 def test_from_files_to_postgres_and_back(root: Path, postgres_dsn: str) -> None:
@@ -54,7 +77,7 @@ def test_from_files_to_postgres_and_back(root: Path, postgres_dsn: str) -> None:
     bare = bare_environment(root.parent)
     served = {**bare, "DATABASE_URL": postgres_dsn}
     with opened(root, bare) as workspace:
-        before = cards(workspace)
+        before, told = cards(workspace), missions(workspace)
         order = list(before)
     with opened(root, served) as workspace, pytest.raises(StoreMismatch) as raised:
         workspace.sync()
@@ -72,9 +95,57 @@ def test_from_files_to_postgres_and_back(root: Path, postgres_dsn: str) -> None:
             assert cards(workspace) == before
             assert list(cards(workspace)) == order
             assert [each.conflict.id for each in workspace.conflicts()] == ["A3"]
+            assert missions(workspace) == told
             workspace.backlog.renew("A1", "w", attempt=1)
             before = cards(workspace)
     assert (root / "TASKS.md").read_text().count("Only in the store") == 1
+
+
+@pytest.mark.skipif(available() is not None, reason=f"no embedded server here: {available()}")
+def test_to_and_from_the_embedded_server(root: Path, postgres_dsn: str) -> None:
+    """The server that syncd runs itself is a store to move to and from like any other, and nothing is held."""
+    bare = bare_environment(root.parent)
+    served = {**bare, "DATABASE_URL": postgres_dsn}
+    edit_config(root / "syncd.yaml", "embedded_grace_s", 0)
+    with opened(root, bare) as workspace:
+        before, told = cards(workspace), missions(workspace)
+    steps = (
+        ("embedded", bare, None),
+        ("postgres", served, None),
+        ("embedded", bare, "another"),
+        ("flatfile", bare, None),
+    )
+    for kind, environ, project in steps:
+        with opened(root, served) as workspace:
+            moved = workspace.database.move(kind, project=project)
+        assert (moved.cards, moved.missions, moved.conflicts) == (4, 1, 1)
+        with opened(root, environ) as workspace:
+            report = workspace.sync()
+            assert (report.to_store, report.to_file, report.held) == ((), (), ())
+            assert workspace.status().store.kind == kind
+            assert (cards(workspace), missions(workspace)) == (before, told)
+            assert [each.conflict.id for each in workspace.conflicts()] == ["A3"]
+            assert workspace.project == (project or workspace.project)
+    wait_until_stopped(root.parent / "data" / "syncd" / "postgres")
+    assert (root / "mission.json").read_text() == MISSION
+
+
+def test_other_missions_stand_there(root: Path, postgres_dsn: str) -> None:
+    """A project that has another mission is refused, and the workspace keeps its store."""
+    served = {**bare_environment(root.parent), "DATABASE_URL": postgres_dsn}
+    there = root.parent / "there"
+    there.mkdir()
+    (there / "mission.json").write_text('{"mission_id": "other", "name": "Other"}\n')
+    with api.init(there, environ=served) as plan:
+        plan.carry_out()
+    with opened(there, served) as workspace:
+        workspace.sync()
+        for card in workspace.backlog.list(CardFilter()):
+            workspace.backlog.remove(card.id, force=True)
+    with opened(root, served) as workspace, pytest.raises(Refused, match="mission"):
+        workspace.database.move("postgres")
+    with opened(root, bare_environment(root.parent)) as workspace:
+        assert workspace.status().store.kind == "flatfile"
 
 
 def test_other_cards_stand_there(root: Path, postgres_dsn: str) -> None:

@@ -76,7 +76,11 @@ def adopted(found: Json) -> Screen:
 def moved(found: Json) -> Screen:
     """Return what moving to another store did, or would do."""
     there, counts = found["target"], found["moved"]
-    kinds = [count(counts["cards"], "card"), count(counts["conflicts"], "open conflict")]
+    kinds = [
+        count(counts["cards"], "card"),
+        *([count(counts["missions"], "mission")] if counts["missions"] else []),
+        count(counts["conflicts"], "open conflict"),
+    ]
     head = "Moved" if found["done"] else "To move"
     screen: list[Element] = [line(f"{head}: {joined(kinds)} to {there['kind']} at {there['address']}.")]
     before = found["source"]
