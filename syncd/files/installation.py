@@ -1,7 +1,9 @@
 """Whether another version of syncd was installed over the running one.
 
 A daemon imports late: after an upgrade it would mix modules of two versions.  So it looks now and then, and
-makes way for the new version as soon as that has been there for a moment.  May import ``syncd``.
+makes way for the new version as soon as that has been there for a moment.  Who installs from a clone gets other
+files under the same version: those tell by the list of hashes that an installer leaves beside them.  May import
+``syncd``.
 """
 
 from __future__ import annotations
@@ -42,8 +44,9 @@ class Installation:
         self._path = path
         self._version = version
         self._stamp = _stamp(path)
+        self._listed = _listed(path)
         self._due_at = monotonic() + _LOOK_S
-        self._since: float | None = None
+        self._changed_at: float | None = None
 
     def replaced_in_s(self) -> float:
         """Return in how many seconds to look again; 0 when another version is to take over.
@@ -56,10 +59,20 @@ class Installation:
             stamp = _stamp(self._path)
             if stamp != self._stamp:
                 self._stamp = stamp
-                self._since = now if self._found() not in (None, self._version) else None
-        if self._since is None:
+                self._changed_at = now
+        if self._changed_at is None:
             return IDLE_S
-        return max(0.0, self._since + SETTLED_S - now)
+        if (left_s := self._changed_at + SETTLED_S - now) > 0:
+            return left_s
+        if self._is_another():
+            return 0.0
+        self._changed_at = None
+        return IDLE_S
+
+    def _is_another(self) -> bool:
+        """Return whether other files than the running ones are installed, as a whole."""
+        found = self._found()
+        return found is not None and (found != self._version or _listed(self._path) not in (None, self._listed))
 
     def _found(self) -> str | None:
         """Return the version that lies there; ``None`` while there is none that can be read."""
@@ -68,6 +81,15 @@ class Installation:
         except (OSError, UnicodeDecodeError):
             return None
         return match[1] if match else None
+
+
+def _listed(path: Path) -> bytes | None:
+    """Return the installer's list of files and hashes; ``None`` where there is none, or more than one for a moment."""
+    lists = list(path.parent.parent.glob("syncd-*.dist-info/RECORD"))
+    try:
+        return lists[0].read_bytes() if len(lists) == 1 else None
+    except OSError:
+        return None
 
 
 def _stamp(path: Path) -> tuple[int, int, int] | None:

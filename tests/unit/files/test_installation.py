@@ -47,6 +47,30 @@ def test_the_same_version_again_is_none(tmp_path: Path) -> None:
     for change in (lambda: file.unlink(), lambda: _installed(tmp_path, "1.0"), lambda: file.write_text("# half")):
         change()
         clock.on(60)
+        assert looked.replaced_in_s() == SETTLED_S
+        clock.on(SETTLED_S)
         assert looked.replaced_in_s() == IDLE_S
         clock.on(60)
         assert looked.replaced_in_s() == IDLE_S
+
+
+def test_other_files_of_the_same_version_take_over(tmp_path: Path) -> None:
+    """Installed again from a clone that went on, the version is the same and the list of hashes is another."""
+    clock = Clock()
+    package = tmp_path / "syncd"
+    package.mkdir()
+    record = tmp_path / "syncd-1.0.dist-info" / "RECORD"
+    record.parent.mkdir()
+    record.write_text("syncd/api.py,sha256=one,1\n")
+    looked = Installation(clock, _installed(package, "1.0"), "1.0")
+    _installed(package, "1.0")
+    clock.on(60)
+    assert looked.replaced_in_s() == SETTLED_S
+    clock.on(SETTLED_S)
+    assert looked.replaced_in_s() == IDLE_S
+    _installed(package, "1.0")
+    clock.on(60)
+    assert looked.replaced_in_s() == SETTLED_S
+    record.write_text("syncd/api.py,sha256=two,1\n")
+    clock.on(SETTLED_S)
+    assert looked.replaced_in_s() == 0.0
