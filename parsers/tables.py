@@ -15,23 +15,22 @@ from typing import Final, TypeAlias
 
 from syncd.parsers.blocks import Block
 from syncd.parsers.cells import cell_spans, split_row
+from syncd.parsers.columns import columns_of, emoji_field_of, without_emoji
 from syncd.parsers.dialect import Offer
 from syncd.parsers.fields import (
     decode,
     is_empty,
     is_id,
     is_placeholder,
-    looks_like_id,
     read_priority,
     split_ids,
     undecorated,
 )
-from syncd.parsers.lexicon import Lexicon, extra_key
 from syncd.parsers.reading import NOTHING_WEAK, Draft, KnownRow, Reading, owner_field
-from syncd.parsers.rows import Column, Table
+from syncd.parsers.rows import Table
 from syncd.parsers.statuses import author_word, emoji_state, leading_emoji, read_status
 from syncd.parsers.values import as_list, is_struck, value_of
-from syncd.parsers.words import SUMMARY_IDS, UNKNOWN_STATUS_HINT, UNSURE_ID_HEADERS, fold, fold_header
+from syncd.parsers.words import DONE_HEADERS, SUMMARY_IDS, UNKNOWN_STATUS_HINT, UNSURE_ID_HEADERS, fold, fold_header
 from syncd.schemas.card import EXTRA, STATUS_WORD, Status, Value
 
 _SAMPLE_ROWS: Final = 50
@@ -82,13 +81,13 @@ def _read_table(reading: Reading, block: Block, heading: str | None) -> None:
         return
     rows = [n for n in range(block.first + 2, block.end) if "|" in lines[n]]
     sample = [split_row(lines[n], len(headers)) for n in rows[:_SAMPLE_ROWS]]
-    columns = _columns(reading.lexicon, headers, sample)
+    columns = columns_of(reading.lexicon, headers, sample)
     fields = {column.field: column for column in columns}
     if "id" not in fields:
         reading.take("table", block.first, "no id column")
         return
     emoji_field = (
-        None if "status" in fields else _emoji_field(fields, [split_row(lines[n], len(headers)) for n in rows])
+        None if "status" in fields else emoji_field_of(fields, [split_row(lines[n], len(headers)) for n in rows])
     )
     if "status" not in fields and emoji_field is None:
         reading.take("table", block.first, "no status column")
@@ -107,7 +106,8 @@ def _read_table(reading: Reading, block: Block, heading: str | None) -> None:
         reading.source, reading.lexicon, (block.first, block.end), columns, heading, emoji_field, reading.containers
     )
     # Whether such a table is one depends on what its rows say, so that it is always read as a whole.
-    table.is_certain = emoji_field is None and id_header not in UNSURE_ID_HEADERS
+    status_header = fold_header(fields["status"].header) if "status" in fields else ""
+    table.is_certain = bool(status_header) and not {id_header, status_header} & (UNSURE_ID_HEADERS | DONE_HEADERS)
     reading.containers.append(table)
     before = len(reading.drafts)
     RowReader(reading, table).read(rows)
@@ -121,7 +121,7 @@ def _report_undelimited(reading: Reading, block: Block) -> None:
         return
     headers = [text.strip() for text in split_row(lines[0], 0)]
     sample = [split_row(line, len(headers)) for line in lines[1:_SAMPLE_ROWS]]
-    fields = {column.field for column in _columns(reading.lexicon, headers, sample)}
+    fields = {column.field for column in columns_of(reading.lexicon, headers, sample)}
     if {"id", "status"} <= fields:
         reading.report(
             block.first,
@@ -130,56 +130,6 @@ def _report_undelimited(reading: Reading, block: Block) -> None:
             "the header row has no delimiter row (|---|) below it",
             f"Write one: {'|---' * len(headers)}|",
         )
-
-
-def _columns(lexicon: Lexicon, headers: Sequence[str], sample: Sequence[Sequence[str]]) -> list[Column]:
-    """Give each field the column whose header names it best; the columns left over are extra."""
-    ranks = [lexicon.ranks(header) for header in headers]
-    taken: dict[int, str] = {}
-    for field in ("id", "status", "title", *dict.fromkeys(name for each in ranks for name in each)):
-        if field in taken.values():
-            continue
-        candidates = sorted((each[field], index) for index, each in enumerate(ranks) if field in each)
-        for _, index in candidates:
-            if index in taken:
-                continue
-            unsure = field == "id" and fold_header(headers[index]) in UNSURE_ID_HEADERS
-            if unsure and not _look_like_ids(sample, index):
-                continue
-            taken[index] = field
-            break
-    columns: list[Column] = []
-    names = set(taken.values())
-    for index, header in enumerate(headers):
-        name = taken.get(index) or extra_key(header or str(index + 1))
-        while index not in taken and name in names:
-            name += "'"
-        names.add(name)
-        columns.append(Column(index, header, name))
-    return columns
-
-
-def _look_like_ids(sample: Sequence[Sequence[str]], index: int) -> bool:
-    texts = [undecorated(_without_emoji(cells[index])) for cells in sample if index < len(cells)]
-    texts = [text for text in texts if not is_empty(text)]
-    return sum(map(looks_like_id, texts)) * 2 > len(texts) if texts else False
-
-
-def _emoji_field(fields: dict[str, Column], rows: Sequence[Sequence[str]]) -> str | None:
-    """Return the field whose cells begin with a status emoji: one such id is enough, of titles it takes half."""
-    for field, share in (("id", 0.0), ("title", 0.5)):
-        if (column := fields.get(field)) is None:
-            continue
-        texts = [cells[column.index].strip() for cells in rows if column.index < len(cells)]
-        shown = sum(bool(leading_emoji(text)) for text in texts)
-        if shown and shown >= share * len(texts):
-            return field
-    return None
-
-
-def _without_emoji(text: str) -> str:
-    text = text.strip()
-    return text[len(leading_emoji(text)) :]
 
 
 class RowReader:
@@ -194,6 +144,7 @@ class RowReader:
         self.status = table.by_field["status"].index if "status" in table.by_field else None
         self.owner = table.by_field["owner"].index if "owner" in table.by_field else None
         self.title = table.by_field["title"].index if "title" in table.by_field else None
+        self.is_ticked = self.status is not None and fold_header(table.by_field["status"].header) in DONE_HEADERS
         self.statuses: dict[str, tuple[str, str | None] | None] = {}
         others = [column.index for column in table.columns if column.field not in ("id", "title")]
         self.others = itemgetter(*others) if others else len
@@ -212,7 +163,7 @@ class RowReader:
             "acceptance": _read_acceptance,
         }
         if self.table.emoji_field == "title":
-            readers["title"] = lambda raw: _read_title(_without_emoji(raw))
+            readers["title"] = lambda raw: _read_title(without_emoji(raw))
         return [
             (column.index, column.field, readers.get(column.field, value_of), None if column.field == "title" else {})
             for column in self.table.columns
@@ -338,7 +289,7 @@ class RowReader:
         return "|".join(cells[1:] if self.id == 0 else [*cells[: self.id], *cells[self.id + 1 :]])
 
     def _token(self, raw_id: str) -> str | None:
-        text = undecorated(_without_emoji(undecorated(raw_id)))
+        text = undecorated(without_emoji(undecorated(raw_id)))
         return None if is_empty(text) else decode(text)
 
     def _is_no_card(self, cells: Sequence[str]) -> bool:
@@ -372,7 +323,11 @@ class RowReader:
         raw = cells[self.status].strip()
         if raw not in self.statuses:
             spelling = read_status(decode(raw), self.lexicon)
-            self.statuses[raw] = None if spelling.state is None else (spelling.state.value, author_word(spelling))
+            state = spelling.state
+            if self.is_ticked and state is Status.BLOCKED and spelling.word is None:
+                # A cross under "Done" says no, and no more.
+                state = Status.READY
+            self.statuses[raw] = None if state is None else (state.value, author_word(spelling))
         known = self.statuses[raw]
         if known is not None:
             fields["status"], fields[STATUS_WORD] = known

@@ -93,6 +93,9 @@ HEADERS: Final[dict[str, tuple[str, ...]]] = {
 UNSURE_ID_HEADERS: Final = frozenset({"task", "#", *_NUMBER_HEADERS, *_TASK_HEADERS})
 """Headers that are an id column only when their cells look like ids."""
 
+DONE_HEADERS: Final = frozenset({"done", "completed", "complete", "finished", "erledigt", "fertig", "fait", "hecho"})
+"""Headers that are a status column of a table without another, when most of what stands below them is a state."""
+
 EMPTY: Final = frozenset({"", "—", "–", "-", "n/a", "none"})
 """What an empty cell may hold, in lower case."""
 
