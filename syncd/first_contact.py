@@ -6,6 +6,7 @@ May import everything below the faces.
 from __future__ import annotations
 
 import re
+import shlex
 import socket
 from collections import Counter
 from collections.abc import Mapping, Sequence, Set
@@ -199,7 +200,7 @@ def _project(layout: Layout, config: Config, users: _Users, wanted: str | None, 
         host, path = min(others)
         raise Refused(
             f"project {config.project} is used by {path} on {host} already",
-            hint=f"syncd init --project {config.project} joins it; --project NAME makes one of its own.",
+            hint=f"syncd init --project {shlex.quote(config.project)} joins it; --project NAME makes one of its own.",
         )
     return config.project
 

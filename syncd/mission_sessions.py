@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import shlex
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -89,7 +90,7 @@ class Sessions:
                     who = each.session
                     raise Refused(
                         f"{found.id} has a session already: {who.id} ({each.liveness.value})",
-                        hint=f"syncd mission session end {who.id}",
+                        hint=f"syncd mission session end {shlex.quote(who.id)}",
                     )
 
         begun = self._write.start_session(key, fields, proof_of(pid, has_lock=has_lock), admit)

@@ -7,6 +7,7 @@ May import everything below the faces.  Long because it is one interface, to be 
 from __future__ import annotations
 
 import json
+import shlex
 import socket
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -153,7 +154,7 @@ class Missions:
             raise BadValue(f"{wrong!r} is no id", hint="Letters, digits, '-', '_' and '.': no white space.")
         missions = self._wiring.store().missions
         if RecordKey(RecordKind.MISSION, id) in missions.read().records:
-            raise AlreadyExists(f"there is a mission {id} already", hint=f"syncd mission status {id}")
+            raise AlreadyExists(f"there is a mission {id} already", hint=f"syncd mission status {shlex.quote(id)}")
         place = path or self._usual_path()
         fields: dict[str, Any] = {"name": name, "description": description, "status": "active"}
         tasks = self._wiring.files.paths()
@@ -207,7 +208,7 @@ class Missions:
             open_ones = [card.id for card in cards if card.status is not Status.DONE]
             if open_ones and not force:
                 said = f"{len(open_ones)} of {len(cards)} cards of {milestone} are open: {', '.join(open_ones[:5])}"
-                raise Refused(said, hint=f"syncd mission milestone complete {milestone} --force")
+                raise Refused(said, hint=f"syncd mission milestone complete {shlex.quote(milestone)} --force")
             done = record.fields.get("completed_at") or _now()
             word = record.fields.get("status")
             is_already = is_done(_as_milestone(record))

@@ -85,7 +85,9 @@ def unreadable(path: str, reason: str, digest: str | None, records: int) -> Hold
     """Return the hold on a file that cannot be read as a mission, and that was one of so many records before."""
     mark = fingerprint(UNREADABLE, path, digest)
     rejecting = (Deed(DeedKind.PUT_BACK, records, "record", path),)
-    return Hold(path, UNREADABLE, reason, f"mend {path}, or syncd reject {path}", path, mark, rejecting=rejecting)
+    return Hold(
+        path, UNREADABLE, reason, f"mend {path}, or syncd reject {shlex.quote(path)}", path, mark, rejecting=rejecting
+    )
 
 
 def _hold(guard: str, id: str, path: str, reason: str, changes: Iterable[RecordChange]) -> Hold:

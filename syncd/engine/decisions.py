@@ -238,8 +238,12 @@ def choose(conflict: Conflict, use: str, current: Value) -> Value:
         return value
     raise Refused(
         f"{name} of {id} was changed since: it is {current!r} now",
-        hint=f"syncd resolve {id} --field {name} --use {_kept(conflict)} keeps that; --use value:TEXT replaces it.",
+        hint=f"{_command(conflict, _kept(conflict))} keeps that; --use value:TEXT replaces it.",
     )
+
+
+def _command(conflict: Conflict, use: Winner) -> str:
+    return f"syncd resolve {shlex.quote(conflict.id)} --field {shlex.quote(conflict.field)} --use {use}"
 
 
 def _standing(conflict: Conflict) -> Value:
@@ -254,12 +258,12 @@ def _standing(conflict: Conflict) -> Value:
 
 def _must_be_claimed(card: Card, conflict: Conflict, value: Value) -> BadValue:
     """Return the error for a choice that would be a claim: only a claim makes a lease."""
-    id, holder = card.id, card.claim_owner
+    id, name, holder = card.id, shlex.quote(card.id), card.claim_owner
     owner = shlex.quote(str(value)) if conflict.field == CLAIM_OWNER and value else "NAME"
     steps = [
-        *([f"syncd backlog release --id {id} --owner {shlex.quote(holder)}"] if holder is not None else []),
-        f"syncd backlog claim --id {id} --owner {owner}",
-        f"syncd resolve {id} --field {conflict.field} --use remote",
+        *([f"syncd backlog release --id {name} --owner {shlex.quote(holder)}"] if holder is not None else []),
+        f"syncd backlog claim --id {name} --owner {owner}",
+        _command(conflict, Winner.REMOTE),
     ]
     said = f"{id} is leased by {holder}" if holder is not None else f"nobody holds {id}"
     return BadValue(f"only a claim changes who holds a card; {said}", hint=" && ".join(steps))

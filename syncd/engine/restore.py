@@ -5,6 +5,7 @@ May import ``syncd.core``, ``syncd.schemas``, ``syncd.ports``, ``syncd.errors``.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 
 from syncd.core.history import Deed, HistoryEntry, fields_of, is_live, record_at
@@ -28,14 +29,14 @@ def restore(store: Store, id: str, version: int | None, *, commit_id: str) -> Ca
     entries = store.history(id).entries
     if not entries:
         store.get(id)
-        raise Refused(f"{id} has no history", hint=f"syncd backlog show {id}")
+        raise Refused(f"{id} has no history", hint=f"syncd backlog show {shlex.quote(id)}")
     chosen = _last_live(entries) if version is None else _known(entries, version)
     change = _change(entries, chosen)
     result = store.commit(Batch(commit_id, (change,), ()))
     if refusal := result.refused.get(id):
         raise _error(refusal)
     if id in result.moved:
-        raise StaleVersion(f"{id} changed meanwhile", hint=f"syncd log {id}")
+        raise StaleVersion(f"{id} changed meanwhile", hint=f"syncd log {shlex.quote(id)}")
     return result.cards[id]
 
 
@@ -43,7 +44,9 @@ def _last_live(entries: Sequence[HistoryEntry]) -> int:
     """Return the last version at which a card that is gone was there."""
     now = entries[-1]
     if is_live(entries, now.version):
-        raise Refused(f"{now.id} is neither deleted nor archived", hint=f"syncd restore {now.id} --version N")
+        raise Refused(
+            f"{now.id} is neither deleted nor archived", hint=f"syncd restore {shlex.quote(now.id)} --version N"
+        )
     for entry in reversed(entries):
         if is_live(entries, entry.version):
             return entry.version
@@ -55,9 +58,9 @@ def _known(entries: Sequence[HistoryEntry], version: int) -> int:
     first = entries[0]
     is_before_all = first.op is not Deed.CREATE and version == first.version - 1
     if not is_before_all and all(entry.version != version for entry in entries):
-        raise NotFound(f"{id} has no version {version}", hint=f"syncd log {id}")
+        raise NotFound(f"{id} has no version {version}", hint=f"syncd log {shlex.quote(id)}")
     if not is_live(entries, version):
-        raise Refused(f"{id} is deleted or archived in version {version}", hint=f"syncd log {id}")
+        raise Refused(f"{id} is deleted or archived in version {version}", hint=f"syncd log {shlex.quote(id)}")
     return version
 
 

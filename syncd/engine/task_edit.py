@@ -5,6 +5,7 @@ May import ``syncd.core``, ``syncd.parsers``, ``syncd.schemas``, ``syncd.ports``
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -96,7 +97,7 @@ def _found(files: TaskFiles, options: Callable[[str], ParseOptions], id: str) ->
         document = parse(read.data, path=path, options=options(path))
         if (card := document.card_by_id(id)) is not None:
             return read, document, card
-    raise NotFound(f"no task file shows a card {id}", hint=f"syncd backlog update {id} FIELD=VALUE")
+    raise NotFound(f"no task file shows a card {id}", hint=f"syncd backlog update {shlex.quote(id)} FIELD=VALUE")
 
 
 def _edited(document: Document, card: FileCard, fields: Mapping[str, Value]) -> bytes:
@@ -111,7 +112,7 @@ def _edited(document: Document, card: FileCard, fields: Mapping[str, Value]) -> 
 def _no_place(path: str, card: FileCard, names: str) -> Refused:
     return Refused(
         f"{path}:{card.line} cannot show this value of {names}",
-        hint=f"In the store it has a place: syncd backlog update {card.id} FIELD=VALUE",
+        hint=f"In the store it has a place: syncd backlog update {shlex.quote(str(card.id))} FIELD=VALUE",
     )
 
 

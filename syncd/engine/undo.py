@@ -46,7 +46,7 @@ class Leases:
             ends = then is None or then.fields.get(STATUS) != Status.CLAIMED
             if ends and card.fields.get(STATUS) == Status.CLAIMED:
                 holder = str(there.fields.get(CLAIM_OWNER))
-                release = f"syncd backlog release --id {card.id} --owner {shlex.quote(holder)}"
+                release = f"syncd backlog release --id {shlex.quote(card.id)} --owner {shlex.quote(holder)}"
                 raise Refused(f"{card.id} is leased by {holder}: undoing would end that", hint=f"{release}, first.")
 
 
@@ -64,7 +64,7 @@ def choose_file(files: TaskFiles, path: str | None) -> str:
     if not written:
         raise NotFound("syncd has not written to a task file yet: there is nothing to undo")
     if len(written) > 1:
-        raise UsageError(f"which file: {' or '.join(written)}", hint=f"syncd undo {written[0]}")
+        raise UsageError(f"which file: {' or '.join(written)}", hint=f"syncd undo {shlex.quote(written[0])}")
     return written[0]
 
 

@@ -5,6 +5,7 @@ May import ``syncd.errors``, ``syncd.schemas``.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from typing import Final
 
@@ -27,7 +28,7 @@ def no_conflict(project: str, seq: int) -> NotFound:
 def stale(card: Card, if_version: int) -> StaleVersion:
     """Return the error for a write at a version that the card is not at any more."""
     return StaleVersion(
-        f"{card.id} is at version {card.version}, not {if_version}", hint=f"syncd backlog show {card.id}"
+        f"{card.id} is at version {card.version}, not {if_version}", hint=f"syncd backlog show {shlex.quote(card.id)}"
     )
 
 
@@ -42,7 +43,9 @@ def not_owner(card: Card, owner: str | None, attempt: int | None) -> NotOwner:
         return NotOwner(f"{card.id} is claimed by {card.claim_owner}, not by {owner}")
     if attempt is not None and card.attempts != attempt:
         return NotOwner(f"{card.id} is at attempt {card.attempts}, not {attempt}")
-    return NotOwner(f"the lease of {owner} on {card.id} has expired", hint=f"syncd backlog claim --id {card.id}")
+    return NotOwner(
+        f"the lease of {owner} on {card.id} has expired", hint=f"syncd backlog claim --id {shlex.quote(card.id)}"
+    )
 
 
 def paused(project: str) -> Paused:
@@ -52,7 +55,9 @@ def paused(project: str) -> Paused:
 
 def nothing_to_retry(card: Card) -> Refused:
     """Return the error for trying a card again that has not failed."""
-    return Refused(f"{card.id} is {card.status}: there is nothing to try again", hint=f"syncd backlog show {card.id}")
+    return Refused(
+        f"{card.id} is {card.status}: there is nothing to try again", hint=f"syncd backlog show {shlex.quote(card.id)}"
+    )
 
 
 def not_blocked(card: Card) -> Refused:
@@ -62,7 +67,7 @@ def not_blocked(card: Card) -> Refused:
 
 def taken(ids: Sequence[str]) -> AlreadyExists:
     """Return the error for cards that exist already."""
-    hint = f"syncd backlog show {ids[0]}"
+    hint = f"syncd backlog show {shlex.quote(ids[0])}"
     if len(ids) == 1:
         return AlreadyExists(f"there is a card {ids[0]} already", hint=hint)
     return AlreadyExists(f"there are cards {_named(ids)} already", hint=hint)
@@ -76,14 +81,14 @@ def given_twice(id: str) -> AlreadyExists:
 def depended_on(id: str, dependents: Sequence[str]) -> Refused:
     """Return the error for removing a card that others need."""
     verb = "depends" if len(dependents) == 1 else "depend"
-    return Refused(f"{_named(dependents)} {verb} on {id}", hint=f"syncd backlog remove --id {id} --force")
+    return Refused(f"{_named(dependents)} {verb} on {id}", hint=f"syncd backlog remove --id {shlex.quote(id)} --force")
 
 
 def closes_cycle(path: Sequence[str], *, hint: str | None = None) -> CycleRefused:
     """Return the error for a dependency that closes a cycle: ``path`` begins and ends with the same card."""
     return CycleRefused(
         f"this closes a cycle: {' → '.join(path)}",
-        hint=hint or f"syncd backlog unlink --from {path[-2]} --to {path[-1]}",
+        hint=hint or f"syncd backlog unlink --from {shlex.quote(path[-2])} --to {shlex.quote(path[-1])}",
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -168,3 +169,21 @@ def test_tests_wait_on_conditions() -> None:
 
 def _knows_a_deadline(function: ast.AST) -> bool:
     return any(isinstance(node, ast.Name) and "deadline" in node.id.lower() for node in ast.walk(function))
+
+
+COMMAND = re.compile(r'f"[^"]*\bsyncd (?:[a-z]+ )+(?:--[a-z-]+ )?\{(?!shlex\.quote\()(?P<value>[^}!]*)')
+NO_WORDS_OF_OTHERS = {"name", "words", "PROJECT", "LONG_GONE_DAYS", "chosen.kind"}
+"""What is quoted where it is made, or is a word of ours."""
+
+
+def test_commands_that_are_shown_quote_what_others_wrote() -> None:
+    """An id may hold anything that a shell acts upon; whoever pastes a hint runs the command and nothing else."""
+    verbs = re.compile(r"\bsyncd (?:to|has|knows|needs|wrote|made|would)\b|this syncd")
+    found = [
+        f"{_name(path)}:{number}: {{{match['value']}}}"
+        for path in CODE
+        for number, line in enumerate(path.read_text("utf-8").splitlines(), 1)
+        for match in COMMAND.finditer(line)
+        if match["value"] not in NO_WORDS_OF_OTHERS and not verbs.search(match[0])
+    ]
+    assert not found

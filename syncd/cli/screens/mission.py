@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final
@@ -54,7 +55,7 @@ def status(mission: Json, now: datetime) -> Screen:
         for each in wrong:
             screen.append(line(Span(each["id"], "yellow"), f"  {each['drift']}", indent=2))
             if each["cards"]["done"] == each["cards"]["total"]:
-                screen.append(command(f"syncd mission milestone complete {each['id']}", indent=6))
+                screen.append(command(f"syncd mission milestone complete {shlex.quote(each['id'])}", indent=6))
     open_ones = [each for each in mission["sessions"] if each["state"] != "ended"]
     if open_ones:
         screen += [*title("Sessions"), *sessions(open_ones, now)]
@@ -100,7 +101,7 @@ def next_card(found: Json) -> Screen:
         where = f"  {milestone['id']}" if milestone else ""
         screen: list[Element] = [
             line(Span(card["id"], "bold"), f"  {card['title']}", Span(f"{where}  {done}", "dim")),
-            command(f"syncd backlog claim --id {card['id']} --owner NAME", indent=6),
+            command(f"syncd backlog claim --id {shlex.quote(card['id'])} --owner NAME", indent=6),
         ]
     else:
         screen = [_outlook(found["state"], done)]

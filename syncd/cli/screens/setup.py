@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -141,4 +142,4 @@ def _file(file: InitFile) -> Iterator[Element]:
     for note in file.notes:
         yield line(Span(note, "dim"), indent=2)
     yield from problems([problem_json(each) for each in file.problems[:SHOWN_MAX]])
-    yield from more(len(file.problems) - SHOWN_MAX, f"syncd parse {file.path}")
+    yield from more(len(file.problems) - SHOWN_MAX, f"syncd parse {shlex.quote(file.path)}")

@@ -12,6 +12,7 @@ from __future__ import annotations
 import logging
 import os
 import secrets
+import shlex
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
@@ -254,7 +255,7 @@ class ManifestFiles:
                     if manifest.project != self._project:
                         raise ConfigError(
                             f"{self.path} holds the cards of project {manifest.project}, not of {self._project}",
-                            hint=f"syncd config set project {manifest.project}",
+                            hint=f"syncd config set project {shlex.quote(manifest.project)}",
                         )
                     return manifest
         raise damaged(f"{self.path} and {self.log.name} do not fit together")

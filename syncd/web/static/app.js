@@ -81,6 +81,11 @@ function drawStatus(status) {
   drawMissions(status.missions);
 }
 
+// A word as a shell takes it: ids and headers are whatever their authors wrote.
+function quoted(word) {
+  return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'"'"'`)}'`;
+}
+
 function drawHands(status, open) {
   const place = (entry) => [entry.path, entry.line, entry.column].filter((part) => part).join(":");
   const items = [
@@ -88,7 +93,7 @@ function drawHands(status, open) {
     ...status.held.map((hold) => [hold.id, `${hold.guard}: ${hold.reason}`, hold.release]),
     ...status.problems.map((problem) => [place(problem), problem.message, problem.hint]),
     ...open.map((conflict) => [conflict.id, `${conflict.field}: ${said(conflict.local)} against ${said(conflict.remote)}`,
-      `syncd resolve ${conflict.id} --field ${conflict.field} --use local|remote`]),
+      `syncd resolve ${quoted(conflict.id)} --field ${quoted(conflict.field)} --use local|remote`]),
     ...status.drift.slice(0, 20).map((entry) => [entry.id, `${entry.field || "card"}, ${entry.direction}: ${said(entry.local)} | ${said(entry.remote)}`,
       status.daemon.running ? null : "syncd sync"]),
   ];
