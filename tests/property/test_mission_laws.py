@@ -260,6 +260,14 @@ def test_the_return_touches_only_what_was_touched(both: tuple[Records, Records, 
 
 @quick
 @given(sides())
+def test_whoever_did_nothing_away_changes_nothing(both: tuple[Records, Records, Records]) -> None:
+    """Whatever others did meanwhile, a mission that they removed included, stands, and nobody is told of a clash."""
+    base, _, remote = both
+    assert home(base, base, remote) == MissionReturn((), ())
+
+
+@quick
+@given(sides())
 def test_a_second_return_does_nothing(both: tuple[Records, Records, Records]) -> None:
     """I3, I9: a return that is tried again and knows what it had sent changes nothing, and tells of nothing new."""
     base, local, remote = both

@@ -15,12 +15,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from syncd.core.plan import Policy
+from syncd.core.mission_merge import RecordChange
+from syncd.core.plan import ChangeKind, Policy
 from syncd.errors import SyncdError
 from syncd.files.layout import Layout
 from syncd.files.state import StateFile
-from syncd.ports import CardFilter, NewCard, Pending, Store
+from syncd.ports import CardFilter, MissionBatch, NewCard, Pending, Store
 from syncd.schemas.card import Card, Status
+from syncd.schemas.mission import RecordKey, RecordKind
 from syncd.store.failover import FailoverStore
 from syncd.store.flatfile.standin import Standin
 from syncd.store.reach import Reach
@@ -31,6 +33,10 @@ from tests.support.memory_store import MemoryDatabase
 PROJECT = "default"
 STEPS = 45
 NAMES = ("ann", "bob", "laptop")
+
+
+MISSION = RecordKey(RecordKind.MISSION, "m")
+MILESTONES = tuple(RecordKey(RecordKind.MILESTONE, "m", id) for id in ("M1", "M2"))
 
 
 class Violation(AssertionError):
@@ -85,7 +91,7 @@ class Copy:
 
 @dataclass(frozen=True)
 class Written:
-    """A title that somebody gave a card, and the title that they saw there then.
+    """A title that somebody gave a card, or a name a milestone, and what they saw there then.
 
     ``is_sure`` is False when the connection was cut in the middle, and they were told that it was not done.
     """
@@ -113,6 +119,8 @@ class World:
             copy.root.mkdir(parents=True)
             copy.start()
         self.database.store().create_many([NewCard(id=f"T{number}", title=f"T{number}") for number in range(6)])
+        made = (RecordChange(ChangeKind.CREATE, key) for key in (MISSION, *MILESTONES))
+        self.database.store().missions.commit(MissionBatch("the mission", tuple(made)))
         for copy in self.copies:
             copy.store.read(None)
         for step in range(STEPS):
@@ -127,7 +135,17 @@ class World:
 
     def _step(self, copy: Copy, step: int) -> None:
         deed = self.random.choice(
-            (self._cut, self._cut_soon, self._mend, self._kill, self._title, self._title, self._finish, self._make)
+            (
+                self._cut,
+                self._cut_soon,
+                self._mend,
+                self._kill,
+                self._title,
+                self._title,
+                self._finish,
+                self._make,
+                self._milestone,
+            )
         )
         deed(copy, step)
 
@@ -176,6 +194,16 @@ class World:
         is_sure = self._try(lambda: copy.store.create(NewCard(id=id, title=id, depends_on=(needed,))))
         self.titles.append(Written(id, id, None, is_sure))
 
+    def _milestone(self, copy: Copy, step: int) -> None:
+        missions = copy.store.missions
+        key = self.random.choice(MILESTONES)
+        record = missions.read().records[key]
+        name = f"{key.id} by {copy.name} at {step}"
+        self.told.append(f"{step}: {copy.name} calls {key} {name!r} instead of {record.fields['name']!r}")
+        change = RecordChange(ChangeKind.UPDATE, key, {"name": name}, record.version)
+        moved = missions.commit(MissionBatch(f"{copy.name} {step}", (change,))).moved
+        self.titles.append(Written(str(key), name, str(record.fields["name"]), is_sure=not moved))
+
     def _some(self, copy: Copy) -> Card:
         return self.random.choice(sorted(copy.store.list(CardFilter()), key=lambda card: card.id))
 
@@ -205,8 +233,10 @@ class World:
             remembered = {id: card.version for id, card in copy.state.contact.cards().items()}
             if remembered != {id: card.version for id, card in cards.items() if card.deleted_at is None}:
                 raise Violation(f"{copy.name} remembers other cards than there are")
+        named = {str(key): each.fields["name"] for key, each in self.database.store().missions.read().records.items()}
+        named |= {id: card.title for id, card in cards.items()}
         for each in self.titles:
-            is_current = each.card in cards and cards[each.card].title == each.title
+            is_current = named.get(each.card) == each.title
             if each.is_sure and not is_current and (each.card, each.title) not in replaced | shown:
                 raise Violation(f"lost: {each.title!r} of {each.card}")
         for id in self.finished:
