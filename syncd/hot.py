@@ -18,7 +18,7 @@ HOT_BACKLOG = frozenset(
     | {"remove", "renew", "resume", "retry", "show", "stats", "unblock", "unlink", "update", "why"}
 )
 HOT_MISSION = frozenset({"list", "next", "status"})
-HOT_GROUPS = {"backlog": HOT_BACKLOG, "mission": HOT_MISSION}
+HOT_GROUPS = {"backlog": HOT_BACKLOG, "mission": HOT_MISSION, "db": frozenset({"status"})}
 LONG_WAY = frozenset({"--help", "-h", "--wait", "--follow", "-f", "--stdin", "--watch", "--all", "--debug", "--mode"})
 """Options that need the caller's own process, time, streams or store."""
 

@@ -98,6 +98,7 @@ def test_a_hot_command_imports_next_to_nothing(shop: Desk) -> None:
         ("mission", "next"),
         ("backlog", "events"),
         ("backlog", "resume", "--json"),
+        ("db", "status"),
     ],
     ids=" ".join,
 )
