@@ -160,11 +160,12 @@ class Cycle:
         is_quiet = self._last is not None and self._is_quiet(self._last)
         if is_quiet and self._seen is not None:
             return self._seen
+        signatures = self._observer.signatures
+        view = self._observer.look()
+        is_quiet &= not self._load() and self._observer.signatures == signatures
         if not is_quiet:
             # What this look takes note of is still to be acted on.
             self._last = None
-        view = self._observer.look()
-        self._load()
         view = view.with_ids(self._names.guess(view, self.remote.cards))
         guarded = self._plan(view)
         closed = view.frozen | closed_by(guarded)
@@ -295,11 +296,13 @@ class Cycle:
         has_news |= self._companion.has_news()
         return not (has_news or self._observer.has_moved() or self._late.are_there())
 
-    def _load(self) -> None:
+    def _load(self) -> bool:
+        """Read what the store has that is new; return whether there was any."""
         if self._must_read_all:
             self._refusals.forget()
-        self.remote.load(full=self._must_read_all, statuses=self._settings.statuses)
+        has_news = self.remote.load(full=self._must_read_all, statuses=self._settings.statuses)
         self._must_read_all = False
+        return has_news
 
     def _plan(self, view: LocalView) -> Guarded:
         base, remote = self._state.base(), self.remote.remote

@@ -84,7 +84,7 @@ class MissionObserver:
         self._outside = outside
         self._documents: dict[str, tuple[str, MissionDocument]] = {}
         self._missing_since: dict[str, float] = {}
-        self._signatures: dict[str, tuple[int, ...] | None] = {}
+        self.signatures: dict[str, tuple[int, ...] | None] = {}
 
     def paths(self) -> tuple[str, ...]:
         """Return the mission files: those that the configuration names, and those that told one before."""
@@ -95,12 +95,12 @@ class MissionObserver:
 
     def has_moved(self) -> bool:
         """Return whether a file may have changed since the last look (one stat a file)."""
-        return self._signatures != {path: self._files.signature(path) for path in self.paths()}
+        return self.signatures != {path: self._files.signature(path) for path in self.paths()}
 
     def look(self) -> MissionLook:
         """Read the files.  A file that is as it was is not parsed again."""
-        self._signatures = {path: self._files.signature(path) for path in self.paths()}
-        reads = {path: self._files.read(path) for path in self._signatures}
+        self.signatures = {path: self._files.signature(path) for path in self.paths()}
+        reads = {path: self._files.read(path) for path in self.signatures}
         known = self._memory.paths
         documents: dict[str, MissionDocument] = {}
         problems: list[Problem] = []

@@ -119,12 +119,18 @@ class MissionSync:
         Args:
             is_alone: compare with the base, since the store is away.
         """
-        self._last = None
+        is_quiet = not (is_alone or self.has_news())
+        signatures, place = self._observer.signatures, self._view.place
         look = self._observer.look()
+        if not is_quiet or self._observer.signatures != signatures:
+            # What this look takes note of is still to be acted on.
+            self._last = None
         missions = None if is_alone else self._missions()
         if not self._is_wanted(look) or (missions is None and not is_alone):
             return Preview(CycleReport(problems=look.problems), ())
         remote = self._memory.base if missions is None else self._load(missions).records
+        if self._view.place != place:
+            self._last = None
         plan, guarded = self._plan(look, remote)
         report = self._report(look, guarded, MissionWrite())
         return Preview(report, tuple(mission_drift(plan, guarded, look, self._memory.base, remote)))
