@@ -57,8 +57,36 @@ def take_in(
     return folded.conflicts
 
 
+class LateQueue:
+    """The late writes of some files: each comes again until it counts as taken in."""
+
+    def __init__(self, files: TaskFiles) -> None:
+        self._files = files
+        self._waiting: dict[str, LateWrite] = {}
+
+    def are_there(self) -> bool:
+        """Look at the displaced files that are due; return whether somebody wrote into one."""
+        if (look_s := self._files.next_look_s()) is not None and look_s <= 0:
+            self._note()
+        return bool(self._waiting)
+
+    def all(self) -> Sequence[LateWrite]:
+        """Look at the displaced files, and return what was written into them and is not taken in yet."""
+        self._note()
+        return list(self._waiting.values())
+
+    def count_in(self, late: Iterable[LateWrite]) -> None:
+        """Note late writes that are in the file, with what clashed in the conflict record (from now or before)."""
+        for each in late:
+            self._files.taken_in(each)
+            del self._waiting[each.absolute]
+
+    def _note(self) -> None:
+        self._waiting.update((late.absolute, late) for late in self._files.late_writes())
+
+
 class LateWrites:
-    """The late writes of one cycle's files: each comes again until it counts as taken in."""
+    """The late writes of one cycle's files."""
 
     def __init__(
         self,
@@ -71,13 +99,9 @@ class LateWrites:
         self._state = state
         self._options = options
         self._digest = digest
-        self._pending: dict[str, LateWrite] = {}
-
-    def are_there(self) -> bool:
-        """Look at the displaced files that are due; return whether somebody wrote into one."""
-        if (look_s := self._files.next_look_s()) is not None and look_s <= 0:
-            self._note()
-        return bool(self._pending)
+        self._queue = LateQueue(files)
+        self.are_there = self._queue.are_there
+        self.count_in = self._queue.count_in
 
     def take_in(self) -> Mapping[LateWrite, Sequence[Conflict]]:
         """Bring what was written into displaced files into the files that stand; return what clashed, to be recorded.
@@ -85,20 +109,10 @@ class LateWrites:
         One that clashed counts as taken in only when the conflict is recorded.
         """
         clashes: dict[LateWrite, Sequence[Conflict]] = {}
-        self._note()
-        for late in list(self._pending.values()):
+        for late in self._queue.all():
             found = take_in(late, self._files, self._state, self._options, self._digest)
             if found:
                 clashes[late] = found
             elif found is not None:
                 self.count_in([late])
         return clashes
-
-    def count_in(self, late: Iterable[LateWrite]) -> None:
-        """Note late writes that are in the file, with what clashed in the conflict record (from now or before)."""
-        for each in late:
-            self._files.taken_in(each)
-            del self._pending[each.absolute]
-
-    def _note(self) -> None:
-        self._pending.update((late.absolute, late) for late in self._files.late_writes())

@@ -12,6 +12,7 @@ from typing import Final
 
 from syncd.core.mission_merge import POSITION, RecordChange, reconcile_missions
 from syncd.core.plan import ChangeKind, Conflict
+from syncd.engine.late_writes import LateQueue
 from syncd.engine.placing import place
 from syncd.parsers.mission_edit import RecordEdit, edited
 from syncd.parsers.mission_json import MissionDocument, parse_mission
@@ -31,24 +32,14 @@ class MissionLateWrites:
         self._files = files
         self._state = state
         self._digest = digest
-        self._pending: dict[str, LateWrite] = {}
-
-    def are_there(self) -> bool:
-        """Look at the displaced files that are due; return whether somebody wrote into one."""
-        if (look_s := self._files.next_look_s()) is not None and look_s <= 0:
-            self._note()
-        return bool(self._pending)
+        self._queue = LateQueue(files)
+        self.are_there = self._queue.are_there
 
     def take_in(self, record: Recorder) -> None:
         """Bring what was written into displaced files into the files that stand.  Holds: I2."""
-        self._note()
-        for late in list(self._pending.values()):
+        for late in self._queue.all():
             if self._is_in(late, record):
-                self._files.taken_in(late)
-                del self._pending[late.absolute]
-
-    def _note(self) -> None:
-        self._pending.update((late.absolute, late) for late in self._files.late_writes())
+                self._queue.count_in([late])
 
     def _is_in(self, late: LateWrite, record: Recorder) -> bool:
         """Take one in; return whether it need not come again."""

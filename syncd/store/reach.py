@@ -13,7 +13,6 @@ import random
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -23,9 +22,10 @@ from syncd.core.rejoin import Fate
 from syncd.core.retry import RETRIES, RetryPolicy
 from syncd.errors import StoreDamaged, StoreUnreachable, SyncdError
 from syncd.log import event
-from syncd.ports import Absence, Contact, KnownMissions, Listener, MissionView, Pending, Store
+from syncd.ports import Absence, Contact, KnownMissions, MissionView, Pending, Store
 from syncd.schemas.card import Card
 from syncd.schemas.mission import Records
+from syncd.store.failover_listener import FailoverListener
 from syncd.store.flatfile.manifest import Manifest
 from syncd.store.flatfile.missions import rows_of
 from syncd.store.flatfile.rules import ManifestStore
@@ -345,57 +345,6 @@ class Reach:
         """Tell a listener nothing any more."""
         if listener in self._listeners:
             self._listeners.remove(listener)
-
-
-class FailoverListener:
-    """A subscription to a database and, while that is away, to what stands in for it.
-
-    The database's own listener connects again by itself, and so is the first to know that it is back.
-    """
-
-    def __init__(self, reach: Reach, database: Callable[[], Store], standin: Store, wake: Callable[[], None]) -> None:
-        self._reach = reach
-        self._database = database
-        self._standin = standin
-        self._wake = wake
-        self._primary: Listener | None = None
-        self._beside: Listener | None = None
-        self._is_closed = False
-
-    @property
-    def mode(self) -> str:
-        """``live`` while the database tells by itself, else ``poll``."""
-        return self._primary.mode if self._primary is not None else "poll"
-
-    def hurry(self) -> None:
-        """Connect again at once where a connection was lost."""
-        if self._primary is not None:
-            self._primary.hurry()
-
-    def switch(self) -> None:
-        """Listen where the cards are now, and have the subscriber look."""
-        is_away = self._reach.absence() is not None
-        if self._primary is None and not self._is_closed:
-            with suppress(SyncdError):
-                self._primary = self._database().listen(self._hear)
-        if is_away and self._beside is None and not self._is_closed:
-            self._beside = self._standin.listen(self._wake)
-        elif not is_away and self._beside is not None:
-            self._beside.close()
-            self._beside = None
-        self._wake()
-
-    def close(self) -> None:
-        """End both subscriptions."""
-        self._is_closed = True
-        self._reach.forget(self)
-        for each in (self._primary, self._beside):
-            if each is not None:
-                each.close()
-
-    def _hear(self) -> None:
-        self._reach.heard()
-        self._wake()
 
 
 def _known(contact: Contact) -> Mapping[str, Card]:

@@ -110,6 +110,18 @@ def is_merged_list(key: RecordKey, name: str) -> bool:
     return RECORD_FIELDS[key.kind][name] is FieldKind.JSON
 
 
+def assert_kept(base: Records, side: Records, after: Records, conflicts: tuple[Conflict, ...]) -> None:
+    """Each value that a side gave is there afterwards, or a conflict has it; of lists both sides' are merged."""
+    for key, record in side.items():
+        for name, value in news(base.get(key), record).items():
+            if said_of(conflicts, key, name) or is_merged_list(key, name):
+                continue
+            if value is None and (key not in base or key not in after):
+                continue
+            assert key in after, (key, name)
+            assert is_same_value(RECORD_FIELDS[key.kind][name], after[key].fields.get(name), value), (key, name)
+
+
 # --- between file and store ----------------------------------------------------------------------
 
 
@@ -133,15 +145,7 @@ def test_nothing_of_either_side_goes_without_a_word(both: tuple[Records, Records
     base, local, remote = both
     plan = reconcile_missions(base, local, remote, shown=SHOWN)
     for side, after in ((local, carried_out(remote, plan.to_store)), (remote, carried_out(local, plan.to_file))):
-        for key, record in side.items():
-            for name, value in news(base.get(key), record).items():
-                if said_of(plan.conflicts, key, name) or is_merged_list(key, name):
-                    continue
-                if value is None and (key not in base or key not in after):
-                    continue
-                kind = RECORD_FIELDS[key.kind][name]
-                assert key in after, (key, name)
-                assert is_same_value(kind, after[key].fields.get(name), value), (key, name)
+        assert_kept(base, side, after, plan.conflicts)
 
 
 @quick
@@ -231,15 +235,7 @@ def test_the_return_loses_nothing_without_a_word(both: tuple[Records, Records, R
     plan = home(base, local, remote)
     after = carried_out(remote, plan.changes)
     for side in (local, remote):
-        for key, record in side.items():
-            for name, value in news(base.get(key), record).items():
-                if said_of(plan.conflicts, key, name) or is_merged_list(key, name):
-                    continue
-                if value is None and (key not in base or key not in after):
-                    continue
-                kind = RECORD_FIELDS[key.kind][name]
-                assert key in after, (key, name)
-                assert is_same_value(kind, after[key].fields.get(name), value), (key, name)
+        assert_kept(base, side, after, plan.conflicts)
 
 
 @quick
