@@ -451,8 +451,11 @@ class Workspace:
         return Settled(tuple(cards.values()), tuple(records))
 
     def held(self) -> tuple[Hold, ...]:
-        """Return what the guards keep back."""
-        return self._look().preview.report.held
+        """Return what the guards keep back; what just went from a file is waited for, for some seconds at most."""
+        from syncd.engine.patience import holds_now
+
+        look = self._wiring.looking()
+        return holds_now(lambda: look().preview.report)
 
     def accept(self, ids: Sequence[str] = ()) -> tuple[Hold, ...]:
         """Let holds through: those of these cards or files, or all.  Raises NotFound when an id is not held."""

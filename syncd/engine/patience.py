@@ -32,6 +32,21 @@ def settled(run: Callable[[], CycleReport], *, on_wait: Callable[[Wait], None] =
     return report
 
 
+def holds_now(look: Callable[[], CycleReport]) -> tuple[Hold, ...]:
+    """Return the holds; while there are none, a file that settles in a moment is waited for.
+
+    A file that was emptied just now is held two seconds later: who asks in between is not told that nothing is.
+    """
+    deadline = time.monotonic() + HOLDS_WAIT_S
+    while not (report := look()).held:
+        left_s = deadline - time.monotonic()
+        soon_s = [wait.retry_ms / 1000 for wait in report.waits if wait.retry_ms / 1000 <= left_s]
+        if not soon_s:
+            break
+        time.sleep(min(soon_s))
+    return report.held
+
+
 def settled_holds(look: Callable[[], CycleReport]) -> tuple[Hold, ...]:
     """Return the holds, once there are any: a file that still settles is waited for.
 

@@ -139,6 +139,13 @@ def test_a_missing_file_says_what_becomes_of_it(flat: Desk) -> None:
     assert flat.text == ""
 
 
+def test_what_was_emptied_just_now_is_held(flat: Desk) -> None:
+    """Who asks at once what is held is not told that nothing is, because the file settles first."""
+    flat("sync")
+    flat.file.write_text("")
+    assert [each["guard"] for each in flat.json("held")] == ["emptied"]
+
+
 def test_a_daemon_tells_of_an_id_that_it_wrote(flat: Desk) -> None:
     """A row that got its id from syncd is named among what was written to the file."""
     flat("sync")
