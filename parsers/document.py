@@ -256,11 +256,20 @@ class Document:
     headings: tuple[Heading, ...] = field(default=(), repr=False)
     containers: Sequence[Container] = field(default=(), repr=False)
     homes: Homes = field(default=Homes(), repr=False)
+    _kept: list[Document] = field(default_factory=list, repr=False, init=False)
 
     @property
     def can_insert(self) -> bool:
         """Whether a card can be added to the file."""
         return self.readable and not self.is_template and not self.is_single
+
+    def keep(self, after: Document) -> None:
+        """Keep how an edited content reads: whoever writes that reads it next, and need not do so again."""
+        self._kept[:] = [after]
+
+    def kept(self, source: bytes) -> Document | None:
+        """Return how a content reads, if that is what was kept."""
+        return next((each for each in self._kept if each.source == source), None)
 
     def card_by_id(self, id: str) -> FileCard | None:
         """Return the card with this id, or ``None``."""

@@ -94,6 +94,7 @@ def is_as_meant(document: Document, made: Made) -> bool:
     What comes from a card's surroundings does not count, nor do cards that only stood behind one that went.
     """
     after = parse(made.text.encode(), path=document.path, options=document.options, previous=document)
+    document.keep(after)
     count = len(document.cards) - len(made.removed) + len(made.added)
     if len(after.cards) < count or (len(after.cards) > count and not made.removed):
         return False

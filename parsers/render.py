@@ -167,17 +167,15 @@ class _Plan:
             wanted = {name: value for name, value in wanted.items() if name != "claimOwner"}
         show = partial(_shown, self.document, key, may_move=key not in self.fixed)
         shown = show(wanted)
-        self.shown[key] = wanted
         if shown is None:
             able: dict[str, Value] = {}
             for group in _groups(wanted):
                 if show(group) is not None:
                     able.update(group)
-            shown = show(able) if able else None
-            self.shown[key] = able
+            wanted, shown = able, show(able) if able else None
         if shown is None:
-            del self.shown[key]
             return
+        self.shown[key] = wanted
         container, position = self.document.homes[key]
         self._add(key, shown.replacements)
         if shown.target is not None:

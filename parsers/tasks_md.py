@@ -56,8 +56,10 @@ def parse(
     if isinstance(decoded, Problem):
         return Document(path, source, options, problems=(decoded,), readable=False)
     is_known = previous is not None and previous.readable and (previous.path, previous.options) == (path, options)
-    if previous is not None and is_known and (again := with_changed_lines(previous, source, decoded)) is not None:
-        return again
+    if previous is not None and is_known:
+        again = previous.kept(source) or with_changed_lines(previous, source, decoded)
+        if again is not None:
+            return again
     text = Source(decoded)
     block, front, error_line = read_front_matter(text)
     reading = Reading(path, text, Lexicon(options, front.statuses), front)

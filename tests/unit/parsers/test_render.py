@@ -298,3 +298,15 @@ def test_of_many_edits_those_that_can_be_made_are_made() -> None:
     edits = [SetField(0, "status", "done"), InsertCard("N-1", {"title": "new"}), SetField(1, "title", "2")]
     result = apply(parse(text.encode()), edits)
     assert result.decode() == text.replace("[ ] A1", "[x] A1").replace("two", "2")
+
+
+def test_what_was_read_before_it_was_written_is_not_read_again() -> None:
+    """The content that an edit was proved on is known to whoever reads it next with the document at hand; no other is."""
+    document = parse((TABLE + "| A1 | todo | a | | |\n").encode())
+    result = apply(document, [InsertCard("A2", {"title": "b"})])
+    again = parse(result, previous=document)
+    assert again is parse(result, previous=document)
+    assert again.cards == parse(result).cards
+    assert parse(result + b"\n", previous=document) is not again
+    assert parse(result, path="other.md", previous=document) is not again
+    assert parse(result, previous=again) is not again
