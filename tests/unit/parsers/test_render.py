@@ -301,7 +301,7 @@ def test_of_many_edits_those_that_can_be_made_are_made() -> None:
 
 
 def test_what_was_read_before_it_was_written_is_not_read_again() -> None:
-    """The content that an edit was proved on is known to whoever reads it next with the document at hand; no other is."""
+    """The content that an edit was proved on is known to whoever reads it next to the document; no other is."""
     document = parse((TABLE + "| A1 | todo | a | | |\n").encode())
     result = apply(document, [InsertCard("A2", {"title": "b"})])
     again = parse(result, previous=document)
