@@ -255,11 +255,13 @@ def test_the_return_touches_only_what_was_touched(both: tuple[Records, Records, 
 
 
 @quick
-@given(sides())
-def test_whoever_did_nothing_away_changes_nothing(both: tuple[Records, Records, Records]) -> None:
+@given(sides(), st.booleans())
+def test_whoever_did_nothing_away_changes_nothing(
+    both: tuple[Records, Records, Records], has_mission_gone: bool
+) -> None:
     """Whatever others did meanwhile, a mission that they removed included, stands, and nobody is told of a clash."""
     base, _, remote = both
-    assert home(base, base, remote) == MissionReturn((), ())
+    assert home(base, base, {} if has_mission_gone else remote) == MissionReturn((), ())
 
 
 @quick
