@@ -1,8 +1,8 @@
 """Takes one safeguard after the other out of the program and shows which test notices.
 
-``python -m tests.mutants [NAME…] [--jobs N]``: without names, all of the catalogue.  The table goes to the
-screen, to ``bench-results/mutants.md``, and after a whole run to ``tests/mutants/README.md``.  Exit 1 when
-a mutant survived, 2 when the catalogue does not fit the code or the tests fail without any mutant.
+``python -m tests.mutants [NAME…] [--jobs N]``: without names, all of the catalogue.  Verdicts go to the screen as
+they fall, and at the end to their rows of the table in ``tests/mutants/README.md``.  Exit 1 when a mutant survived,
+2 when the catalogue does not fit the code or the tests fail without any mutant.
 """
 
 from __future__ import annotations
@@ -45,12 +45,7 @@ def main(words: Sequence[str] | None = None) -> int:
         except Stale as error:
             print(error, file=sys.stderr)
             return 2
-    table = _table(verdicts)
-    results = ROOT / "bench-results"
-    results.mkdir(exist_ok=True)
-    (results / "mutants.md").write_text(table, "utf-8")
-    if not given.names:
-        README.write_text(README.read_text("utf-8").partition(MARK)[0] + MARK + "\n" + table, "utf-8")
+    README.write_text(_with_rows(README.read_text("utf-8"), verdicts), "utf-8")
     survivors = [each.name for each, verdict in verdicts.items() if verdict.killer is None]
     print(
         f"\n{len(verdicts) - len(survivors)} of {len(verdicts)} killed"
@@ -105,13 +100,14 @@ def _verdicts(chosen: Sequence[Mutant], free: SimpleQueue[Laboratory], jobs: int
         yield from zip(chosen, pool.map(try_out, chosen), strict=True)
 
 
-def _table(verdicts: Mapping[Mutant, Verdict]) -> str:
-    """Return what caught what, as Markdown."""
-    rows = [
-        f"| {each.name} | {each.takes_out} | `{each.file}` | {_test(verdict.killer)} |"
-        for each, verdict in verdicts.items()
-    ]
-    return "\n".join(["| mutant | takes out | in | caught by |", "|---|---|---|---|", *rows, ""])
+def _with_rows(text: str, verdicts: Mapping[Mutant, Verdict]) -> str:
+    """Return the README with these verdicts in its table; rows of mutants that there are no more go."""
+    head, _, table = text.partition(MARK)
+    rows = {line.split(" | ")[0].removeprefix("| "): line for line in table.splitlines() if line.startswith("| ")}
+    for each, verdict in verdicts.items():
+        rows[each.name] = f"| {each.name} | {each.takes_out} | `{each.file}` | {_test(verdict.killer)} |"
+    kept = [rows[each.name] for each in MUTANTS if each.name in rows]
+    return "\n".join([head + MARK, "| mutant | takes out | in | caught by |", "|---|---|---|---|", *kept, ""])
 
 
 def _test(killer: str | None) -> str:
