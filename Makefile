@@ -34,7 +34,7 @@ $(READY): pyproject.toml
 	@echo "Setting up $(VENV) (once; takes a minute) ..."
 	@if command -v uv >/dev/null 2>&1; then \
 		uv venv --quiet --allow-existing --python '>=3.11' $(VENV) && \
-		uv pip install --quiet --python $(BIN)/python --editable . --group dev; \
+		uv pip install --quiet --compile-bytecode --python $(BIN)/python --editable . --group dev; \
 	elif [ -n "$(PYTHON)" ]; then \
 		"$(PYTHON)" -m venv $(VENV) && \
 		$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1' && \
@@ -62,6 +62,8 @@ types: $(READY) ## Check the types (mypy, strict)
 
 .PHONY: test
 test: $(READY) ## Run all tests, on several cores
+	@# The tests start hundreds of processes that write no bytecode of their own.
+	@$(BIN)/python -m compileall -q syncd parsers schemas
 	$(BIN)/python -m pytest -n logical --maxprocesses 8 $(ARGS)
 
 # SEED=… tells the history of one world; RUNS=… lives through many, the first of them FROM=….
