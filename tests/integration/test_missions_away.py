@@ -266,14 +266,16 @@ def test_a_batch_that_was_planned_elsewhere(here: tuple[Site, Line], there: Site
     made, line = here
     line.is_cut = True
     missions(made).start_milestone("M2")
+    branch = RecordChange(ChangeKind.UPDATE, M2, {"branch": "feat/front"})
+    made.wiring.store().missions.commit(MissionBatch("branch", (branch,)))
     planned = made.wiring.store().missions.read().records[M2]
     change(there, '"Front"', '"Facade"')
     there.sync()
-    assert there.wiring.store().missions.read().records[M2].version == planned.version
     line.is_cut = False
     assert made.wiring.reach is not None
     made.wiring.reach.hurry()
     made.wiring.store().get("A1")
+    assert there.wiring.store().missions.read().records[M2].version == planned.version
     late = RecordChange(ChangeKind.UPDATE, M2, {"name": "Late"}, planned.version)
     assert made.wiring.store().missions.commit(MissionBatch("late", (late,))).moved == {M2}
     assert milestones(made)["M2"] == ("Facade", "in-progress")
