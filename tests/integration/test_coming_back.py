@@ -9,7 +9,7 @@ import pytest
 
 from syncd.api import Workspace
 from syncd.core.plan import CARD_FIELD
-from syncd.errors import NotFound
+from syncd.errors import NotFound, Refused
 from tests.support.workspace import Site, site
 
 ROW = "| {state:<8} | {id} | Title of {id}   | note {id} |\n"
@@ -74,10 +74,11 @@ def test_a_rejected_merge_comes_back_as_the_last_good_text(here: Site) -> None:
 
 
 def test_merge_markers_that_were_there_first_are_left_alone(tmp_path: Path, postgres_dsn: str) -> None:
-    """Without a good version to bring back, rejecting writes nothing into the damaged text, and it stays held."""
+    """Without a good version to bring back, rejecting is refused, nothing is written, and the file stays held."""
     with site(tmp_path / "shop", postgres_dsn, marked(TEXT)) as here:
         here.sync()
-        reject(here, "TASKS.md")
+        with pytest.raises(Refused, match="merge marker in line"):
+            reject(here, "TASKS.md")
         assert here.text == marked(TEXT)
         assert {hold.guard for hold in here.sync().held} == {"markers"}
 
