@@ -289,7 +289,10 @@ def test_a_file_is_removed_while_it_is_what_it_was(
 ) -> None:
     """A file with the expected content goes, durably and with nothing left beside it; another stays as it is."""
     path = tmp_path / "TASKS.md"
-    assert not files.remove("TASKS.md", digest(EDIT))
+    with monkeypatch.context() as patch:
+        # Not even for a moment.
+        patch.delattr(Path, "rename")
+        assert not files.remove("TASKS.md", digest(EDIT))
     assert path.read_bytes() == OLD
     done = recorded_syncs(monkeypatch)
     assert files.remove("TASKS.md", digest(OLD))
