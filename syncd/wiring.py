@@ -83,6 +83,7 @@ class Wiring:
         self._makes = False
         """Whether this process may make what is not there, and write."""
         self._making = threading.RLock()
+        self._opening = threading.Lock()
 
     def act_as(self, actor: str) -> None:
         """Have what follows recorded as this actor's doing."""
@@ -140,13 +141,14 @@ class Wiring:
 
     def state(self, *, may_write: bool = True) -> StateFile:
         """Return the state beside the files, for reading only unless a caller says that it writes."""
-        if self._state is None or (may_write and not self._may_write):
-            from syncd.files.state import StateFile
+        with self._opening:
+            if self._state is None or (may_write and not self._may_write):
+                from syncd.files.state import StateFile
 
-            self._state = StateFile(self.layout, project=self.config.project, is_read_only=not may_write)
-            self._may_write = may_write
-            self._open.callback(self._state.close)
-        return self._state
+                self._state = StateFile(self.layout, project=self.config.project, is_read_only=not may_write)
+                self._may_write = may_write
+                self._open.callback(self._state.close)
+            return self._state
 
     # --- store ------------------------------------------------------------------------------------
 
@@ -178,10 +180,11 @@ class Wiring:
         Raises: ConfigError and its kin.
         """
         self._makes |= may_make
-        if self._store is None:
-            self._store = self.another_store()
-            self._open.callback(self._store.close)
-        return self._store
+        with self._making:
+            if self._store is None:
+                self._store = self.another_store()
+                self._open.callback(self._store.close)
+            return self._store
 
     def registry(self, *, may_make: bool = True) -> WorkerRegistry:
         """Return the registry of workers: the database's, or one beside the files without it, and while it is away.

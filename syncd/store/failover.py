@@ -11,6 +11,7 @@ Long because it has a method for each verb of ``ports.Store``.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -66,6 +67,7 @@ class FailoverStore:
         self._reach = reach
         self._make = primary
         self._primary: Store | None = None
+        self._making = threading.Lock()
         self._standin = standin
         self._acting: tuple[str, str] | None = None
         self._read_in: str | None = NOWHERE
@@ -353,11 +355,12 @@ class FailoverStore:
         return self._run(remembered)
 
     def _database(self) -> Store:
-        if self._primary is None:
-            self._primary = self._make()
-            if self._acting is not None:
-                self._primary.act_as(*self._acting)  # type: ignore[attr-defined]  # both are Actable
-        return self._primary
+        with self._making:
+            if self._primary is None:
+                self._primary = self._make()
+                if self._acting is not None:
+                    self._primary.act_as(*self._acting)  # type: ignore[attr-defined]  # both are Actable
+            return self._primary
 
 
 def _cards_in(result: object) -> Sequence[Card]:

@@ -133,8 +133,6 @@ def test_a_cancelled_wait_ends(opened: Callable[[], AsyncWorkspace]) -> None:
     run(work())
 
 
-# A connection of a test before it may be collected only here, still open.
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_card_claimed_for_nobody_is_given_back(opened: Callable[[], AsyncWorkspace]) -> None:
     """A claim that succeeds after its task was cancelled leaves no lease behind."""
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import re
 import signal
-from collections.abc import Iterator
-from contextlib import closing
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -319,6 +321,33 @@ def test_a_database_that_is_another_one_is_not_written_over(here: tuple[Site, Li
         ("A2", "Made away")
     ]
     assert {each.guard for each in made.sync().held} == {"store-rewound"}
+
+
+def test_threads_that_come_first_share_one_store(here: tuple[Site, Line]) -> None:
+    """However many threads use a workspace for the first time at once, it has one store and one connection."""
+    wiring = here[0].wiring
+    made: list[str] = []
+
+    def slowly(what: str, make: Callable[[], Any]) -> Callable[[], Any]:
+        together = threading.Barrier(2)
+
+        def made_slowly() -> Any:
+            made.append(what)
+            with suppress(threading.BrokenBarrierError):
+                together.wait(0.5)
+            return make()
+
+        return made_slowly
+
+    wiring._store = None
+    wiring.database = slowly("database", wiring.database)  # type: ignore[method-assign]
+    wiring.another_store = slowly("store", wiring.another_store)  # type: ignore[method-assign]
+    threads = [threading.Thread(target=lambda: wiring.store().get("A1")) for _ in range(2)]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join(30)
+    assert made == ["store", "database"]
 
 
 @pytest.mark.skipif(available() is not None, reason=f"no embedded server here: {available()}")
