@@ -213,8 +213,7 @@ class Daemon:
                 self._greet()
                 self._full_due_at = now + FULL_COMPARE_S
                 _settle_memory()
-            expiry_s = self._expire()
-            tell_s = self._tell()
+            looks = (self._expire(), self._tell(), self.cycle.next_look_s(), self._next_try_s())
         except SyncdError as error:
             return self._failed(error)
         if self.pulse.error is not None:
@@ -222,13 +221,9 @@ class Daemon:
             self._listener.hurry()
         self.pulse.error, self._retry_s = None, 0.0
         due = [self._full_due_at - self._monotonic(), *(wait.retry_ms / 1000 for wait in report.waits)]
-        due += [each for each in (expiry_s, tell_s) if each is not None]
-        if (look_s := self.cycle.next_look_s()) is not None:
-            due.append(look_s)
+        due += [each for each in looks if each is not None]
         if self.cycle.obstacles:
             due.append(OBSTACLE_S)
-        if (try_s := self._next_try_s()) is not None:
-            due.append(try_s)
         return max(0.001, min(due))
 
     def _timed(self, *, full: bool) -> CycleReport:

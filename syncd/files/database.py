@@ -195,7 +195,7 @@ class Database:
 
     def _damaged(self) -> Damaged:
         self._is_damaged = True
-        return Damaged(f"{self._path} is damaged.", hint="syncd puts it aside and begins again.")
+        return Damaged(f"{self._path} is damaged.", hint="syncd sync: it is put aside, and nothing is deleted.")
 
     def _as_ours(self, error: sqlite3.Error) -> SyncdError:
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF

@@ -93,8 +93,13 @@ class StateFile:
             self._database = Database(layout.state)
         except Damaged:
             self._begin_again()
-        else:
+            return
+        try:
             self._adopt()
+        except Damaged:
+            # The disk may fail between two reads, too.
+            self._database.close()
+            self._begin_again()
 
     @property
     def replica(self) -> str:

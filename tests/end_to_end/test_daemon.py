@@ -231,7 +231,8 @@ def test_a_state_that_is_damaged_under_a_running_daemon(shop: Desk) -> None:
     """When the disk destroys what syncd remembers, the daemon puts it aside and begins anew; both sides stay whole."""
     with shop.daemon() as daemon:
         for path in Layout(shop.root).dot.glob("state.db*"):
-            path.write_bytes(b"\x55" * path.stat().st_size)
+            with path.open("r+b") as disk:
+                disk.write(b"\x55" * path.stat().st_size)
         shop.edit("Draw the schema", "Draw a schema")
         until(lambda: shop.cell("title", "A1") == "Draw a schema", "the edit is in the table")
         until(lambda: shop.is_up(daemon), "the daemon is up")

@@ -16,12 +16,13 @@ from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from syncd.core.plan import BaseCard
 from syncd.errors import InputOutputError, SchemaVersionError
-from syncd.files.database import Database
+from syncd.files.database import Damaged, Database
 from syncd.files.layout import Layout
 from syncd.files.state import VERSIONS_MAX, StateFile
 from syncd.ports import Absence, Cursor, Feed, Journal, StagedFile
@@ -465,3 +466,20 @@ def test_an_absence_freezes_what_is_remembered(
     state.contact.note(Feed({"A": after}, frozenset(), CURSOR, False, now))
     state.contact.take([after])
     assert state.contact.cards() == {"A": before}
+
+
+def test_damage_that_shows_after_the_opening(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that opens and cannot be read is put aside as one that does not open."""
+    with closing(StateFile(layout)) as sound:
+        sound.advance([card("A")], [], CURSOR)
+    left = iter([Damaged("a page is torn")])
+    is_copied = StateFile._is_copied
+
+    def torn_once(self: StateFile, here: Any) -> bool:
+        for error in left:
+            raise error
+        return is_copied(self, here)
+
+    monkeypatch.setattr(StateFile, "_is_copied", torn_once)
+    with closing(StateFile(layout)) as opened:
+        assert (opened.base(), opened.was_lost) == ({}, "state.db.broken-1")
