@@ -21,7 +21,7 @@ from syncd.schemas.card import Status
 from syncd.store.embedded import available
 from syncd.store.flatfile.standin import Gone
 from tests.support.embedded import postmaster, query, start
-from tests.support.laptop import Line, laptop, let_pass, put_on
+from tests.support.laptop import Line, back, laptop, let_pass, put_on
 from tests.support.workspace import TABLE, Site, site
 
 
@@ -39,17 +39,6 @@ def there(tmp_path: Path, postgres_dsn: str, here: tuple[Site, Line]) -> Iterato
     with site(tmp_path / "office", postgres_dsn, here[0].text) as made:
         made.sync()
         yield made
-
-
-def back(here: tuple[Site, Line]) -> None:
-    """Mend the line, and sync until both sides agree."""
-    made, line = here
-    line.is_cut = False
-    assert made.wiring.reach is not None
-    made.wiring.reach.hurry()
-    made.sync()
-    assert made.wiring.absence() is None
-    assert not (made.root / ".syncd" / "manifest.json").exists()
 
 
 def agree(*sites: Site) -> None:

@@ -11,7 +11,7 @@ from syncd import api
 from syncd.core.plan import Winner
 from syncd.ports import CardFilter, NewCard
 from syncd.schemas.card import Status
-from tests.support.laptop import Line, laptop, put_on
+from tests.support.laptop import Line, back, laptop, put_on
 from tests.support.workspace import TABLE, Site, site
 
 
@@ -30,16 +30,6 @@ def forget(made: Site, line: Line) -> None:
         each.unlink()
     made.restart()
     put_on(made, line)
-
-
-def back(here: tuple[Site, Line]) -> None:
-    """Mend the line, and sync until both sides agree."""
-    made, line = here
-    line.is_cut = False
-    assert made.wiring.reach is not None
-    made.wiring.reach.hurry()
-    made.sync()
-    assert made.wiring.absence() is None
 
 
 @pytest.mark.parametrize("is_back_at_once", [False, True])

@@ -11,7 +11,7 @@ import pytest
 from syncd.errors import InputOutputError, NotOwner
 from syncd.ports import NewCard, Store
 from syncd.schemas.card import Card, Status
-from tests.support.laptop import Line, another, laptop, let_pass
+from tests.support.laptop import Line, another, back, laptop, let_pass
 from tests.support.workspace import TABLE, Site
 
 
@@ -26,16 +26,6 @@ def here(tmp_path: Path, postgres_dsn: str) -> Iterator[tuple[Site, Line]]:
 def lost(line: Line) -> None:
     """Have the next call reach the database, and its answer nobody."""
     line.calls_left, line.cuts_after = 0, True
-
-
-def back(here: tuple[Site, Line]) -> None:
-    """Mend the line, and sync until both sides agree."""
-    made, line = here
-    line.is_cut = False
-    assert made.wiring.reach is not None
-    made.wiring.reach.hurry()
-    made.sync()
-    assert made.wiring.absence() is None
 
 
 def test_a_lease_whose_answer_was_lost_is_the_same_lease(here: tuple[Site, Line]) -> None:

@@ -17,7 +17,7 @@ from syncd.errors import Refused
 from syncd.missions import Missions
 from syncd.ports import MissionBatch, NewCard
 from syncd.schemas.mission import RecordKey, RecordKind
-from tests.support.laptop import Line, another, laptop, put_on
+from tests.support.laptop import Line, another, back, laptop, put_on
 from tests.support.workspace import TABLE, Site, site
 
 M2 = RecordKey(RecordKind.MILESTONE, "shop", "M2")
@@ -66,17 +66,6 @@ def change(made: Site, old: str, new: str) -> None:
     """Replace one place of the mission file."""
     assert text(made).count(old) == 1
     (made.root / "mission.json").write_text(text(made).replace(old, new))
-
-
-def back(here: tuple[Site, Line]) -> None:
-    """Mend the line, and sync until both sides agree."""
-    made, line = here
-    line.is_cut = False
-    assert made.wiring.reach is not None
-    made.wiring.reach.hurry()
-    made.sync()
-    made.sync()
-    assert made.wiring.absence() is None
 
 
 def milestones(made: Site) -> dict[str, tuple[str, str]]:

@@ -93,3 +93,14 @@ def let_pass(site: Site, seconds: float) -> None:
     now = keeper.now
     reach._clock = lambda: clock() + timedelta(seconds=seconds)
     keeper.now = lambda: now() + timedelta(seconds=seconds)
+
+
+def back(here: tuple[Site, Line]) -> None:
+    """Mend the line, and sync until both sides agree."""
+    made, line = here
+    line.is_cut = False
+    assert made.wiring.reach is not None
+    made.wiring.reach.hurry()
+    made.sync()
+    assert made.wiring.absence() is None
+    assert not (made.root / ".syncd" / "manifest.json").exists()
