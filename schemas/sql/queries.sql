@@ -60,6 +60,7 @@ from json_to_recordset(%(cards)s::json)
 on conflict do nothing
 returning id
 
+-- The ids are named twice: the planner takes any JSON for a hundred cards, and would read the whole table for one.
 -- name: update_cards
 update backlog b set
     title = c.title, body = c.body, phase = c.phase, priority = c.priority, status = c.status,
@@ -73,7 +74,7 @@ from json_to_recordset(%(cards)s::json)
         claim_owner text, claim_ttl_seconds integer, claimed_at timestamptz, attempts integer, failures integer,
         last_error text, run_after timestamptz, acceptance jsonb, extra jsonb, path text, archived_at timestamptz,
         deleted_at timestamptz)
-where b.project = %(project)s and b.id = c.id
+where b.project = %(project)s and b.id = c.id and b.id = any(%(ids)s)
 returning b.id
 
 -- name: forget_tombstones

@@ -10,10 +10,10 @@ Source: the ancestor of three-way reconciliation as in B. C. Pierce, J. Vouillon
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Final, TypeAlias
+from typing import Final
 
 from syncd.core import lease
 from syncd.core.card_merge import CardMerge, Recent, is_changed_there, is_edited, merge_card
@@ -31,11 +31,8 @@ from syncd.core.plan import (
     Winner,
     advance,
 )
-from syncd.core.values import CLAIM_OWNER, STATUS, is_empty, is_same, stored
+from syncd.core.values import CLAIM_OWNER, STATUS, absent, is_empty, is_same, others, stored
 from syncd.schemas.card import EXTRA, OWNER_TEXT, Fields, Status, Value
-
-Settled: TypeAlias = dict[str, tuple[BaseCard, LocalCard, RemoteCard]]
-"""Cards that were found to agree, with the very objects that were compared."""
 
 _NOTHING_RECENT: Final[Recent] = MappingProxyType({})
 _NOTHING_TAKEN_OUT: Final[Mapping[str, Fields]] = MappingProxyType({})
@@ -75,8 +72,8 @@ def reconcile(
     Holds: I3, I4, I8, I10, I11 (tests/property/test_reconcile_laws.py).
     """
     planner = _Planner(base, local, remote, policy, frozen, recent, taken_out)
-    for id, here in _unsettled(base, local, remote, {} if settled is None else settled):
-        known, there = base.get(id), remote.get(id)
+    for id in (settled or Settled()).rest(base, local, remote):
+        here, known, there = local[id], base.get(id), remote.get(id)
         if here.path in frozen or (known is not None and known.path in frozen):
             continue
         if there is not None and there.presence is Presence.LIVE:
@@ -85,41 +82,51 @@ def reconcile(
             planner.only_file_shows(here, there)
         else:
             planner.gone_from_store(known, here, there)
-    for id, there in remote.items():
-        if id in local:
-            continue
-        known = base.get(id)
+    for id in absent(remote, local):
+        known, there = base.get(id), remote[id]
         if known is None:
             planner.only_store_shows(there)
         elif known.path not in frozen:
             planner.gone_from_file(known, there)
-    planner.forgotten += [
-        id for id, known in base.items() if id not in remote and id not in local and known.path not in frozen
-    ]
+    planner.forgotten += [id for id in absent(absent(base, local), remote) if base[id].path not in frozen]
     return planner.plan()
 
 
-def _unsettled(
-    base: Mapping[str, BaseCard], local: Mapping[str, LocalCard], remote: Mapping[str, RemoteCard], settled: Settled
-) -> Iterator[tuple[str, LocalCard]]:
-    """Yield the cards of the files on which the three do not plainly agree, and remember those on which they do."""
-    if len(settled) > 2 * len(local):
-        settled.clear()
-    for id, here in local.items():
-        known, there = base.get(id), remote.get(id)
-        before = settled.get(id)
-        if before is not None and before[0] is known and before[1] is here and before[2] is there:
-            continue
-        if known is not None and there is not None and _is_settled(known, here, there):
-            settled[id] = (known, here, there)
-        else:
-            yield id, here
+class Settled:
+    """A caller's memory of which cards were found to agree: the next comparison is about what moved since.
+
+    Mappings that were compared must not change in place, nor the cards in them.
+    """
+
+    def __init__(self) -> None:
+        self._before: tuple[Mapping[str, object], ...] = ({}, {}, {})
+        self._open: set[str] = set()
+
+    def rest(
+        self, base: Mapping[str, BaseCard], local: Mapping[str, LocalCard], remote: Mapping[str, RemoteCard]
+    ) -> list[str]:
+        """Return the cards of the files on which the three do not plainly agree, in the order of ``local``."""
+        moved = self._open
+        for now, before in zip((base, local, remote), self._before, strict=True):
+            moved.update(others(now, before))
+        found = [id for id in _ordered(moved, local) if not _is_settled(base.get(id), local[id], remote.get(id))]
+        self._before, self._open = (base, local, remote), set(found)
+        return found
 
 
-def _is_settled(base: BaseCard, local: LocalCard, remote: RemoteCard) -> bool:
-    """Return whether all three plainly agree: the short way for nearly every card of every cycle."""
+def _ordered(ids: Set[str], local: Mapping[str, LocalCard]) -> Iterable[str]:
+    """Return those of the ids that the files show, in their order."""
+    if len(ids) > 1:
+        return [id for id in local if id in ids]
+    return [id for id in ids if id in local]
+
+
+def _is_settled(base: BaseCard | None, local: LocalCard, remote: RemoteCard | None) -> bool:
+    """Return whether all three plainly agree: the short way for nearly every card of a cycle that reads all."""
     if (
-        remote.version != base.version
+        base is None
+        or remote is None
+        or remote.version != base.version
         or local.path != base.path
         or local.heading != base.heading
         or remote.presence is not Presence.LIVE

@@ -13,7 +13,7 @@ from syncd.core.parts import Part, join, parts_of_file, split, without_writes
 from syncd.core.plan import Change, ChangeKind, FieldName, Plan, Presence, Wait
 from syncd.core.reconcile import render
 from syncd.core.sight import FileSight, Sight, Thresholds
-from syncd.core.values import is_empty
+from syncd.core.values import absent, is_empty
 from syncd.schemas.card import STATUS_WORD, Value
 
 
@@ -56,7 +56,7 @@ def unsure(sight: Sight, thresholds: Thresholds, *, but: Collection[str] = ()) -
 def vanished(sight: Sight) -> dict[str, list[str]]:
     """Return, by file, the cards that stood in it and are live in the store, but stand in no file now."""
     gone: dict[str, list[str]] = {}
-    for id in [id for id in sight.remote if id not in sight.local]:
+    for id in absent(sight.remote, sight.local):
         known = sight.base.get(id)
         if known is not None and known.path is not None and sight.remote[id].presence is Presence.LIVE:
             gone.setdefault(known.path, []).append(id)

@@ -216,7 +216,7 @@ def deletions(plan: Plan, sight: Sight, thresholds: Thresholds) -> Iterator[Trip
     """Trip when more cards would go than a person takes out at once, on either side.  Holds: I8."""
     for source, changes in (("files", plan.to_store), ("store", plan.to_file)):
         going_there = _by_path(tuple(each for each in changes if each.kind in _REMOVALS))
-        sizes = Counter(card.path for card in sight.base.values() if going_there)
+        sizes = Counter(card.path for card in sight.base.values()) if going_there else Counter[str | None]()
         for place, going in _by_place(going_there, sizes).items():
             size = sum(sizes[path] for path in sizes if path is not None and _place_of(path, sizes) == place)
             cap = max(thresholds.deletions_max, thresholds.deletions_share * size)

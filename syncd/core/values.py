@@ -6,7 +6,9 @@ that is an edit.  May import ``syncd.schemas``.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
+from itertools import compress, filterfalse
+from operator import is_not
 from typing import Final
 
 from syncd.schemas.card import Status, Value
@@ -41,11 +43,21 @@ def normal(name: str, value: Value) -> Hashable:
     return value
 
 
-def others(now: Mapping[str, object], before: Mapping[str, object]) -> list[str] | None:
-    """Return the keys under which another object stands than before; ``None`` where the keys themselves differ."""
-    if len(now) != len(before) or list(now) != list(before):
-        return None
-    return [key for key, is_, was in zip(now, now.values(), before.values(), strict=True) if is_ is not was]
+def others(now: Mapping[str, object], before: Mapping[str, object]) -> list[str]:
+    """Return the keys under which another object stands than before; those that came, and those that went."""
+    if now is before:
+        return []
+    if len(now) == len(before) and list(now) == list(before):
+        return list(compress(now, map(is_not, now.values(), before.values())))
+    return [
+        *(key for key, each in now.items() if before.get(key) is not each),
+        *(key for key in before if key not in now),
+    ]
+
+
+def absent(ids: Iterable[str], cards: Mapping[str, object]) -> list[str]:
+    """Return the ids of which there is no card here."""
+    return list(filterfalse(cards.__contains__, ids))
 
 
 def is_same(name: str, one: Value, other: Value) -> bool:

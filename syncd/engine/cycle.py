@@ -19,7 +19,7 @@ from functools import partial
 from syncd.core.drift import drift
 from syncd.core.guard import guard
 from syncd.core.plan import Conflict, Policy, Presence, Wait
-from syncd.core.reconcile import reconcile
+from syncd.core.reconcile import Settled, reconcile
 from syncd.core.settling import unsure
 from syncd.core.sight import STORE, Guarded, Thresholds
 from syncd.engine import asking, edits, recovery
@@ -116,7 +116,7 @@ class Cycle:
         self._durable = Durable(files)
         self._card_problems = CardProblems()
         self._unplaceable: tuple[Problem, ...] = ()
-        self._reconcile = partial(reconcile, settled={})
+        self._reconcile = partial(reconcile, settled=Settled())
         self._recorded: set[Conflict] = set()
         self._must_recover = True
         self._must_read_all = True

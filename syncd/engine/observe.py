@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from syncd.core.plan import BaseCard, LocalCard
+from syncd.core.values import others
 from syncd.parsers.document import Document, FileCard, ParseOptions, Problem
 from syncd.parsers.tasks_md import parse
 from syncd.ports import FileRead, State, TaskFiles
@@ -51,6 +52,8 @@ class LocalView:
 
     def with_ids(self, ids: Mapping[tuple[str, int], str]) -> LocalView:
         """Return the view as it will be once these nameless rows have these ids."""
+        if not ids:
+            return self
         local, keys = dict(self.local), dict(self.keys)
         for row in self.nameless:
             id = ids.get((row.path, row.key))
@@ -110,7 +113,7 @@ class Observer:
         self._collected: dict[str, _Collected] = {}
         """What was made of each file at the last look; a row that did not change is not made anew."""
         self._seen_at: dict[str, tuple[str | None, float]] = {}
-        self._base: Mapping[str, BaseCard] | None = None
+        self._base: Mapping[str, BaseCard] = {}
         self._homes: frozenset[str] = frozenset()
         self._foreign: frozenset[str] = frozenset()
         self.saw_editor = False
@@ -132,8 +135,11 @@ class Observer:
         named = self._files.paths()
         base = self._state.base()
         if base is not self._base:
-            self._base = base
-            self._homes = frozenset(card.path for card in base.values() if card.path is not None)
+            before, self._base = self._base, base
+            if any(
+                id not in base or id not in before or base[id].path != before[id].path for id in others(base, before)
+            ):
+                self._homes = frozenset(card.path for card in base.values() if card.path is not None)
         return (*named, *sorted(self._homes.difference(named)))
 
     def look(self) -> LocalView:

@@ -56,19 +56,13 @@ class CardProblems:
 
     def _look(self, local: Mapping[str, LocalCard], remote: Mapping[str, RemoteCard]) -> None:
         """Find the flaws anew if what some card depends on has changed since the last look."""
-        here, there = others(local, self._local), others(remote, self._remote)
+        ids = dict.fromkeys((*others(remote, self._remote), *others(local, self._local)))
         self._local, self._remote = local, remote
-        known: Mapping[str, Sequence[str]] = {}
-        if here is None or there is None:
-            ids = (*remote, *local)
-        else:
-            ids, known = (*here, *there), self._depends_on
-        if not ids:
-            return
         seen = {id: _depends_on(local.get(id), remote.get(id)) for id in ids}
-        depends_on = {id: names for id, names in {**known, **seen}.items() if names is not None}
-        if depends_on != self._depends_on:
-            self._depends_on, self._found = depends_on, list(_flaws(depends_on))
+        if any(self._depends_on.get(id) != names for id, names in seen.items()):
+            known = {**self._depends_on, **seen}
+            self._depends_on = {id: names for id, names in known.items() if names is not None}
+            self._found = list(_flaws(self._depends_on))
 
 
 def _depends_on(local: LocalCard | None, remote: RemoteCard | None) -> Sequence[str] | None:

@@ -12,6 +12,7 @@ from datetime import datetime
 
 from syncd.core.plan import BaseCard, Presence, RemoteCard
 from syncd.core.standing import lease_end
+from syncd.core.values import absent
 from syncd.parsers.fields import status_of
 from syncd.ports import Cursor, SyncStore
 from syncd.schemas.card import STATUS_WORD, Card, Fields, Status, card_fields
@@ -28,6 +29,7 @@ class RemoteView:
         self._store = store
         self.cards: dict[str, Card] = {}
         self.remote: dict[str, RemoteCard] = {}
+        self._claimed: set[str] = set()
         self.cursor: Cursor | None = None
         self.now: datetime | None = None
         self.saw_foreign_writer = False
@@ -41,19 +43,21 @@ class RemoteView:
         self.cursor, self.now = feed.cursor, feed.now
         if not (feed.is_full or feed.cards or feed.gone or self._lease_ended()):
             return False
-        cards = {} if feed.is_full else dict(self.cards)
-        for id in feed.gone:
-            cards.pop(id, None)
         moved = {id for id, card in feed.cards.items() if (old := self.cards.get(id)) is None or old != card}
-        cards.update(feed.cards)
+        named = self.remote if feed.is_full else self.remote.keys() & feed.gone
+        gone = absent(named, feed.cards)
         self.saw_foreign_writer |= bool(moved or feed.gone)
-        if not moved and cards.keys() == self.cards.keys() and not self._lease_ended():
+        if not (moved or gone or self._lease_ended()):
             return False
-        self.cards = cards
-        remote = {} if feed.is_full else {id: each for id, each in self.remote.items() if id in cards}
-        stale = cards if feed.is_full else moved | self._claimed()
-        remote.update((id, self._remote_card(cards[id], statuses)) for id in stale if id in cards)
-        self.remote = remote
+        cards = self.cards = {} if feed.is_full else dict(self.cards)
+        for id in gone:
+            cards.pop(id, None)
+        cards.update(feed.cards)
+        remote = {} if feed.is_full else dict(self.remote)
+        for id in gone:
+            remote.pop(id, None)
+        stale = cards if feed.is_full else moved | self._claimed
+        self._keep(remote, {id: self._remote_card(cards[id], statuses) for id in stale if id in cards})
         return True
 
     def take(self, cards: Iterable[Card], statuses: Mapping[str, Status]) -> None:
@@ -61,12 +65,13 @@ class RemoteView:
         fresh = {card.id: card for card in cards}
         if fresh:
             self.cards = {**self.cards, **fresh}
-            self.remote = {**self.remote, **{id: self._remote_card(each, statuses) for id, each in fresh.items()}}
+            self._keep(dict(self.remote), {id: self._remote_card(each, statuses) for id, each in fresh.items()})
 
     def suppose(self, base: Mapping[str, BaseCard]) -> None:
         """Take the base for what the store says, while it does not answer."""
         self.cursor = None
         self.cards = {}
+        self._claimed = set()
         self.remote = {
             id: RemoteCard(id=id, fields=card.fields, version=card.version, path=card.path) for id, card in base.items()
         }
@@ -75,15 +80,18 @@ class RemoteView:
         """Return the seconds until the next lease ends by the store's clock, 0 when one has; ``None`` without any."""
         if self.now is None:
             return None
-        claimed = (card for card in self.cards.values() if card.status is Status.CLAIMED)
-        ends = [end for card in claimed if (end := lease_end(card)) is not None]
+        ends = [end for id in self._claimed if (end := lease_end(self.cards[id])) is not None]
         return max(0.0, (min(ends) - self.now).total_seconds()) if ends else None
 
-    def _claimed(self) -> set[str]:
-        return {id for id, each in self.remote.items() if each.has_live_lease}
+    def _keep(self, remote: dict[str, RemoteCard], fresh: Mapping[str, RemoteCard]) -> None:
+        """Take these cards into what is to be compared, and keep that."""
+        remote.update(fresh)
+        self.remote = remote
+        self._claimed = {id for id in self._claimed if id in remote and id not in fresh}
+        self._claimed.update(id for id in fresh if self.cards[id].status is Status.CLAIMED)
 
     def _lease_ended(self) -> bool:
-        return any(not self._is_leased(self.cards[id]) for id in self._claimed() if id in self.cards)
+        return any(self.remote[id].has_live_lease and not self._is_leased(self.cards[id]) for id in self._claimed)
 
     def _is_leased(self, card: Card) -> bool:
         if card.status is not Status.CLAIMED:

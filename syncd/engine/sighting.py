@@ -13,7 +13,7 @@ from typing import Final
 
 from syncd.core.plan import BaseCard, Change, ChangeKind, Hold, Policy
 from syncd.core.sight import FileSight, OwnWrite, Sight
-from syncd.core.values import is_same
+from syncd.core.values import absent, is_same
 from syncd.engine.observe import HELD_FILES, LocalView, Observer
 from syncd.engine.own_writes import OWN_WRITES_MAX, OwnWrites
 from syncd.engine.remote import RemoteView
@@ -218,9 +218,10 @@ class Sighting:
     def _gone(self, view: LocalView) -> Mapping[str, Sequence[str]]:
         """Return, by file, the cards that stood in it and stand in no file now."""
         gone: dict[str, list[str]] = {}
-        for id, card in self._state.base().items():
-            if id not in view.local and card.path is not None:
-                gone.setdefault(card.path, []).append(id)
+        base = self._state.base()
+        for id in absent(base, view.local):
+            if (path := base[id].path) is not None:
+                gone.setdefault(path, []).append(id)
         return gone
 
     def _file(self, path: str, read: FileRead, document: Document | None, gone: Sequence[str]) -> FileSight:

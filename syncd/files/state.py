@@ -81,6 +81,8 @@ class StateFile:
         self._lock = threading.RLock()
         self._base: Mapping[str, BaseCard] | None = None
         self._seen = self._generation = 0
+        self._newest: dict[str, tuple[str, bytes]] = {}
+        """Of each file the newest version, as it was last asked for: reading one again is not unpacking it again."""
         self.contact = contact.ContactTable(lambda: self._database, self.base, is_read_only=is_read_only)
         if is_read_only:
             self._database = Database(layout.state, is_read_only=True)
@@ -243,6 +245,7 @@ class StateFile:
                     " where path = ?1 order by seen desc limit 1 offset ?2)",
                     (path, VERSIONS_MAX),
                 )
+            self._newest[path] = (digest, data)
 
     def version_rank(self, path: str, digest: str) -> int | None:
         """Return 0 for the newest version seen of a file, its age in versions for an older one, else ``None``."""
@@ -262,11 +265,19 @@ class StateFile:
 
     def newest_version(self, path: str) -> bytes | None:
         """Return the bytes of the newest version seen of a file."""
-        with self._database.reading() as connection:
-            row = connection.execute(
-                "select bytes from file_version where path = ? order by seen desc limit 1", (path,)
-            ).fetchone()
-        return None if row is None else zlib.decompress(row[0])
+        with self._lock:
+            with self._database.reading() as connection:
+                row = connection.execute(
+                    "select digest from file_version where path = ? order by seen desc limit 1", (path,)
+                ).fetchone()
+            if row is None:
+                return None
+            known = self._newest.get(path)
+            if known is None or known[0] != row[0]:
+                if (data := self.version_bytes(path, row[0])) is None:
+                    return None
+                known = self._newest[path] = (row[0], data)
+            return known[1]
 
     def versions(self, path: str) -> Iterator[bytes]:
         """Yield the bytes of the kept versions of a file, newest first."""

@@ -138,7 +138,7 @@ class Watch:
             selector.register(self._wake_reader, selectors.EVENT_READ)
             if self._inotify is not None:
                 selector.register(self._inotify, selectors.EVENT_READ)
-            look_at = time.monotonic() + LOOK_S
+            look_at = _next_look()
             while not self._is_closing.is_set():
                 selector.select(max(0.0, look_at - time.monotonic()))
                 if self._is_closing.is_set():
@@ -147,7 +147,7 @@ class Watch:
                 is_lost = self._unwatch(events)
                 if is_lost or time.monotonic() >= look_at:
                     is_new = self._look()
-                    look_at = time.monotonic() + LOOK_S
+                    look_at = _next_look()
                 else:
                     is_new = False
                 if self._note(events) or is_lost or is_new:
@@ -276,6 +276,11 @@ def _mounts() -> Iterator[list[str]]:
     with suppress(OSError), Path("/proc/self/mountinfo").open() as mounts:
         for line in mounts:
             yield line.split()
+
+
+def _next_look() -> float:
+    """Return the next full second: the watches of all daemons look together, and the machine sleeps in between."""
+    return (time.monotonic() // LOOK_S + 1) * LOOK_S
 
 
 def _places(path: Path) -> set[tuple[Path, str]]:

@@ -145,7 +145,8 @@ def write(link: Link, project: str, before: Mapping[str, Card], after: Mapping[s
     if new:
         results.append(execute(link, "insert_cards", project=project, cards=new_rows(new)))
     if old:
-        results.append(execute(link, "update_cards", project=project, cards=changed_rows(old)))
+        ids = [card.id for _, card in old]
+        results.append(execute(link, "update_cards", project=project, ids=ids, cards=changed_rows(old)))
     return results
 
 

@@ -7,6 +7,7 @@ way), ``plain`` (the statement that looks through the dependency lists), and the
 
 from __future__ import annotations
 
+import itertools
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -28,6 +29,8 @@ CLIENTS_MAX: Final = 8
 READY_MAX_S: Final = 60.0
 FLOOR_TRIES: Final = 50
 """The floor takes no card, so it may run longer than what does: this many times as often."""
+WARM_UP: Final = 3
+"""So many operations of each kind come before what is measured: the first ones of a connection are planned."""
 
 PLAIN: Final = """
 update bench_bare set status = 'claimed', claim_owner = %(owner)s, claimed_at = now(), attempts = attempts + 1
@@ -90,6 +93,8 @@ def work(task: Task) -> list[list[float]]:
         took_s: list[list[float]] = [[] for _ in task.kinds]
         limits = [task.tries * (FLOOR_TRIES if kind == "floor" else 1) for kind in task.kinds]
         is_over = [False] * len(task.kinds)
+        for _, operation in itertools.product(range(WARM_UP), operations):
+            operation()
         assert _gate is not None
         began_at = _gate.passed()
         deadline = began_at + task.seconds * len(task.kinds)

@@ -23,7 +23,7 @@ from syncd.core.plan import (
     RemoteCard,
     Winner,
 )
-from syncd.core.reconcile import reconcile
+from syncd.core.reconcile import Settled, reconcile
 from syncd.core.values import SETS, is_same
 from syncd.schemas.card import STATUS_WORD, Value
 from tests.support.worlds import EDITABLE, PATH, POOL, Sides, World, agreed_card, random_sides, sides
@@ -100,6 +100,28 @@ def test_order_and_repetition_decide_nothing(both: Sides, random: Random) -> Non
     assert set(map(repr, other.to_store)) == set(map(repr, plan.to_store))
     assert set(map(repr, other.to_file)) == set(map(repr, plan.to_file))
     assert set(other.conflicts) == set(plan.conflicts)
+
+
+@quick
+@given(st.lists(sides(), min_size=2, max_size=3), st.randoms(use_true_random=False))
+def test_a_memory_of_what_agreed_makes_no_difference(several: list[Sides], random: Random) -> None:
+    """Whichever cards come, go, change or stay the same objects between two plans, they are planned as without it."""
+    worlds = [each.world() for each in several]
+    for each in several:
+        each.carry_out(plan_of(each.world()))
+        worlds.append(each.world())
+    remembered, now = Settled(), worlds[-1]
+    for _ in range(8):
+        part = random.choice(("base", "local", "remote"))
+        now = replace(now, **{part: _mixed([getattr(each, part) for each in (now, now, *worlds)], random)})
+        assert reconcile(now.base, now.local, now.remote, POLICY, settled=remembered) == plan_of(now)
+
+
+def _mixed(parts: list[dict[str, AnyCard]], random: Random) -> dict[str, AnyCard]:
+    """Return cards of which each is the one that some of these have under its id, or is left out."""
+    ids = list(dict.fromkeys(id for part in parts for id in part))
+    chosen = {id: random.choice(parts).get(id) for id in ids}
+    return {id: card for id, card in chosen.items() if card is not None}
 
 
 def _shuffled(cards: dict[str, AnyCard], random: Random) -> dict[str, AnyCard]:

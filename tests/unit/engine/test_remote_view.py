@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from syncd.core.plan import Presence
+from syncd.core.plan import BaseCard, Presence
 from syncd.engine.remote import RemoteView
 from syncd.ports import Cursor, Feed
 from syncd.schemas.card import STATUS_WORD, Card, Status
@@ -73,3 +73,33 @@ def test_a_word_that_means_another_state_is_left_out() -> None:
     stale = view_of(feed(card(status=Status.READY, extra=word), is_full=True)).remote["A1"]
     assert fresh.fields.get(STATUS_WORD) == "in review"
     assert STATUS_WORD not in stale.fields
+
+
+def test_a_store_that_is_empty_is_seen_empty_after_the_base_was_taken_for_it() -> None:
+    """What was supposed while the store was away ends with the first answer, also with one that has no card."""
+    view = RemoteView(Told(feed(is_full=True)))  # type: ignore[arg-type]  # only what reads the feed is asked
+    view.suppose({"A1": BaseCard("A1", {"title": "One"}, 1)})
+    assert view.load(full=True, statuses={})
+    assert view.remote == {}
+
+
+def test_the_next_end_of_a_lease_follows_who_has_one() -> None:
+    """Leases that come, end, are given back, or go with their card are asked for no longer than they last."""
+    leased = card(status=Status.CLAIMED, claim_owner="ann", claim_ttl_seconds=60, claimed_at=NOW)
+    view = RemoteView(  # only what reads the feed is asked
+        Told(  # type: ignore[arg-type]
+            feed(card(), card("A2"), is_full=True),
+            feed(leased),
+            feed(now=NOW + timedelta(seconds=90)),
+            feed(gone=["A1"]),
+        )
+    )
+    ends = []
+    for number in range(4):
+        view.load(full=number == 0, statuses={})
+        ends.append(view.next_expiry_s())
+    assert ends == [None, 60.0, 0.0, None]
+    view.take([card("A2", status=Status.CLAIMED, claim_owner="bob", claim_ttl_seconds=100, claimed_at=NOW)], {})
+    assert view.next_expiry_s() == 100.0
+    view.take([card("A2")], {})
+    assert view.next_expiry_s() is None
