@@ -17,7 +17,7 @@ from syncd.schemas.card import Card
 CARD_COLUMNS: Final = tuple(name for name in Card.__struct_fields__ if name != "line")
 """A card's columns, which are named as its fields; ``line`` is known to files only."""
 
-SCHEMA_VERSION: Final = 7
+SCHEMA_VERSION: Final = 8
 """The number of the last migration: the schema that this code works on."""
 
 # Each is the end of an index, however many rows there are; ``max`` knows no transaction ids before PostgreSQL 15.

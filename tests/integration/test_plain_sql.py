@@ -173,3 +173,25 @@ def test_a_big_statement_after_small_ones_stays_fast(database: Database) -> None
     database.rows("delete from backlog where id like 'T1%%'")
     database.rows("reset statement_timeout")
     assert database.wrong_counts() == []
+
+
+def test_a_card_that_a_trigger_of_others_keeps_open_meets_nobody(database: Database) -> None:
+    """A row that another trigger keeps from being done, beside one that only gets a title, counts nothing down."""
+    database.rows("insert into backlog (id, title) values ('A', 'a'), ('B', 'b')")
+    database.rows("insert into backlog (id, title, depends_on) values ('C', 'c', '[\"A\"]'), ('D', 'd', '[\"B\"]')")
+    database.rows(
+        "create function veto() returns trigger language plpgsql as $$ begin return null; end $$;"
+        " create trigger zzz_veto before update on backlog for each row when (old.id = 'A') execute function veto()"
+    )
+    database.rows(
+        "update backlog set title = 'x', status = case id when 'A' then 'done' else status end where id < 'C'"
+    )
+    assert database.rows("select id, status::text, unmet from backlog where id > 'A' order by id") == [
+        ("B", "ready", 0),
+        ("C", "ready", 1),
+        ("D", "ready", 1),
+    ]
+    database.rows("update backlog set status = 'done' where id = 'B'")
+    assert database.one("select unmet from backlog where id = 'D'") == 0
+    database.rows("update backlog set status = 'ready' where id = 'B'")
+    assert database.one("select unmet from backlog where id = 'D'") == 1
