@@ -284,6 +284,9 @@ class SyncStore(Protocol):
     def conflicts(self, *, settled: bool = False) -> Sequence[ConflictRecord]:
         """Return the project's conflicts, oldest first; with ``settled`` those too."""
 
+    def is_paused(self) -> bool:
+        """Return whether the project hands out no cards for now."""
+
     def settle(self, conflict: ConflictRecord, how: str) -> None:
         """Mark a conflict as settled (``local``, ``remote``, ``value``)."""
 
@@ -673,7 +676,7 @@ class KeepsWorkers(Protocol):
 class FileRead:
     """A stable look at a file: stat, bytes, stat, the two stats equal.
 
-    ``data`` is ``None`` when the file is absent or ``error`` says why it cannot be read.
+    ``data`` is ``None`` when the file is absent or ``error`` says why it cannot be read, and ``remedy`` what helps.
     ``signature`` changes whenever the file may have changed.  ``links`` is how many names it has.
     """
 
@@ -683,6 +686,7 @@ class FileRead:
     signature: tuple[int, ...] | None
     error: str | None = None
     links: int = 1
+    remedy: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,11 +34,15 @@ class Span(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line; on a narrow terminal it wraps under its indent, unless it is to be copied ``whole``."""
+    """One line; on a narrow terminal it wraps under its indent, unless it is to be copied ``whole``.
+
+    What wraps stands ``hang`` cells further in, so that it is not taken for a line of its own.
+    """
 
     spans: tuple[Span, ...] = ()
     indent: int = 0
     is_whole: bool = False
+    hang: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +60,9 @@ Screen: TypeAlias = Sequence[Element]
 BLANK: Final = Line()
 
 
-def line(*parts: str | Span, indent: int = 0) -> Line:
+def line(*parts: str | Span, indent: int = 0, hang: int = 0) -> Line:
     """Return a line of these parts."""
-    return Line(tuple(Span(each) if isinstance(each, str) else each for each in parts), indent)
+    return Line(tuple(Span(each) if isinstance(each, str) else each for each in parts), indent, hang=hang)
 
 
 def command(text: str, *, indent: int) -> Line:

@@ -17,6 +17,9 @@ from rich.text import Text
 
 from syncd.cli.screen import GAP, Element, Line, Screen, Span, Table, visible, width
 
+ROW_HANG: Final = 2
+"""How much further in a row goes on that is shown by itself."""
+
 LAST_MIN: Final = 24
 """Cells that the last column of a table gets at least: below that its text would stand on end."""
 
@@ -26,7 +29,7 @@ def show(screen: Screen, stream: TextIO) -> None:
     console = _console(stream)
     for element in screen:
         is_whole = isinstance(element, Line) and element.is_whole
-        for each in _drawn(element, console.width):
+        for each in _drawn(element, console):
             if is_whole:
                 console.print(each, no_wrap=True, overflow="ignore", crop=False)
             else:
@@ -40,7 +43,7 @@ def live(stream: TextIO) -> Iterator[Callable[[Screen], None]]:
     with Live(console=console, screen=True, auto_refresh=False) as shown:
 
         def redraw(screen: Screen) -> None:
-            parts = [each for element in screen for each in _drawn(element, console.width)]
+            parts = [each for element in screen for each in _drawn(element, console)]
             shown.update(Group(*parts), refresh=True)
 
         yield redraw
@@ -57,18 +60,28 @@ def _console(stream: TextIO) -> Console:
     )
 
 
-def _drawn(element: Element, columns: int) -> Iterator[RenderableType]:
+def _drawn(element: Element, console: Console) -> Iterator[RenderableType]:
     match element:
         case Line(is_whole=True):
             yield Text(" " * element.indent, no_wrap=True, overflow="ignore").append_text(_text(*element.spans))
         case Line():
-            yield Padding(_text(*element.spans), (0, 0, 0, element.indent))
-        case Table() if _fits(element, columns):
+            yield from _wrapped(_text(*element.spans), element.indent, element.hang, console)
+        case Table() if _fits(element, console.width):
             yield Padding(_table(element), (0, 0, 0, element.indent))
         case Table():
             for row in element.rows:
                 cells = [each for cell in row if cell.text for each in (cell, Span(" " * GAP))]
-                yield Padding(_text(*cells[:-1]), (0, 0, 0, element.indent))
+                yield from _wrapped(_text(*cells[:-1]), element.indent, ROW_HANG, console)
+
+
+def _wrapped(text: Text, indent: int, hang: int, console: Console) -> Iterator[RenderableType]:
+    """Yield a text that wraps under its indent, from its second line on ``hang`` cells further in."""
+    first = text.wrap(console, max(1, console.width - indent))[0] if hang else text
+    rest = text[len(first) :]
+    rest = rest[len(rest.plain) - len(rest.plain.lstrip(" ")) :]
+    yield Padding(text[: len(first)], (0, 0, 0, indent))
+    if rest:
+        yield Padding(rest, (0, 0, 0, indent + hang))
 
 
 def _text(*spans: Span) -> Text:

@@ -108,7 +108,9 @@ class MissionObserver:
         missions: dict[str, str] = {}
         for path, read in reads.items():
             if read.error is not None:
-                problems.append(Problem(path, 1, 1, "unreadable", read.error, "Make the file readable."))
+                problems.append(
+                    Problem(path, 1, 1, "unreadable", read.error, f"{read.remedy or 'Make the file readable'}.")
+                )
                 broken[path] = read.error
             if read.data is None:
                 continue

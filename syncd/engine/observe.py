@@ -177,7 +177,7 @@ class Observer:
                 problems.append(_not_configured(path))
                 frozen.add(path)
             elif read.error is not None:
-                problems.append(self._or_back(_unreadable(path, read.error)))
+                problems.append(self._or_back(_unreadable(path, read.error, read.remedy)))
                 frozen.add(path)
             elif read.data is not None:
                 document = documents[path] = self.document(path, read.digest or "", read.data)
@@ -307,14 +307,14 @@ class Observer:
         return bool(json.loads(self._state.meta(HELD_FILES) or "{}").get(path) == digest)
 
 
-def _unreadable(path: str, error: str) -> Problem:
+def _unreadable(path: str, error: str, remedy: str | None) -> Problem:
     return Problem(
         path=path,
         line=1,
         column=1,
         code="unreadable",
         message=error,
-        hint="Make the file readable again; nothing is synced from it or to it until then.",
+        hint=f"{remedy or 'Make the file readable again'}; nothing is synced from it or to it until then.",
     )
 
 

@@ -5,6 +5,7 @@ May import ``syncd.core``, ``syncd.engine.report``, ``syncd.errors``.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from typing import Final
@@ -57,6 +58,8 @@ def settled_holds(look: Callable[[], CycleReport]) -> tuple[Hold, ...]:
         left_s = deadline - time.monotonic()
         if left_s <= 0:
             wait = report.waits[0]
-            raise Busy(f"nothing is held yet: {wait.path} is still settling", hint=f"{wait.reason}; try again.")
+            left = f"{wait.reason} ({math.ceil(wait.retry_ms / 1000)} s more)"
+            hint = f"{left}. {wait.hint}" if wait.hint else f"{left}; try again."
+            raise Busy(f"nothing is held yet: {wait.path} is still settling", hint=hint)
         time.sleep(min(left_s, *(wait.retry_ms / 1000 for wait in report.waits)))
     return report.held

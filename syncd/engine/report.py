@@ -276,6 +276,7 @@ class StatusReport(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     waits: list[dict[str, Any]]
     mission: dict[str, Any] | None = None
     missions: list[dict[str, Any]] = []
+    paused: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON of ``syncd status --json``."""

@@ -68,11 +68,11 @@ def describe(
         absence: since when the database is away, as this very look may have found out.
         missions: what the mission files say, to be held against the cards.
     """
-    conflicts = []
+    conflicts, paused = [], False
     try:
         info = store.info()
         preview = cycle.preview()
-        conflicts = [record_json(each) for each in store.conflicts()]
+        conflicts, paused = [record_json(each) for each in store.conflicts()], store.is_paused()
         found = StoreStatus(
             kind=kind, reachable=True, since=daemon.since, server_version=info.server_version, address=info.address
         )
@@ -102,6 +102,7 @@ def describe(
         waits=[wait_json(each) for each in report.waits],
         mission=told[0] if told else None,
         missions=told,
+        paused=paused,
     )
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import shlex
 import stat
 import time
 from pathlib import Path
@@ -59,16 +60,19 @@ class Reader:
             return FileRead(path, None, None, None)
         except OSError as error:
             told = failure(error, f"{path} cannot be read").message
-            return FileRead(path, None, None, self.signature(target), told)
+            remedy = f"chmod u+r {shlex.quote(path)}" if isinstance(error, PermissionError) else None
+            return FileRead(path, None, None, self.signature(target), told, remedy=remedy)
         mark = None
         try:
             before = os.fstat(handle)
             mark = atomic.signature_of(before)
             if not stat.S_ISREG(before.st_mode):
-                return FileRead(path, None, None, mark, f"{path} is no regular file.")
+                remedy = "Put a regular file in its place"
+                return FileRead(path, None, None, mark, f"{path} is no regular file.", remedy=remedy)
             if before.st_size > self._bytes_max:
                 told = f"{path} has {before.st_size} bytes; at most {self._bytes_max} are read (`bytes_max`)."
-                return FileRead(path, None, None, mark, told)
+                remedy = f"Make it smaller, or have more read: syncd config set bytes_max {2 * before.st_size}"
+                return FileRead(path, None, None, mark, told, remedy=remedy)
             data = _whole(handle, before.st_size)
             if len(data) != before.st_size or atomic.signature(target) != mark:
                 return None

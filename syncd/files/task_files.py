@@ -112,7 +112,7 @@ class WorkspaceFiles:
         try:
             return self._reader.read(path, inside(self._root, path))
         except InputOutputError as error:
-            return FileRead(path, None, None, None, error.message)
+            return FileRead(path, None, None, None, error.message, remedy=error.hint)
 
     def signature(self, path: str) -> tuple[int, ...] | None:
         """Return the file's stat signature, its links followed; ``None`` when it is absent or out of reach.

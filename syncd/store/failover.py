@@ -290,6 +290,10 @@ class FailoverStore:
         """Return the counts of the project."""
         return self._run(lambda store: store.stats())
 
+    def is_paused(self) -> bool:
+        """Return whether no cards are handed out."""
+        return self._run(lambda store: store.is_paused())
+
     def set_paused(self, is_paused: bool) -> None:
         """Stop handing out cards, or hand them out again; while the database is away, on this machine only."""
         self._run(lambda store: store.set_paused(is_paused))

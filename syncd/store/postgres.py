@@ -225,6 +225,10 @@ class PostgresStore:
         """Return the counts of the project."""
         return queue.stats(self._session)
 
+    def is_paused(self) -> bool:
+        """Return whether no cards are handed out."""
+        return queue.is_paused(self._session)
+
     def set_paused(self, is_paused: bool) -> None:
         """Stop handing out cards, or hand them out again."""
         queue.set_paused(self._session, is_paused)

@@ -39,8 +39,13 @@ def stats(session: Session) -> QueueStats:
             "failed": failed,
             "delayed": delayed,
         },
-        paused=bool(session.fetch("paused")[0][0]),
+        paused=is_paused(session),
     )
+
+
+def is_paused(session: Session) -> bool:
+    """Return whether no cards are handed out."""
+    return bool(session.fetch("paused")[0][0])
 
 
 def set_paused(session: Session, is_paused: bool) -> None:

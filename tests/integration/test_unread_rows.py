@@ -44,6 +44,21 @@ def test_a_file_that_is_no_text_is_one_problem(here: Site, data: bytes, code: st
     assert "Elsewhere" in here.text
 
 
+def test_a_file_that_is_too_large_or_no_file_says_what_helps(tmp_path: Path, postgres_dsn: str) -> None:
+    """What hinders the reading of a file decides what is proposed: a setting, or a file in its place."""
+    with site(tmp_path / "small", postgres_dsn, bytes_max=1000) as here:
+        here.sync()
+        here.file.write_text(TABLE + "more\n" * 500, "utf-8")
+        size = here.file.stat().st_size
+        (problem,) = here.sync().problems
+        assert f"syncd config set bytes_max {2 * size}; nothing is synced" in problem.hint
+        assert "rm TASKS.md" in problem.hint
+        here.file.unlink()
+        here.file.mkdir()
+        (problem,) = here.sync().problems
+        assert problem.hint.startswith("Put a regular file in its place; nothing is synced")
+
+
 def test_a_table_without_its_delimiter_row_is_a_problem(here: Site) -> None:
     """A header whose delimiter row was deleted is named, at its line, and no card goes."""
     here.edit("|----|:------|--------|------------|----------|-------|\n", "")

@@ -68,7 +68,7 @@ def conflicts(entries: Sequence[Json], *, text: Callable[[Any], str] = value_tex
         name = "deleted on one side, edited on the other" if is_card else each["field"]
         stands = f"settled: {each['settled']}" if each.get("settled") else _KEPT[each["winner"]]
         at = f"  {each['at'][:16].replace('T', ' ')}Z" if each.get("at") else ""
-        screen.append(line(Span(each["id"], "bold"), f"  {name}", Span(f"  {stands}{at}", "dim"), indent=2))
+        screen.append(line(Span(each["id"], "bold"), f"  {name}", Span(f"  {stands}{at}", "dim"), indent=2, hang=2))
         sides = (("base", each["base"]), ("file", each["local"]), ("store", each["remote"]))
         screen.append(Table(tuple((Span(side, "dim"), Span(text(value))) for side, value in sides), indent=6))
         if not (is_planned or each.get("settled")):
@@ -181,11 +181,15 @@ def hold_groups(entries: Sequence[Json]) -> list[list[Json]]:
 def _hold_heading(group: Sequence[Json]) -> Line:
     first = group[0]
     if len(group) == 1:
-        return line(Span(first["id"], "bold"), Span(f"  {first['guard']}", "yellow"), f"  {first['reason']}", indent=2)
+        return line(
+            Span(first["id"], "bold"), Span(f"  {first['guard']}", "yellow"), f"  {first['reason']}", indent=2, hang=2
+        )
     others = len({each["reason"] for each in group}) - 1
     why = f"  {first['reason']}" + (f", and {count(others, 'other reason')}" if others else "")
     what = count(len(group), _HELD.get(first["guard"], "hold"))
-    return line(Span(f"{what} in {first['path']}", "bold"), Span(f"  {first['guard']}", "yellow"), why, indent=2)
+    return line(
+        Span(f"{what} in {first['path']}", "bold"), Span(f"  {first['guard']}", "yellow"), why, indent=2, hang=2
+    )
 
 
 def _first_ids(group: Sequence[Json]) -> str:

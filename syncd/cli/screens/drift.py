@@ -40,6 +40,7 @@ def status(report: Json, now: datetime) -> Screen:
     return [
         _headline(report, now),
         *_store_away(report["store"]),
+        *_paused(report),
         *_daemon_failing(report["daemon"]),
         *_held(report["held"]),
         *_section("Problems", problems, report["problems"], "syncd status --json"),
@@ -172,7 +173,7 @@ def problems(entries: Sequence[Json]) -> Screen:
     """Return the problems of files, each with its place and what to do."""
     screen: list[Element] = []
     for each in entries:
-        screen.append(line(Span(place(each), "yellow"), f"  {each['message']}", indent=2))
+        screen.append(line(Span(place(each), "yellow"), f"  {each['message']}", indent=2, hang=2))
         if each["hint"]:
             screen.append(line(Span(each["hint"], "dim"), indent=6))
     return screen
@@ -236,6 +237,17 @@ def _store_away(store: Json) -> list[Element]:
     return screen
 
 
+def _paused(report: Json) -> list[Element]:
+    """Return that nobody is given a card, which a person who waits for one wonders about."""
+    if not report.get("paused"):
+        return []
+    return [
+        *title("Queue"),
+        line("paused: nobody is given a card", indent=2),
+        command("syncd backlog resume", indent=6),
+    ]
+
+
 def _daemon_failing(daemon: Json) -> list[Element]:
     """Return why the daemon's last cycle failed; it tries again by itself."""
     error = daemon.get("error")
@@ -262,7 +274,7 @@ def _waiting(report: Json) -> list[Element]:
 def _wait_lines(wait: Json) -> Iterator[Element]:
     """Yield a file that is looked at again by itself; what becomes of it then, where there is a choice."""
     left_s = f" ({duration(wait['retryMs'] / 1000)} more)" if wait.get("hint") else ""
-    yield line(Span(wait["path"], "yellow"), f"  {wait['reason']}{left_s}", indent=2)
+    yield line(Span(wait["path"], "yellow"), f"  {wait['reason']}{left_s}", indent=2, hang=2)
     if wait.get("hint"):
         yield line(wait["hint"], indent=6)
 

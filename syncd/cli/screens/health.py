@@ -62,7 +62,7 @@ def _verdict(counts: Counter[str], total: int) -> Line:
 
 def _trouble(check: Json) -> list[Element]:
     word = Span(f"{_WORDS[check['health']]}  ", _STYLES[check["health"]])
-    screen: list[Element] = [line(word, Span(check["name"], "bold"), f"  {check['message']}")]
+    screen: list[Element] = [line(word, Span(check["name"], "bold"), f"  {check['message']}", hang=6)]
     if remedy := check["remedy"]:
         screen.append(command(remedy, indent=6) if _is_command(remedy) else line(Span(remedy, "cyan"), indent=6))
     return screen

@@ -30,6 +30,7 @@ def entries(found: Sequence[Json]) -> Screen:
                 "  ",
                 Span(each["op"], _STYLES.get(each["op"], "")),
                 Span(f"  version {each['version']}  {at}  {each['actor']} ({each['face']})", "dim"),
+                hang=2,
             )
         )
         if rows := tuple(_change(change) for change in each["changes"] if change["field"] not in _QUIET):

@@ -460,6 +460,11 @@ class ManifestStore:
                 paused=manifest.is_paused,
             )
 
+    def is_paused(self) -> bool:
+        """Return whether no cards are handed out."""
+        with self._keeper.reading() as manifest:
+            return manifest.is_paused
+
     def set_paused(self, is_paused: bool) -> None:
         """Stop handing out cards, or go on; safe to repeat."""
         with self._keeper.writing() as manifest:

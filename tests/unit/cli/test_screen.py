@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from syncd.cli.output import json_line
-from syncd.cli.screen import UNSAFE, Span, Table, command, line, plain, visible, width
+from syncd.cli.screen import UNSAFE, Screen, Span, Table, command, line, plain, visible, width
 from syncd.cli.terminal import show
 
 
@@ -111,6 +111,33 @@ def test_a_narrow_terminal_wraps_under_the_indent(monkeypatch: pytest.MonkeyPatc
     ]
 
 
+def _drawn(screen: Screen, columns: int) -> list[str]:
+    stream = io.StringIO()
+    stream.columns = columns  # type: ignore[attr-defined]  # as a daemon's page has it
+    stream.environ = {"TERM": "dumb"}  # type: ignore[attr-defined]
+    show(screen, stream)
+    return [each.rstrip() for each in stream.getvalue().splitlines()]
+
+
+def test_what_wraps_is_no_line_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A line with a hang goes on further in, and so does each row of a table that is too wide."""
+    said = line("note  git  merges task files line by line", indent=1, hang=6)
+    assert _drawn([said], 30) == [" note  git  merges task files", "       line by line"]
+    assert _drawn([said], 80) == [" note  git  merges task files line by line"]
+    row = (Span("task files"), Span("TASKS.md can be read, and replaced"))
+    assert _drawn([Table((row,), indent=2)], 30) == ["  task files  TASKS.md can be", "    read, and replaced"]
+    assert _drawn([line("x" * 12, hang=4)], 5) == [
+        "xxxxx",
+        "    x",
+        "    x",
+        "    x",
+        "    x",
+        "    x",
+        "    x",
+        "    x",
+    ]
+
+
 def test_colour_is_left_out_where_it_is_not_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
     """A terminal gets colour, and none when NO_COLOR is set."""
     assert "\x1b[36m" in _on_terminal(monkeypatch, 80)
@@ -120,13 +147,8 @@ def test_colour_is_left_out_where_it_is_not_wanted(monkeypatch: pytest.MonkeyPat
 @pytest.mark.parametrize("columns", [30, 40, 80, 120])
 def test_nothing_is_cut_on_a_narrow_terminal(columns: int) -> None:
     """A table that does not fit is shown row by row: every word of it is still there."""
-    from syncd.cli import terminal
-
     words = ("DEMO-001", "status", "file → store", "docs/TASKS.md:14", "ready → done")
-    stream = io.StringIO()
-    stream.columns = columns  # type: ignore[attr-defined]  # as a daemon's page has it
-    stream.environ = {"TERM": "dumb"}  # type: ignore[attr-defined]
-    terminal.show([Table((tuple(map(Span, words)),), indent=2)], stream)
-    shown = "".join(stream.getvalue().split())
-    assert all("".join(word.split()) in shown for word in words)
-    assert all(len(each) <= columns for each in stream.getvalue().splitlines())
+    shown = _drawn([Table((tuple(map(Span, words)),), indent=2)], columns)
+    together = "".join("".join(shown).split())
+    assert all("".join(word.split()) in together for word in words)
+    assert all(len(each) <= columns for each in shown)

@@ -105,6 +105,7 @@ def report(**parts: Any) -> dict[str, Any]:
         "waits": [],
         "mission": None,
         "missions": [],
+        "paused": False,
         **parts,
     }
 
@@ -286,6 +287,24 @@ def test_status_tells_that_the_daemon_fails() -> None:
     found = report(daemon=daemon)
     is_valid("status", found)
     assert "Daemon\n  its last cycle failed: disk full\n" in plain(drift.status(found, NOW))
+
+
+def test_status_tells_that_the_queue_is_paused() -> None:
+    """Who waits for a card sees that nobody is given one, and what ends it; a pause is no drift."""
+    found = report(paused=True)
+    is_valid("status", found)
+    reads(
+        drift.status(found, NOW),
+        """
+        In sync
+
+        Queue
+          paused: nobody is given a card
+              syncd backlog resume
+
+        4 cards (2 ready, 1 claimed, 1 done) · embedded 18.1, answers · no daemon
+        """,
+    )
 
 
 def test_status_shows_the_first_five_of_a_kind() -> None:
