@@ -155,6 +155,10 @@ class Cycle:
         """Make the next cycle read every row of the store anew, after an error."""
         self._must_read_all = self._must_recover = True
 
+    def plan_anew(self) -> None:
+        """Make the next cycle plan although nothing moved: somebody decided about a hold, or asks."""
+        self._last = self._seen = None
+
     def preview(self) -> Preview:
         """Look and plan, and write nothing anywhere.  Raises the errors of a store."""
         is_quiet = self._last is not None and self._is_quiet(self._last)

@@ -176,8 +176,13 @@ class Daemon:
         return done.result(timeout_s)
 
     def sync(self) -> CycleReport:
-        """Run full cycles until no file is unsettled (to be called through ``call``)."""
-        return settled(lambda: self._timed(full=True))
+        """Run cycles, of which each plans anew, until no file is unsettled (to be called through ``call``)."""
+
+        def run() -> CycleReport:
+            self.cycle.plan_anew()
+            return self._timed(full=False)
+
+        return settled(run)
 
     def status(self) -> DaemonStatus:
         """Return what ``status`` says of this daemon."""

@@ -61,6 +61,18 @@ def test_status_and_sync_go_through_the_daemon(shop: Desk) -> None:
         assert shop.cell("status", "A1") == "done"
 
 
+@pytest.mark.parametrize(("decision", "left"), [("accept", 0), ("reject", 3)])
+def test_a_decision_beside_a_daemon_is_carried_out_at_once(shop: Desk, decision: str, left: int) -> None:
+    """Nothing moved since the daemon held the rows back: what was decided is done when the command returns."""
+    with shop.daemon():
+        shop.file.write_text(TABLE.split("\n| A1")[0] + "\n")
+        until(lambda: shop.json("held"), "the emptied file is held")
+        shop(decision)
+        assert len(shop.sql("select id from backlog where deleted_at is null and archived_at is null")) == left
+        assert shop.text.count("\n| A") == left
+        assert shop.json("held") == []
+
+
 def test_a_second_daemon_is_refused(shop: Desk) -> None:
     """A second daemon ends at once with 75, names the first one's process, and leaves its socket alone."""
     with shop.daemon() as first:
