@@ -199,7 +199,7 @@ class Daemon:
     @property
     def mode(self) -> str:
         """``live``, ``poll`` or ``offline``."""
-        if self.pulse.error is not None or self._listener is None:
+        if self.pulse.error is not None or self._listener is None or self._next_try_s() is not None:
             return "offline"
         return self._listener.mode
 
