@@ -165,10 +165,12 @@ class Service:
         return self._state()
 
     def others(self) -> tuple[str, ...]:
-        """Return the units of other workspaces that are enabled."""
-        listed = self._systemctl("list-unit-files", "--no-legend", "--plain", "syncd@*.service", may_fail=True)
-        names = [line.split()[0] for line in listed.stdout.splitlines() if line.strip()]
-        return tuple(each for each in names if each not in (TEMPLATE, self.unit))
+        """Return the units of other workspaces that are enabled, or run without."""
+        # Older versions list the template alone among the unit files; what `enable` made is the same in each.
+        names = {each.name for each in self._units.glob("*.wants/syncd@*.service")}
+        listed = self._systemctl("list-units", "--no-legend", "--plain", "syncd@*.service", may_fail=True)
+        names.update(line.split()[0] for line in listed.stdout.splitlines() if line.strip())
+        return tuple(sorted(names - {self.unit}))
 
     def logs(self, lines: int, *, follow: bool) -> Iterator[dict[str, Any]]:
         """Yield what the journal has of this service, oldest first: ``at``, ``level``, ``message``, ``event``.

@@ -293,7 +293,10 @@ def test_a_failed_start_says_where_to_look(shop: Shop) -> None:
 
 
 def test_a_database_of_ones_own_that_is_away(user: User, shop: Shop, tmp_path: Path) -> None:
-    """The service starts while its Postgres is away, says so, and brings home what was done, each time it answers."""
+    """The service starts while its Postgres is away, says so, and brings home what was done, each time it answers.
+
+    Taken out again it leaves the service of another workspace alone.
+    """
     with served_postgres() as dsn:
         with psycopg.connect(dsn) as asked:
             ((data,),) = asked.execute("show data_directory").fetchall()
@@ -311,7 +314,12 @@ def test_a_database_of_ones_own_that_is_away(user: User, shop: Shop, tmp_path: P
             try:
                 _is_brought_home(here, switch, dsn, str(info["password"]))
             finally:
+                pid = shop.pid
                 here.syncd("service", "uninstall")
+            assert here.told("ActiveState") == "inactive"
+            assert not list((user.home / ".config" / "syncd").glob("*away.environment"))
+            assert (shop.pid, shop.told("ActiveState")) == (pid, "active"), "the other workspace's service goes on"
+            assert shop.json("service", "status")["installed"]
 
 
 def _is_brought_home(here: Shop, switch: Switch, dsn: str, password: str) -> None:
