@@ -79,6 +79,12 @@ def split_row(line: str, width: int) -> list[str]:
     return cells
 
 
+def without_cell(line: str, index: int, width: int) -> str:
+    """Return the texts of a row's cells but for one, parted by pipes."""
+    cells = split_row(line, width)
+    return "|".join((*cells[:index], *cells[index + 1 :]))
+
+
 def display_width(text: str) -> int:
     """Return how many columns a text takes in a terminal or editor."""
     if text.isascii():

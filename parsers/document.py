@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
 
 import msgspec
 
+from syncd.parsers.cells import without_cell
 from syncd.parsers.source import Replacement, Source
 from syncd.schemas.card import Fields, Value
 
@@ -77,7 +78,7 @@ class FileCard(msgspec.Struct, frozen=True, gc=False):
     ``key`` is its index in ``Document.cards``.  ``id`` is ``None`` for a nameless row.  ``fields`` has
     exactly the fields that its place can show: absent is never null.  ``weak`` names fields that
     come from the surroundings (the phase of a heading), which are a change only when the row moved.
-    ``rest`` is the row without its id.
+    ``rest`` is the row without its id; where ``id_cell`` tells which cell of how many that is, the row as it stands.
     """
 
     key: int
@@ -89,11 +90,13 @@ class FileCard(msgspec.Struct, frozen=True, gc=False):
     weak: frozenset[str] = frozenset()
     heading: str | None = None
     rest: str = ""
+    id_cell: tuple[int, int] | None = None
 
     @property
     def text(self) -> str:
         """The row without its id and without white space runs, to recognise a row that lost its id."""
-        return " ".join(self.rest.split())
+        rest = self.rest if self.id_cell is None else without_cell(self.rest, *self.id_cell)
+        return " ".join(rest.split())
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ WEAK_PHASE: Final = frozenset({"phase"})
 class Draft(msgspec.Struct, frozen=True, gc=False):
     """A card as a dialect read it; ``token`` is its id as written, ``line`` and ``column`` count from 0.
 
-    ``rest`` is the row without the id.
+    ``rest`` and ``id_cell`` are as in ``FileCard``.
     """
 
     line: int
@@ -37,18 +37,15 @@ class Draft(msgspec.Struct, frozen=True, gc=False):
     rest: str
     container: Container
     position: int
+    id_cell: tuple[int, int] | None = None
 
 
 class KnownRow(msgspec.Struct, frozen=True, gc=False):
-    """What a table row was read as; ``status`` is how its state is written, where it has a place for one.
-
-    ``rest`` is the row without its id.
-    """
+    """What a table row was read as; ``status`` is how its state is written, where it has a place for one."""
 
     token: str | None
     fields: Fields
     weak: frozenset[str]
-    rest: str
     status: str | None
 
 
@@ -157,6 +154,7 @@ def finished(reading: Reading) -> tuple[tuple[FileCard, ...], Homes]:
             draft.weak,
             draft.heading,
             draft.rest,
+            draft.id_cell,
         )
         cards.append(card)
         places.append((numbers[id(container)], draft.position))

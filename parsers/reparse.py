@@ -81,6 +81,7 @@ def _read_row(previous: Document, table: Table, key: int) -> FileCard | None:
         return None
     reading = _reading(previous, table.source)
     table.forget(line, previous.text)
+    table.known.pop(previous.text.lines[line], None)
     rows, last, phases = table.rows, table.last, set(table.phases)
     table.rows = []
     reading.containers.append(table)

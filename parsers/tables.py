@@ -176,6 +176,7 @@ class RowReader:
         before = self.reading.known_rows.get(table.kind, {})
         drafts = self.reading.drafts
         statuses: dict[str, int] = {}
+        id_cell = (self.id, table.width)
         for line in rows:
             raw = lines[line]
             if (row := before.get(raw)) is None:
@@ -189,7 +190,9 @@ class RowReader:
             if status is not None:
                 statuses[status] = statuses.get(status, 0) + 1
             column = 0 if raw[:1] == "|" else len(raw) - len(raw.lstrip())
-            drafts.append(Draft(line, column, row.token, row.fields, row.weak, table.heading, row.rest, table, line))
+            drafts.append(
+                Draft(line, column, row.token, row.fields, row.weak, table.heading, raw, table, line, id_cell)
+            )
             table.rows.append(line)
             if self.has_phases:
                 table.phases.add(row.fields.get("phase"))
@@ -238,7 +241,7 @@ class RowReader:
         token = self._token(cells[self.id].strip())
         if token is None or not is_id(token) or is_placeholder(token):
             return None
-        return KnownRow(token, {}, NOTHING_WEAK, self._rest(cells), None)
+        return KnownRow(token, {}, NOTHING_WEAK, None)
 
     def _plain_row(self, line: int, token: str, cells: list[str]) -> KnownRow:
         """Read a row with an ordinary id; of rows that differ in id and title alone, all else is read once."""
@@ -249,7 +252,7 @@ class RowReader:
             depends_on = like.fields.get("dependsOn")
             if not depends_on or self.lexicon.id_of(token) not in as_list(depends_on):
                 fields = {**like.fields, "title": _read_title(cells[self.title])}
-                return KnownRow(token, fields, like.weak, self._rest(cells), like.status)
+                return KnownRow(token, fields, like.weak, like.status)
         problems = len(self.reading.problems)
         row = self._row(line, token, cells)
         # What is to be reported is reported for each row.
@@ -283,10 +286,7 @@ class RowReader:
         if tokens and isinstance(tokens, tuple) and (token in tokens or self.lexicon.options.namespace):
             column = cell_spans(self.lines[line], self.table.width)[self.table.by_field["dependsOn"].index][0]
             fields["dependsOn"] = self.reading.dependencies(tokens, token, line, column)
-        return KnownRow(token, fields, weak, self._rest(cells), status)
-
-    def _rest(self, cells: Sequence[str]) -> str:
-        return "|".join(cells[1:] if self.id == 0 else [*cells[: self.id], *cells[self.id + 1 :]])
+        return KnownRow(token, fields, weak, status)
 
     def _token(self, raw_id: str) -> str | None:
         text = undecorated(without_emoji(undecorated(raw_id)))

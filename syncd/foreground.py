@@ -173,6 +173,7 @@ def _run_daemon(wiring: Wiring, life: ExitStack, commands: Commands | None, mana
     from syncd.engine.event_log import EventLog
     from syncd.engine.last_call import LastCall
     from syncd.engine.task_engine import TaskEngine
+    from syncd.files import memory
     from syncd.files.event_file import EventFile
     from syncd.files.watch import Watch
 
@@ -203,6 +204,7 @@ def _run_daemon(wiring: Wiring, life: ExitStack, commands: Commands | None, mana
         has_new_settings=settings.have_come,
         stopping=last_call.call,
         tell=EventLog(EventFile(wiring.layout), wiring.state(), store).write,
+        give_back=memory.give_back,
         next_try_s=wiring.reach.next_try_s if wiring.reach is not None else lambda: None,
     )
     engine = TaskEngine(queue)

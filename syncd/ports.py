@@ -15,7 +15,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from syncd.core.history import HistoryEntry
 from syncd.core.mission_merge import RecordChange
-from syncd.core.plan import BaseCard, Change, Conflict
+from syncd.core.plan import BaseCard, Change, Conflict, LocalCard
 from syncd.core.session import Proof, Session
 from syncd.core.standing import Standing
 from syncd.schemas.card import Card, Fields, Status
@@ -869,6 +869,9 @@ class State(Protocol):
 
     def base(self) -> Mapping[str, BaseCard]:
         """Return the base, every card; the same mapping until it advances."""
+
+    def share(self, base: Mapping[str, BaseCard], local: Mapping[str, LocalCard]) -> Mapping[str, BaseCard]:
+        """Return the base that is to be held instead of this one, what the files' cards say alike held once."""
 
     def advance(self, agreed: Iterable[BaseCard], forgotten: Iterable[str], cursor: Cursor | None) -> None:
         """Move the base and the feed's cursor in one durable transaction."""

@@ -272,7 +272,9 @@ def advance(
     _keep_owner(fields, held, local, remote)
     if is_own_claim:
         fields.pop(OWNER_TEXT, None)
-    return BaseCard(id=local.id, fields=fields, version=remote.version, path=path or local.path, heading=heading)
+    # What says the same is the same object: of most cards a process then holds the fields once.
+    known: Fields = local.fields if fields == local.fields else fields
+    return BaseCard(id=local.id, fields=known, version=remote.version, path=path or local.path, heading=heading)
 
 
 def _keep_owner(fields: dict[FieldName, Value], held: Fields, local: LocalCard, remote: RemoteCard) -> None:

@@ -102,6 +102,7 @@ class Daemon:
         stopping: Callable[[], None] = lambda: None,
         tell: Callable[[], float | None] = lambda: None,
         next_try_s: Callable[[], float | None] = lambda: None,
+        give_back: Callable[[], None] = lambda: None,
     ) -> None:
         self._tell = tell
         self.cycle = cycle
@@ -118,6 +119,7 @@ class Daemon:
         self._has_new_settings = has_new_settings
         self._stopping = stopping
         self._next_try_s = next_try_s
+        self._give_back = give_back
         self._had_terminal = _has_terminal()
         self._waker = Waker()
         self._calls: deque[tuple[Callable[[], Any], Future[Any]]] = deque()
@@ -218,6 +220,7 @@ class Daemon:
                 self._greet()
                 self._full_due_at = now + FULL_COMPARE_S
                 _settle_memory()
+                self._give_back()
             looks = (self._expire(), self._tell(), self.cycle.next_look_s(), self._next_try_s())
         except SyncdError as error:
             return self._failed(error)

@@ -152,6 +152,7 @@ class Observer:
             if read.error is None:
                 self._date(path, read.digest)
         self.last = self._view(reads)
+        self._base = self._state.share(self._base, self.last.local)
         return self.last
 
     def after(self, written: Mapping[str, tuple[bytes, str] | None]) -> LocalView:

@@ -8,14 +8,18 @@ history: everything is read.  So it is on a new connection: a server that crashe
 that left no trace on its disk once more, below cursors that were handed out.
 
 Source: the PostgreSQL manual, "Transaction ID and Snapshot Information Functions".
-May import ``syncd.ports`` and the store's own modules.
+May import ``syncd.ports``, ``syncd.schemas`` and the store's own modules.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from syncd.ports import Cursor, Feed
+from syncd.schemas.card import Card
 from syncd.store.rows import Row, card_of
 from syncd.store.session import Link, Session, execute, together
+from syncd.store.sharing import Sharing
 
 _PLACE = 4
 _ID = _PLACE
@@ -38,20 +42,27 @@ def read(session: Session, cursor: Cursor | None) -> Feed:
 
 def _read(link: Link, project: str, cursor: Cursor | None) -> Feed:
     if cursor is None:
-        return _feed(execute(link, "feed_full", project=project).fetchall(), frozenset(), is_full=True)
+        return _feed(execute(link, "feed_full", project=project), frozenset(), is_full=True)
     with together(link):
         changed = execute(link, "feed", project=project, xmin=str(cursor.xmin))
         # Later than the rows: a card deleted and made again in between is there, and not gone.
         gone = execute(link, "feed_gone", project=project, xmin=str(cursor.xmin))
-    feed = _feed(changed.fetchall(), frozenset(row[0] for row in gone), is_full=False)
+    feed = _feed(changed, frozenset(row[0] for row in gone), is_full=False)
     if feed.cursor.xmin < cursor.xmin or cursor.is_of_another_history(feed.cursor):
         return _read(link, project, None)
     return feed
 
 
-def _feed(rows: list[Row], gone: frozenset[str], *, is_full: bool) -> Feed:
-    xmin, last, epoch, now = rows[0][:_PLACE]
-    cards = [card_of(row[_PLACE:]) for row in rows if row[_ID] is not None]
+def _feed(rows: Iterable[Row], gone: frozenset[str], *, is_full: bool) -> Feed:
+    """Return what the rows tell; each is a card before the next is looked at, so that few are in memory twice."""
+    place: Row = ()
+    cards: list[Card] = []
+    shared = Sharing()
+    for row in rows:
+        place = row[:_PLACE]
+        if row[_ID] is not None:
+            cards.append(shared(card_of(row[_PLACE:])))
+    xmin, last, epoch, now = place
     return Feed(
         cards={card.id: card for card in cards if card.id not in gone},
         gone=gone,

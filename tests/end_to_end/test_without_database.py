@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -41,6 +46,36 @@ def test_init_and_run_just_work(bare: Desk) -> None:
         memory = Path(f"/proc/{running.pid}/status").read_text().partition("VmRSS:")[2].split()
         assert int(memory[0]) <= MEMORY_KIB_MAX
         assert "psycopg" not in Path(f"/proc/{running.pid}/maps").read_text()
+
+
+@pytest.fixture
+def cut_off(bare: Desk, tmp_path: Path) -> Desk:
+    """The same folder, with no program on the path, and every process without a network, the loopback device too."""
+    nothing = tmp_path / "nothing"
+    nothing.mkdir()
+    unshare = shutil.which("unshare")
+    apart = [str(unshare), "--user", "--map-current-user", "--net"]
+    if unshare is None or subprocess.run([*apart, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("this kernel lets an ordinary user have no network namespace")
+    python = tmp_path / "python"
+    python.write_text(f'#!/bin/sh\nexec {shlex.join([*apart, sys.executable])} "$@"\n')
+    python.chmod(0o755)
+    return Desk(bare.root, {**bare.environ, "PATH": str(nothing)}, popen={"python": str(python)})
+
+
+def test_nothing_else_on_the_machine_is_needed(cut_off: Desk) -> None:
+    """Without a network and without one program on the path, ``init`` and ``run`` keep both sides the same."""
+    cut_off("init", "--yes")
+    with cut_off.daemon() as running:
+        devices = Path(f"/proc/{running.pid}/net/dev").read_text().splitlines()[2:]
+        assert [each.split(":")[0].strip() for each in devices] == ["lo"]
+        assert cut_off.json("backlog", "claim", "--owner", "w1")["id"] == "A1"
+        until(lambda: "| A1 | in-progress |" in cut_off.unpadded, "the claim is in the file")
+        cut_off.edit("| A1 | in-progress |", "| A1 | done |")
+        until(lambda: cut_off.json("backlog", "show", "A1")["status"] == "done", "the edit is in the store")
+        status = cut_off.json("status")
+        assert (status["mode"], status["inSync"]) == ("flatfile", True)
+        assert running.ended(signal.SIGTERM) == 0
 
 
 def test_every_command_works(bare: Desk) -> None:

@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -20,7 +21,7 @@ from typing import Any
 
 import pytest
 
-from syncd.core.plan import BaseCard
+from syncd.core.plan import BaseCard, LocalCard
 from syncd.errors import InputOutputError, SchemaVersionError
 from syncd.files.database import Damaged, Database
 from syncd.files.layout import Layout
@@ -46,6 +47,24 @@ def state(layout: Layout) -> Iterator[StateFile]:
 def card(id: str, version: int = 1, title: str = "Title") -> BaseCard:
     fields = {"title": title, "body": None, "priority": 3, "dependsOn": ("A", "B"), "acceptance": ()}
     return BaseCard(id, fields, version, "TASKS.md", "## One")
+
+
+def test_what_a_file_says_like_the_base_is_held_once(state: StateFile, layout: Layout) -> None:
+    """A base that was read takes over the fields of the files' cards that say the same, and no others."""
+    state.advance([card("A"), card("B"), card("C")], [], None)
+    again = StateFile(layout)
+    base = again.base()
+    local = {id: LocalCard(id, dict(card(id).fields), "TASKS.md") for id in ("A", "B")}
+    local["B"] = replace(local["B"], fields={**local["B"].fields, "title": "Another"})
+    shared = again.share(base, local)
+    assert shared is again.base()
+    assert shared == base
+    assert shared["A"].fields is local["A"].fields
+    assert shared["B"].fields == card("B").fields
+    assert again.share(shared, local) is shared
+    again.advance([card("A", 2)], [], None)
+    assert again.share(shared, local) is shared, "one that has advanced meanwhile is nobody's to replace"
+    again.close()
 
 
 def test_a_base_is_read_as_it_was_written(state: StateFile, layout: Layout) -> None:
@@ -358,7 +377,7 @@ def test_what_must_survive_a_power_cut_is_synced(
 ADVANCE = """
 import sys
 from pathlib import Path
-from syncd.core.plan import BaseCard
+from syncd.core.plan import BaseCard, LocalCard
 from syncd.files.layout import Layout
 from syncd.files.state import StateFile
 from syncd.ports import Cursor

@@ -12,7 +12,7 @@ from random import Random
 from types import MappingProxyType
 from typing import Any
 
-from syncd.core.plan import BaseCard
+from syncd.core.plan import BaseCard, LocalCard
 from syncd.files.state import VERSIONS_MAX
 from syncd.ports import Cursor, Journal
 
@@ -89,6 +89,9 @@ class SimulatedState:
 
     def base(self) -> Mapping[str, BaseCard]:
         return self._record.base
+
+    def share(self, base: Mapping[str, BaseCard], local: Mapping[str, LocalCard]) -> Mapping[str, BaseCard]:
+        return base
 
     def advance(self, agreed: Iterable[BaseCard], forgotten: Iterable[str], cursor: Cursor | None) -> None:
         before = self._record.base

@@ -22,6 +22,7 @@ from syncd.schemas.card import Card, Status
 from syncd.schemas.mission import RecordKey
 from syncd.store.changes import is_leased
 from syncd.store.flatfile.records import Committed, KeptReplica, MissionRow, Record
+from syncd.store.sharing import Sharing
 
 Place: TypeAlias = tuple[int, datetime, str]
 """Where a card stands in the queue: highest priority first, then oldest, then by id."""
@@ -73,7 +74,7 @@ class Manifest:
 
     def fill(self, cards: Iterable[Card], *, gone: Mapping[str, int]) -> None:
         """Take over cards as they were kept, into an empty manifest."""
-        for card in cards:
+        for card in map(Sharing(), cards):
             self._put(card if card.project == self.project else replace(card, project=self.project), self.seq)
         self.gone = {id: (self.seq, version) for id, version in gone.items()}
         for id in tuple(self.cards):
@@ -87,7 +88,7 @@ class Manifest:
         """Make a record's change."""
         self.seq = record.seq
         moved: set[str] = set()
-        for card in record.cards:
+        for card in map(Sharing(), record.cards):
             moved |= self._put(card, record.seq)
         for id in record.gone:
             card = self.cards[id]

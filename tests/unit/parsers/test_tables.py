@@ -257,3 +257,29 @@ def test_a_table_of_thousands_of_columns_is_no_task_table() -> None:
     document = parse(text.encode())
     assert not document.cards
     assert not document.problems
+
+
+def test_rows_that_are_gone_are_forgotten() -> None:
+    """Of a row that changes again and again its last text is kept, not all of them."""
+    known = parse((HEAD + "| A1 | todo | One |\n").encode())
+    for number in range(50):
+        known = parse((HEAD + f"| A1 | todo | Title {number} |\n").encode(), previous=known)
+    assert len(known.containers[0].known) == 1  # type: ignore[attr-defined]  # a table
+
+
+@pytest.mark.parametrize(
+    ("head", "row"),
+    [
+        (HEAD, "| {} | todo | One  two |"),
+        ("| title | id | status |\n|---|---|---|\n", "| One  two | {} | todo |"),
+        (HEAD, "| {} | todo | `x|y` |"),
+        (HEAD, "  {} | todo | One \\| two"),
+    ],
+)
+def test_a_row_is_recognised_without_its_id(head: str, row: str) -> None:
+    """What a row says beside its id is the same whatever its id is, and another with another cell."""
+    one, two = (parse((head + row.format(id) + "\n").encode()).cards[0] for id in ("A1", "B-22"))
+    other = parse((head + row.format("A1").replace("todo", "done") + "\n").encode()).cards[0]
+    assert (one.id, two.id) == ("A1", "B-22")
+    assert one.text == two.text != other.text
+    assert "A1" not in one.text
