@@ -215,6 +215,15 @@ def overview(*, environ: Mapping[str, str] | None = None) -> tuple[Standing, ...
     return overview(os.environ if environ is None else environ)
 
 
+def known_cards(path: str | Path | None = None, *, environ: Mapping[str, str] | None = None) -> Mapping[str, str]:
+    """Return the titles of the cards as files and store last agreed on them, by id; asks no store and no daemon.
+
+    Raises: NotFound when there is no workspace, ConfigError, InputOutputError.
+    """
+    with open(path, environ=environ) as workspace:
+        return workspace.known_cards()
+
+
 def parse_file(path: Path, *, options: ParseOptions | None = None) -> Document:
     """Return what syncd reads in a file, inside a workspace or not.
 
@@ -395,6 +404,11 @@ class Workspace:
         from syncd.files.atomic import write_whole
 
         write_whole(path, self.metrics_text().encode())
+
+    def known_cards(self) -> Mapping[str, str]:
+        """Return the titles of the cards as files and store last agreed on them, by id; asks no store."""
+        base = self._wiring.state(may_write=False).base()
+        return {id: str(card.fields.get("title") or "") for id, card in base.items()}
 
     def unread(self) -> tuple[Problem, ...]:
         """Return why task files could not be read when ``diff`` looked: nothing is known of their cards."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from syncd.cli import completing
 from syncd.cli.changes import change_card
 from syncd.cli.options import command, group, workspace
 from syncd.cli.output import counting, emit
@@ -18,9 +19,13 @@ if TYPE_CHECKING:
 
 commands = group("Cards.")
 
-Id = Annotated[str, typer.Argument(metavar="ID", help="The card.")]
-From = Annotated[str, typer.Option("--from", metavar="ID", help="The card that depends.")]
-To = Annotated[str, typer.Option("--to", metavar="ID", help="The card that it depends on.")]
+Id = Annotated[str, typer.Argument(metavar="ID", help="The card.", autocompletion=completing.cards)]
+From = Annotated[
+    str, typer.Option("--from", metavar="ID", help="The card that depends.", autocompletion=completing.cards)
+]
+To = Annotated[
+    str, typer.Option("--to", metavar="ID", help="The card that it depends on.", autocompletion=completing.cards)
+]
 
 
 @command(
@@ -169,7 +174,7 @@ def update(
 @command(commands, "remove", "syncd backlog remove --id A4")
 def remove(
     context: typer.Context,
-    id: Annotated[str, typer.Option("--id", metavar="ID", help="The card.")],
+    id: Annotated[str, typer.Option("--id", metavar="ID", help="The card.", autocompletion=completing.cards)],
     force: Annotated[bool, typer.Option("--force", help="Although other cards depend on it.")] = False,
 ) -> None:
     """Delete a card. Refused while others depend on it."""

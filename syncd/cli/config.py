@@ -6,19 +6,24 @@ from typing import Annotated, Any
 
 import typer
 
+from syncd.cli import completing
 from syncd.cli.options import command, group, workspace
 from syncd.cli.output import emit
 from syncd.cli.screen import Screen, line
 
 commands = group("The settings in syncd.yaml.", "syncd config get")
 
-Key = Annotated[str, typer.Argument(metavar="KEY", help="A setting, as 'guards.deletions_max'.")]
+Key = Annotated[
+    str, typer.Argument(metavar="KEY", help="A setting, as 'guards.deletions_max'.", autocompletion=completing.settings)
+]
 
 
 @command(commands, "get", "syncd config get", "syncd config get tasks")
 def get(
     context: typer.Context,
-    key: Annotated[str | None, typer.Argument(metavar="[KEY]", help="One setting; else all.")] = None,
+    key: Annotated[
+        str | None, typer.Argument(metavar="[KEY]", help="One setting; else all.", autocompletion=completing.settings)
+    ] = None,
 ) -> None:
     """Print one setting, or all of them with their defaults."""
     with workspace(context) as opened:

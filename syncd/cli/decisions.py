@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from syncd.cli import completing
 from syncd.cli.changes import change_card
 from syncd.cli.options import command, group, workspace
 from syncd.cli.output import emit
@@ -48,13 +49,27 @@ def conflicts(
 def resolve(
     context: typer.Context,
     *,
-    id: Annotated[str | None, typer.Argument(metavar="[ID]", help="The card, or what of a mission.")] = None,
+    id: Annotated[
+        str | None,
+        typer.Argument(metavar="[ID]", help="The card, or what of a mission.", autocompletion=completing.cards),
+    ] = None,
     field: Annotated[
-        str | None, typer.Option("--field", metavar="FIELD", help="The field that clashed, where several did.")
+        str | None,
+        typer.Option(
+            "--field",
+            metavar="FIELD",
+            help="The field that clashed, where several did.",
+            autocompletion=completing.fields,
+        ),
     ] = None,
     use: Annotated[
         str,
-        typer.Option("--use", metavar="local|remote|value:TEXT", help="The file's value, the store's, or this one."),
+        typer.Option(
+            "--use",
+            metavar="local|remote|value:TEXT",
+            help="The file's value, the store's, or this one.",
+            autocompletion=completing.one_of("local", "remote", "value:"),
+        ),
     ],
     all: Annotated[bool, typer.Option("--all", help="Every conflict; prints the list of cards.")] = False,
 ) -> None:

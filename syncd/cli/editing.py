@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from syncd.cli import completing
 from syncd.cli.changes import change_card
 from syncd.cli.options import command, group, workspace
 from syncd.cli.output import emit
@@ -18,7 +19,9 @@ commands = group("The task file.")
 @command(commands, "edit", "syncd edit A4 status=done", 'syncd edit A4 "title=Write the parser" priority=7')
 def edit(
     context: typer.Context,
-    id: Annotated[str, typer.Argument(metavar="ID", help="The card, as the file names it.")],
+    id: Annotated[
+        str, typer.Argument(metavar="ID", help="The card, as the file names it.", autocompletion=completing.cards)
+    ],
     assignments: Annotated[
         list[str],
         typer.Argument(

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from syncd.cli import completing
 from syncd.cli.changes import change_card
 from syncd.cli.options import command, globals_of, group, workspace
 from syncd.cli.output import emit, json_line, show, write_bytes
@@ -21,7 +22,9 @@ commands = group("The past.")
 @command(commands, "log", "syncd log", "syncd log A4 --limit 5", "syncd log --follow --json")
 def log(
     context: typer.Context,
-    id: Annotated[str | None, typer.Argument(metavar="[ID]", help="Only this card.")] = None,
+    id: Annotated[
+        str | None, typer.Argument(metavar="[ID]", help="Only this card.", autocompletion=completing.cards)
+    ] = None,
     limit: Annotated[int, typer.Option("--limit", metavar="N", min=0, help="The last N changes.")] = 50,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with each change as it is made.")] = False,
 ) -> None:
@@ -57,7 +60,7 @@ def _stream(context: typer.Context, entries: Iterable[HistoryEntry]) -> None:
 @command(commands, "restore", "syncd restore A4", "syncd restore A4 --version 3")
 def restore(
     context: typer.Context,
-    id: Annotated[str, typer.Argument(metavar="ID", help="The card.")],
+    id: Annotated[str, typer.Argument(metavar="ID", help="The card.", autocompletion=completing.cards)],
     version: Annotated[
         int | None,
         typer.Option("--version", metavar="N", help="As it was then; 'syncd log ID' shows the versions."),

@@ -6,6 +6,7 @@ from typing import Annotated, Final
 
 import typer
 
+from syncd.cli import completing
 from syncd.cli.changes import change_card
 from syncd.cli.options import command, group, workspace
 from syncd.cli.output import emit
@@ -14,7 +15,7 @@ commands = group("Leases.")
 
 TTL_S: Final = 900
 
-Id = Annotated[str, typer.Option("--id", metavar="ID", help="The card.")]
+Id = Annotated[str, typer.Option("--id", metavar="ID", help="The card.", autocompletion=completing.cards)]
 Owner = Annotated[str, typer.Option("--owner", metavar="W", help="Who holds the lease.")]
 OwnerOnly = Annotated[str | None, typer.Option("--owner", metavar="W", help="Only while this owner holds the lease.")]
 Attempt = Annotated[int | None, typer.Option("--attempt", metavar="N", help="Only while this is the lease's attempt.")]
@@ -33,7 +34,10 @@ def claim(
         int, typer.Option("--ttl", metavar="SEC", min=1, help="When the lease expires unless it is renewed.")
     ] = TTL_S,
     id: Annotated[
-        str | None, typer.Option("--id", metavar="ID", help="This card; null when it cannot be claimed.")
+        str | None,
+        typer.Option(
+            "--id", metavar="ID", help="This card; null when it cannot be claimed.", autocompletion=completing.cards
+        ),
     ] = None,
     wait: Annotated[
         float, typer.Option("--wait", metavar="SEC", min=0, help="Wait so long for a card to be claimable.")
@@ -141,7 +145,10 @@ def unblock(context: typer.Context, id: Id) -> None:
 def reclaim(
     context: typer.Context,
     id: Annotated[
-        str | None, typer.Option("--id", metavar="ID", help="This lease; else all that have expired.")
+        str | None,
+        typer.Option(
+            "--id", metavar="ID", help="This lease; else all that have expired.", autocompletion=completing.cards
+        ),
     ] = None,
 ) -> None:
     """Make cards ready again whose leases have expired."""

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import typer
 from typer.core import TyperCommand, TyperGroup, TyperOption
 
+from syncd.cli import completing
+
 if TYPE_CHECKING:
     from syncd.api import Workspace
 
@@ -67,6 +69,12 @@ def _choice(name: str, choices: tuple[str, ...]) -> Callable[..., Any]:
     return convert
 
 
+def _offering(*choices: str) -> Callable[..., list[str]]:
+    """Return what a shell is offered, in the form that an option takes which is made by hand."""
+    offer = completing.one_of(*choices)
+    return lambda _context, _words, incomplete: offer(incomplete)
+
+
 def _global_options(*, are_shown: bool) -> list[TyperOption]:
     """Return the options; only ``--json`` shows in the help of a single command."""
     hidden = not are_shown
@@ -92,6 +100,7 @@ def _global_options(*, are_shown: bool) -> list[TyperOption]:
             metavar="MODE",
             expose_value=False,
             callback=_keep("mode", _choice("--mode", MODES)),
+            autocompletion=_offering(*MODES),
             help="The store: auto, postgres, embedded or flatfile. Else what syncd.yaml says, else auto: "
             "$SYNCD_DATABASE_URL or $DATABASE_URL when set, else the embedded Postgres.",
             hidden=hidden,
@@ -101,6 +110,7 @@ def _global_options(*, are_shown: bool) -> list[TyperOption]:
             metavar="|".join(LOG_FORMATS),
             expose_value=False,
             callback=_keep("log_format", _choice("--log-format", LOG_FORMATS)),
+            autocompletion=_offering(*LOG_FORMATS),
             help="How the log is written to stderr.",
             hidden=hidden,
         ),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from syncd.cli import completing
 from syncd.cli.options import command, globals_of, group, workspace
 from syncd.cli.output import emit, json_line, show, write_bytes
 
@@ -40,7 +41,10 @@ def resume(context: typer.Context) -> None:
 
 
 @command(commands, "why", "syncd backlog why A4")
-def why(context: typer.Context, id: Annotated[str, typer.Argument(metavar="ID", help="The card.")]) -> None:
+def why(
+    context: typer.Context,
+    id: Annotated[str, typer.Argument(metavar="ID", help="The card.", autocompletion=completing.cards)],
+) -> None:
     """Say what stands between a card and a claim."""
     from syncd.cli.screens import queue as screens
     from syncd.engine.report import why_json

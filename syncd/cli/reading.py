@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from syncd.cli import completing
 from syncd.cli.options import command, globals_of, group
 from syncd.cli.output import emit
 
@@ -42,7 +43,10 @@ def parse(
 @command(commands, "schema", "syncd schema", "syncd schema status > status.schema.json")
 def schema(
     context: typer.Context,
-    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="Which; without, their names.")] = None,
+    name: Annotated[
+        str | None,
+        typer.Argument(metavar="[NAME]", help="Which; without, their names.", autocompletion=completing.schemas),
+    ] = None,
 ) -> None:
     """Print the JSON Schema of an output, complete in itself."""
     from syncd.cli import schemas

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from syncd.cli import completing
 from syncd.cli.options import command, group, workspace
 from syncd.cli.output import emit
 
@@ -90,7 +91,10 @@ def beat(
     context: typer.Context,
     id: Id,
     milestone: Milestone = None,
-    card: Annotated[str | None, typer.Option("--card", metavar="ID", help="The card that it works on.")] = None,
+    card: Annotated[
+        str | None,
+        typer.Option("--card", metavar="ID", help="The card that it works on.", autocompletion=completing.cards),
+    ] = None,
 ) -> None:
     """Say that a session is there, and what it works on."""
     with workspace(context) as opened:

@@ -130,11 +130,11 @@ def _pair(word: str) -> tuple[str, str]:
 def _field(name: str, text: str) -> Value:
     if name.startswith(EXTRA) and len(name) > len(EXTRA):
         return text.strip() or None
-    if name not in _FIELDS:
+    if name not in FIELDS:
         raise BadValue(
-            f"unknown field {name!r}", hint=f"fields: {', '.join(_FIELDS)}, extra.KEY (empty text empties a field)"
+            f"unknown field {name!r}", hint=f"fields: {', '.join(FIELDS)}, extra.KEY (empty text empties a field)"
         )
-    return _FIELDS[name](text)
+    return FIELDS[name](text)
 
 
 def _title(text: str) -> Value:
@@ -166,7 +166,7 @@ def _acceptance(text: str) -> Value:
     return canonical(parse_acceptance(text))
 
 
-_FIELDS: Final[dict[str, Callable[[str], Value]]] = {
+FIELDS: Final[dict[str, Callable[[str], Value]]] = {
     "title": _title,
     "body": _text,
     "phase": _text,

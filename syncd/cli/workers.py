@@ -9,6 +9,7 @@ from typing import Annotated, Final
 
 import typer
 
+from syncd.cli import completing
 from syncd.cli.options import command, globals_of, group, workspace
 from syncd.cli.output import emit
 from syncd.errors import UsageError
@@ -122,7 +123,10 @@ def drain(context: typer.Context, owner: Name = None) -> None:
 @command(commands, "kill", "syncd kill A4", "syncd kill --owner builder", "syncd kill --all")
 def kill(
     context: typer.Context,
-    id: Annotated[str | None, typer.Argument(metavar="[ID]", help="The card whose processes are ended.")] = None,
+    id: Annotated[
+        str | None,
+        typer.Argument(metavar="[ID]", help="The card whose processes are ended.", autocompletion=completing.cards),
+    ] = None,
     owner: Name = None,
     all: All = False,
     wait: Annotated[

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from syncd.cli import completing
 from syncd.cli.options import command, globals_of, group, workspace
 from syncd.cli.output import emit, follow, show
 from syncd.cli.screen import Screen, visible
@@ -175,7 +176,9 @@ def status(
 @command(commands, "diff", "syncd diff", "syncd diff A4")
 def diff(
     context: typer.Context,
-    id: Annotated[str | None, typer.Argument(metavar="[ID]", help="Only this card.")] = None,
+    id: Annotated[
+        str | None, typer.Argument(metavar="[ID]", help="Only this card.", autocompletion=completing.cards)
+    ] = None,
 ) -> None:
     """Show the files against the store, field by field."""
     from syncd.cli.screens import drift

@@ -75,3 +75,47 @@ def test_the_manual_page_reads(environ: dict[str, str]) -> None:
     assert done.stderr == ""
     for part in ("NAME", "SYNOPSIS", "COMMANDS", "EXIT STATUS", "ENVIRONMENT", "FILES", "syncd backlog claim"):
         assert part in done.stdout
+
+
+def _offered(words: str, environ: dict[str, str], cwd: Path) -> list[str]:
+    """Return what bash is offered for the last of the words; nothing may be said on stderr."""
+    asked = {
+        "_SYNCD_COMPLETE": "complete_bash",
+        "COMP_WORDS": f"syncd {words}",
+        "COMP_CWORD": str(words.count(" ") + 1),
+    }
+    done = subprocess.run(["syncd"], cwd=cwd, env=environ | asked, capture_output=True, text=True, check=False)
+    assert done.stderr == ""
+    return done.stdout.split()
+
+
+def test_what_stands_in_the_workspace_is_offered(environ: dict[str, str], tmp_path: Path) -> None:
+    """Ids of cards are offered where a card is asked for, with the store away and from elsewhere by -C, too."""
+    root = tmp_path / "shop"
+    root.mkdir()
+    (root / "TASKS.md").write_text("| id | status | title |\n|--|--|--|\n| A1 | done | x |\n| B1 | done | y |\n")
+    for words in (("init", "--yes", "--mode", "flatfile"), ("sync",)):
+        subprocess.run(["syncd", *words], cwd=root, env=environ, capture_output=True, check=True)
+    assert _offered("backlog show ", environ, root) == ["A1", "B1"]
+    assert _offered("log B", environ, root) == ["B1"]
+    assert _offered("-C shop backlog claim --id A", environ, tmp_path) == ["A1"]
+    (root / "syncd.yaml").write_text("mode: [\n")
+    assert _offered("backlog show ", environ, root) == []
+    assert _offered("backlog show ", environ, tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [
+        ("resolve A1 --field ti", ["title"]),
+        ("resolve A1 --use ", ["local", "remote", "value:"]),
+        ("config set guards.gr", ["guards.grace_s"]),
+        ("schema jou", ["journal"]),
+        ("--mode fl", ["flatfile"]),
+    ],
+)
+def test_what_an_option_takes_is_offered(
+    words: str, offered: list[str], environ: dict[str, str], tmp_path: Path
+) -> None:
+    """Fields, settings, schemas and the values of an option are offered."""
+    assert _offered(words, environ, tmp_path) == offered
