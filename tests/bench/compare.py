@@ -131,7 +131,7 @@ def task_master(home: Path, count: int) -> Tool:
     folder = home / f"task-master-{count}"
     (folder / ".taskmaster" / "tasks").mkdir(parents=True)
     tasks = [
-        {"id": n, "title": f"Card {n}", "description": "", "status": "pending", "dependencies": [], "subtasks": []}
+        {"id": n, "title": f"Card {n}", "description": "-", "status": "pending", "dependencies": [], "subtasks": []}
         for n in range(1, count + 1)
     ]
     (folder / ".taskmaster" / "tasks" / "tasks.json").write_text(json.dumps({"master": {"tasks": tasks}}))
