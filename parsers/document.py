@@ -7,10 +7,10 @@ May import ``syncd.schemas``.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, TypeVar
 
 import msgspec
 
@@ -20,6 +20,8 @@ from syncd.schemas.card import Fields, Value
 
 if TYPE_CHECKING:
     from syncd.parsers.reading import Reading
+
+Found = TypeVar("Found")
 
 PROBLEM_CODES: Final[Mapping[str, str]] = {
     "bad-front-matter": "The YAML block at the top of the file cannot be read.",
@@ -260,6 +262,7 @@ class Document:
     containers: Sequence[Container] = field(default=(), repr=False)
     homes: Homes = field(default=Homes(), repr=False)
     _kept: list[Document] = field(default_factory=list, repr=False, init=False)
+    _found: dict[Hashable, Any] = field(default_factory=dict, repr=False, init=False)
 
     @property
     def can_insert(self) -> bool:
@@ -273,6 +276,13 @@ class Document:
     def kept(self, source: bytes) -> Document | None:
         """Return how a content reads, if that is what was kept."""
         return next((each for each in self._kept if each.source == source), None)
+
+    def once(self, question: Hashable, find: Callable[[], Found]) -> Found:
+        """Return the answer to a question about this content: it cannot change, so it is found once."""
+        if question not in self._found:
+            self._found[question] = find()
+        answer: Found = self._found[question]
+        return answer
 
     def card_by_id(self, id: str) -> FileCard | None:
         """Return the card with this id, or ``None``."""

@@ -244,7 +244,15 @@ class _Shown(NamedTuple):
 
 
 def _shown(document: Document, key: int, wanted: Mapping[str, Value], *, may_move: bool = True) -> _Shown | None:
-    """Return what shows the values, or ``None`` when the place cannot show all of them."""
+    """Return what shows the values, or ``None`` when the place cannot show all of them.
+
+    A plan asks whether a value can be shown before and after the guards, and once more when it is written.
+    """
+    question = (key, tuple(wanted.items()), may_move)
+    return document.once(question, lambda: _worked_out(document, key, wanted, may_move=may_move))
+
+
+def _worked_out(document: Document, key: int, wanted: Mapping[str, Value], *, may_move: bool) -> _Shown | None:
     if not wanted or not all(_is_text(each) for value in wanted.values() for each in as_list(value)):
         return None
     container, position = document.homes[key]
