@@ -309,6 +309,10 @@ class SyncStore(Protocol):
 class Actable(Protocol):
     """A store that several actors use in turn."""
 
+    @property
+    def acting(self) -> tuple[str, str]:
+        """Whose doing what follows is recorded as, and through which face."""
+
     def act_as(self, actor: str, face: str) -> None:
         """Have what follows recorded as this actor's doing, through this face."""
 

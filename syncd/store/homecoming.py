@@ -1,28 +1,30 @@
 """Bringing the work of an absence into the database: planned by ``core.rejoin``, committed like any batch.
 
-Each transaction is noted with what it sends before it is sent.  Whatever happens then, the next try looks whether it
+Each transaction has the work of one person, so that the audit trail tells whose it was, and is noted with what it
+sends before it is sent.  Whatever happens then, the next try looks whether it
 was committed, and counts what it had sent as agreed: nothing is brought twice, and nobody who wrote in between is
 written over.  May import ``syncd.core``, ``syncd.ports``, ``syncd.schemas`` and the store's own modules.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
-from typing import Final
+from typing import Final, cast
 
+from syncd.core.history import HistoryEntry
 from syncd.core.plan import CARD_FIELD, Change, ChangeKind, Conflict, Policy, Winner
 from syncd.core.rejoin import Fate, Return, rejoin
 from syncd.errors import Busy, NotFound
-from syncd.ports import Absence, Batch, BatchResult, Contact, Feed, Store
+from syncd.ports import Absence, Actable, Batch, BatchResult, Contact, Feed, Store
 from syncd.schemas.card import Fields, card_fields
+from syncd.store.authorship import Authors
 from syncd.store.flatfile.manifest import Manifest
 from syncd.store.mission_homecoming import bring_missions_home
 
 PASSES_MAX: Final = 20
-FACE: Final = "offline"
 
 _SETTING: Final = (ChangeKind.CREATE, ChangeKind.UPDATE, ChangeKind.CLAIM, ChangeKind.RESTORE)
 
@@ -34,10 +36,14 @@ def bring_home(
     absence: Absence,
     policy: Policy,
     *,
+    trail: Iterable[HistoryEntry],
     new_commit_id: Callable[[], str],
     now: Callable[[], datetime],
 ) -> Mapping[str, Fate]:
     """Merge a manifest into the database that it stood in for, and have that be the store again.
+
+    Args:
+        trail: the manifest's audit trail, oldest first.
 
     Returns: the fate of each card that was touched while the database was away.
     Effects: transactions of the store; a crash or a cut anywhere is answered by calling it again.
@@ -46,7 +52,9 @@ def bring_home(
     base, place = contact.cards(), contact.cursor()
     absence = _with_outcome(absence, store)
     fates: dict[str, Fate] = {}
-    for _ in range(PASSES_MAX):
+    authors = Authors(trail, cast(Actable, store))
+    passes = 0
+    while True:
         feed = store.read(None)
         is_known = place is not None and not place.is_of_another_history(feed.cursor)
         plan = rejoin(
@@ -59,21 +67,24 @@ def bring_home(
             remote_now=feed.now,
             is_known=is_known,
         )
-        fates = {**plan.fates, **{id: fate for id, fate in fates.items() if fate is Fate.LOST}}
-        batch = Batch(new_commit_id(), plan.changes, (*_recorded(manifest, contact), *plan.conflicts))
+        fates = {**plan.fates, **{id: fate for id, fate in fates.items() if fate is Fate.LOST or id in absence.agreed}}
+        author, changes = authors.first(plan.changes, lambda change: change.id)
+        batch = Batch(new_commit_id(), changes, (*_recorded(manifest, contact), *plan.conflicts))
         if not (batch.changes or batch.conflicts):
             break
         absence = replace(absence, commit_id=batch.commit_id, sent=_sent(batch.changes, manifest))
         contact.be_away(absence)
-        result = store.commit(batch)
+        with authors.acting(author):
+            result = store.commit(batch)
         absence = _agreeing(absence, result.moved | result.refused.keys())
         if result.refused:
             _record_refusals(store, plan, result, feed, new_commit_id())
             fates.update(dict.fromkeys(result.refused, Fate.LOST))
-        if not result.moved:
+        if not result.moved and len(changes) == len(plan.changes):
             break
-    else:
-        raise Busy("others change the same cards all the time", hint="syncd sync")
+        passes += bool(result.moved)
+        if passes == PASSES_MAX:
+            raise Busy("others change the same cards all the time", hint="syncd sync")
     if manifest.is_paused:
         store.set_paused(True)
     _settle(manifest, store, contact)

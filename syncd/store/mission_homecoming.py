@@ -9,16 +9,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import replace
-from typing import Final
+from typing import Final, cast
 
 from syncd.core.mission_merge import POSITION, RecordChange
 from syncd.core.mission_rejoin import rejoin_missions
 from syncd.core.plan import CARD_FIELD, ChangeKind, Conflict, Winner
 from syncd.core.session import Proof
 from syncd.errors import AlreadyExists, Busy, NotFound
-from syncd.ports import Absence, Contact, KnownMissions, MissionBatch, MissionResult, MissionStore, Store
+from syncd.ports import Absence, Actable, Contact, KnownMissions, MissionBatch, MissionResult, MissionStore, Store
 from syncd.schemas.card import Fields
 from syncd.schemas.mission import Record, RecordKey, RecordKind, Records
+from syncd.store.authorship import Authors
 from syncd.store.flatfile.manifest import Manifest
 
 PASSES_MAX: Final = 20
@@ -47,24 +48,29 @@ def bring_missions_home(
     base = known.view.records if known is not None else {}
     local = {key: _record(manifest, key) for key, row in manifest.missions.items() if not row.is_gone}
     absence = _with_outcome(absence, store)
-    for _ in range(PASSES_MAX):
+    authors = Authors(manifest.mission_trail, cast(Actable, store))
+    passes = 0
+    while True:
         view = missions.read()
         plan = rejoin_missions(base, local, view.records, agreed=absence.mission_agreed, is_known=is_known)
         begun = [each for each in plan.changes if _is_begun(each)]
-        changes = tuple(each for each in plan.changes if each not in begun)
+        others = [each for each in plan.changes if each not in begun]
+        author, changes = authors.first(others, lambda change: str(change.key))
         if changes or plan.conflicts:
             batch = MissionBatch(new_commit_id(), changes, plan.conflicts)
             absence = replace(absence, mission_commit_id=batch.commit_id, mission_sent=_sent(changes, local))
             contact.be_away(absence)
-            result = missions.commit(batch)
+            with authors.acting(author):
+                result = missions.commit(batch)
             absence = _agreeing(absence, {str(key) for key in (*result.moved, *result.refused)})
             if result.refused:
                 missions.commit(MissionBatch(new_commit_id(), (), tuple(_refusals(changes, result))))
-            if result.moved:
+            if result.moved and (passes := passes + 1) == PASSES_MAX:
+                raise Busy("others change the same missions all the time", hint="syncd sync")
+            if result.moved or len(changes) < len(others):
                 continue
-        _begin(missions, begun, manifest)
+        _begin(missions, begun, manifest, authors)
         return KnownMissions(missions.read(), missions.sessions())
-    raise Busy("others change the same missions all the time", hint="syncd sync")
 
 
 def _record(manifest: Manifest, key: RecordKey) -> Record:
@@ -78,11 +84,11 @@ def _is_begun(change: RecordChange) -> bool:
     return is_new and change.fields.get("ended_at") is None
 
 
-def _begin(missions: MissionStore, begun: Iterable[RecordChange], manifest: Manifest) -> None:
+def _begin(missions: MissionStore, begun: Iterable[RecordChange], manifest: Manifest, authors: Authors) -> None:
     """Begin sessions in the database; one that is there already came with an earlier try."""
     for each in begun:
         proof = manifest.missions[each.key].proof or Proof()
-        with suppress(AlreadyExists, NotFound):
+        with suppress(AlreadyExists, NotFound), authors.acting(authors.of(str(each.key))):
             missions.start_session(each.key, each.fields, proof, lambda open_ones: None)
 
 

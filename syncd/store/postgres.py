@@ -134,6 +134,11 @@ class PostgresStore:
         """The missions of the project."""
         return PostgresMissions(self._session, self._replica)
 
+    @property
+    def acting(self) -> tuple[str, str]:
+        """Whose doing what follows is recorded as, and through which face."""
+        return self._session.acting
+
     def act_as(self, actor: str, face: str) -> None:
         """Have what follows recorded as this actor's doing, through this face."""
         self._session.act_as(actor, face)

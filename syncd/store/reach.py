@@ -326,7 +326,14 @@ class Reach:
             absence = self._rebuild(absence, error)
             manifest = self.standin.current()
         fates = bring_home(
-            manifest, store, self._contact(True), absence, self._policy, new_commit_id=self._new_id, now=self._clock
+            manifest,
+            store,
+            self._contact(True),
+            absence,
+            self._policy,
+            trail=self.standin.trail(),
+            new_commit_id=self._new_id,
+            now=self._clock,
         )
         self.standin.clear()
         told: dict[str, Any] = {fate.value: [id for id, each in fates.items() if each is fate] for fate in Fate}

@@ -134,6 +134,11 @@ class Session:
                 self._lane.link.close()
                 self._lane = None
 
+    @property
+    def acting(self) -> tuple[str, str]:
+        """Whose doing what follows is recorded as, and through which face."""
+        return self._settings["syncd.actor"], self._settings["syncd.face"]
+
     def act_as(self, actor: str, face: str) -> None:
         """Have what follows recorded as this actor's doing, through this face."""
         acting = {"syncd.actor": actor, "syncd.face": face}
@@ -141,7 +146,11 @@ class Session:
             if not acting.items() <= self._settings.items():
                 self._settings.update(acting)
                 if self._lane is not None and not self.pooled:
-                    self._set(self._lane.link, is_local=False)
+                    try:
+                        self._set(self._lane.link, is_local=False)
+                    except psycopg.Error:
+                        # The next use connects anew, with these settings.
+                        self.close()
 
     def _connected(self) -> Lane:
         if self._lane is not None and not self._lane.is_quiet:

@@ -83,6 +83,26 @@ def test_everything_works_while_the_database_is_away(here: tuple[Site, Line]) ->
     assert made.wiring.status().in_sync
 
 
+def test_the_audit_trail_tells_whose_work_it_was(here: tuple[Site, Line]) -> None:
+    """What several people did away stands under their names in the database, whoever brings it there."""
+    made, line = here
+    line.is_cut = True
+    wiring = made.wiring
+    wiring.act_as("ann")
+    wiring.store().claim("w", 900, id="A2")
+    wiring.act_as("ben")
+    wiring.store().complete("A2")
+    wiring.store().create(NewCard(id="B1", title="Made away", depends_on=("A3",)))
+    wiring.act_as("ann")
+    wiring.store().update("A3", {"title": "Write all docs"})
+    wiring.act_as("carl")
+    back(here)
+    wiring.store().update("A1", {"priority": 5})
+    rows = made.sql("select id, actor, face from backlog_history where op = 'update' or id = 'B1' order by seq")
+    assert sorted(rows[:-1]) == [("A2", "ben", "offline"), ("A3", "ann", "offline"), ("B1", "ben", "offline")]
+    assert rows[-1] == ("A1", "carl", "test"), "what is done after it is nobody else's"
+
+
 def test_different_work_on_both_sides_is_all_kept(here: tuple[Site, Line], there: Site) -> None:
     """What the laptop did while it was away, and what others did meanwhile, is merged field by field."""
     made, line = here

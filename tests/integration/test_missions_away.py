@@ -102,6 +102,30 @@ def test_files_and_commands_go_on_and_come_home(here: tuple[Site, Line]) -> None
     assert made.wiring.status().in_sync
 
 
+def test_the_audit_trail_tells_whose_work_it_was(here: tuple[Site, Line]) -> None:
+    """Milestones and sessions stand under the names of those who worked on them, whoever brings them home."""
+    made, line = here
+    line.is_cut = True
+    made.wiring.act_as("ann")
+    missions(made).complete_milestone("M1")
+    missions(made).sessions.start("s1", runtime="claude")
+    made.wiring.act_as("ben")
+    missions(made).add_milestone("M3", name="Back")
+    missions(made).sessions.start("s2", runtime="codex")
+    missions(made).sessions.end("s2", reason="handed over")
+    made.wiring.act_as("carl")
+    back(here)
+    found = made.sql("select id, actor from mission_history where face = 'offline' order by id")
+    assert found == [
+        ("mission:shop/M1", "ann"),
+        ("mission:shop/M3", "ben"),
+        ("mission:shop/session/s1", "ann"),
+        ("mission:shop/session/s2", "ben"),
+    ]
+    missions(made).start_milestone("M2")
+    assert made.sql("select actor, face from mission_history order by seq desc limit 1") == [("carl", "test")]
+
+
 def test_next_and_its_reasons_work_away(here: tuple[Site, Line]) -> None:
     """The orchestrator's question is answered from what stands in."""
     made, line = here

@@ -213,6 +213,11 @@ class ManifestStore:
         """The missions of the project."""
         return ManifestMissions(self._keeper, self._project, self._actor, self._face, self._recorded)
 
+    @property
+    def acting(self) -> tuple[str, str]:
+        """Whose doing what follows is recorded as, and through which face."""
+        return self._actor, self._face
+
     def act_as(self, actor: str, face: str) -> None:
         """Have what follows recorded as this actor's doing, through this face."""
         self._actor, self._face = actor, face
