@@ -49,10 +49,34 @@ def bring_home(
     Effects: transactions of the store; a crash or a cut anywhere is answered by calling it again.
     Raises: StoreUnreachable, with everything as it was; Busy when others change the same cards all the time.
     """
+    authors = Authors(trail, cast(Actable, store))
+    absence, fates, is_known = _bring_cards(manifest, store, contact, absence, policy, authors, new_commit_id, now)
+    if manifest.is_paused:
+        store.set_paused(True)
+    _settle(manifest, store, contact)
+    missions = bring_missions_home(manifest, store, contact, absence, is_known=is_known, new_commit_id=new_commit_id)
+    contact.be_back(store.read(None), missions)
+    return fates
+
+
+def _bring_cards(
+    manifest: Manifest,
+    store: Store,
+    contact: Contact,
+    absence: Absence,
+    policy: Policy,
+    authors: Authors,
+    new_commit_id: Callable[[], str],
+    now: Callable[[], datetime],
+) -> tuple[Absence, Mapping[str, Fate], bool]:
+    """Merge the cards, one author's after the other's.
+
+    Returns: the absence with what was brought, the cards' fates, and whether the database is that of the last contact.
+    """
     base, place = contact.cards(), contact.cursor()
     absence = _with_outcome(absence, store)
     fates: dict[str, Fate] = {}
-    authors = Authors(trail, cast(Actable, store))
+    done: set[str] = set()
     passes = 0
     while True:
         feed = store.read(None)
@@ -67,8 +91,9 @@ def bring_home(
             remote_now=feed.now,
             is_known=is_known,
         )
-        fates = {**plan.fates, **{id: fate for id, fate in fates.items() if fate is Fate.LOST or id in absence.agreed}}
-        author, changes = authors.first(plan.changes, lambda change: change.id)
+        fates = {**plan.fates, **{id: fate for id, fate in fates.items() if fate is Fate.LOST or id in done}}
+        left = [change for change in plan.changes if change.id not in done]
+        author, changes = authors.first(left, lambda change: change.id)
         batch = Batch(new_commit_id(), changes, (*_recorded(manifest, contact), *plan.conflicts))
         if not (batch.changes or batch.conflicts):
             break
@@ -80,17 +105,13 @@ def bring_home(
         if result.refused:
             _record_refusals(store, plan, result, feed, new_commit_id())
             fates.update(dict.fromkeys(result.refused, Fate.LOST))
-        if not result.moved and len(changes) == len(plan.changes):
+        done |= {change.id for change in changes} - result.moved
+        if not result.moved and len(changes) == len(left):
             break
         passes += bool(result.moved)
         if passes == PASSES_MAX:
             raise Busy("others change the same cards all the time", hint="syncd sync")
-    if manifest.is_paused:
-        store.set_paused(True)
-    _settle(manifest, store, contact)
-    missions = bring_missions_home(manifest, store, contact, absence, is_known=is_known, new_commit_id=new_commit_id)
-    contact.be_back(store.read(None), missions)
-    return fates
+    return absence, fates, is_known
 
 
 def _with_outcome(absence: Absence, store: Store) -> Absence:

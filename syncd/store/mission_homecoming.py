@@ -49,12 +49,13 @@ def bring_missions_home(
     local = {key: _record(manifest, key) for key, row in manifest.missions.items() if not row.is_gone}
     absence = _with_outcome(absence, store)
     authors = Authors(manifest.mission_trail, cast(Actable, store))
+    done: set[RecordKey] = set()
     passes = 0
     while True:
         view = missions.read()
         plan = rejoin_missions(base, local, view.records, agreed=absence.mission_agreed, is_known=is_known)
         begun = [each for each in plan.changes if _is_begun(each)]
-        others = [each for each in plan.changes if each not in begun]
+        others = [each for each in plan.changes if each not in begun and each.key not in done]
         author, changes = authors.first(others, lambda change: str(change.key))
         if changes or plan.conflicts:
             batch = MissionBatch(new_commit_id(), changes, plan.conflicts)
@@ -65,6 +66,7 @@ def bring_missions_home(
             absence = _agreeing(absence, {str(key) for key in (*result.moved, *result.refused)})
             if result.refused:
                 missions.commit(MissionBatch(new_commit_id(), (), tuple(_refusals(changes, result))))
+            done |= {each.key for each in changes} - result.moved
             if result.moved and (passes := passes + 1) == PASSES_MAX:
                 raise Busy("others change the same missions all the time", hint="syncd sync")
             if result.moved or len(changes) < len(others):

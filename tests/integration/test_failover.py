@@ -103,6 +103,25 @@ def test_the_audit_trail_tells_whose_work_it_was(here: tuple[Site, Line]) -> Non
     assert rows[-1] == ("A1", "carl", "test"), "what is done after it is nobody else's"
 
 
+def test_what_the_database_refuses_keeps_nobody_elses_work(here: tuple[Site, Line], there: Site) -> None:
+    """A card whose idempotency key somebody else has used is lost and told once; what others did away comes home."""
+    made, line = here
+    line.is_cut = True
+    wiring = made.wiring
+    wiring.act_as("ann")
+    wiring.store().create(NewCard(id="B1", title="Made away", idempotency_key="k"))
+    wiring.act_as("ben")
+    wiring.store().update("A3", {"title": "Write all docs"})
+    wiring.act_as("ann")
+    wiring.store().update("A2", {"priority": 8})
+    there.wiring.store().create(NewCard(id="B9", title="Made here", idempotency_key="k"))
+    back(here)
+    agree(made, there)
+    assert made.column("title", "A3") == "Write all docs"
+    assert made.column("priority", "A2") == 8
+    assert made.sql("select count(*) from backlog where idempotency_key = 'k'") == [(1,)]
+
+
 def test_different_work_on_both_sides_is_all_kept(here: tuple[Site, Line], there: Site) -> None:
     """What the laptop did while it was away, and what others did meanwhile, is merged field by field."""
     made, line = here
