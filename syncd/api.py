@@ -104,7 +104,7 @@ def open(
     """
     environ = os.environ if environ is None else environ
     try:
-        root = find_root(Path.cwd(), environ, told=None if path is None else Path(path))
+        root = find_root(Path(), environ, told=None if path is None else Path(path))
     except NotFound:
         if has_to_be:
             raise
@@ -180,7 +180,7 @@ def service(path: str | Path | None = None, *, environ: Mapping[str, str] | None
     from syncd.service import Service
 
     environ = os.environ if environ is None else environ
-    return Service(find_root(Path.cwd(), environ, told=None if path is None else Path(path)), environ)
+    return Service(find_root(Path(), environ, told=None if path is None else Path(path)), environ)
 
 
 def doctor(
@@ -200,7 +200,7 @@ def doctor(
     from syncd.doctor import examine
 
     environ = os.environ if environ is None else environ
-    root = find_root(Path.cwd(), environ, told=None if path is None else Path(path))
+    root = find_root(Path(), environ, told=None if path is None else Path(path))
     return examine(root, environ, mode=mode, fix=fix)
 
 

@@ -59,7 +59,7 @@ def run(
     the configuration or the store.  A store that is away is no error: it is tried again.
     """
     configure(log_format, environ)
-    root = find_root(Path.cwd(), environ, told=None if path is None else Path(path))
+    root = find_root(Path(), environ, told=None if path is None else Path(path))
     if once:
         with ExitStack() as life:
             return _run_once(_workspace(root, environ, mode, None, life))

@@ -49,7 +49,7 @@ def mcp(
     from syncd.log import configure
 
     given = globals_of(context)
-    find_root(Path.cwd(), os.environ, told=given.directory)
+    find_root(Path(), os.environ, told=given.directory)
     try:
         if not http:
             import_server_half()

@@ -46,7 +46,8 @@ def report(error: BaseException, arguments: Sequence[str]) -> int:
     if (code := _quiet_exit_code(error)) is not None:
         return code
     words = _options_of(arguments)
-    failure = _failure(error, arguments)
+    is_stuck = _is_output_stuck()
+    failure = _failure(error, arguments, is_stuck=is_stuck)
     if failure.exit_code == 70 and "--debug" in words:
         _write(redact(_traceback(error)))
     _write(_as_json(failure) if "--json" in words else _as_text(failure))
@@ -74,8 +75,30 @@ def _options_of(arguments: Sequence[str]) -> frozenset[str]:
     return frozenset(words[: words.index("--")] if "--" in words else words)
 
 
-def _failure(error: BaseException, arguments: Sequence[str]) -> Failure:
-    from syncd.errors import Bug, InputOutputError, SyncdError, UsageError
+def _is_output_stuck() -> bool:
+    """Return whether what was printed cannot be written.
+
+    Effects: stdout then leads nowhere, so that the interpreter's last flush does not fail once more.
+    """
+    try:
+        sys.stdout.flush()
+    except (OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return True
+    return False
+
+
+def _is_folder_gone() -> bool:
+    """Return whether the folder in which this runs was removed."""
+    try:
+        os.getcwd()  # noqa: PTH109 - the other way loads more
+    except FileNotFoundError:
+        return True
+    return False
+
+
+def _failure(error: BaseException, arguments: Sequence[str], *, is_stuck: bool) -> Failure:
+    from syncd.errors import Bug, InputOutputError, NotFound, SyncdError, UsageError
 
     if isinstance(error, SyncdError) and not isinstance(error, Bug):
         return Failure(error.exit_code, error.code, error.message, error.hint)
@@ -85,7 +108,10 @@ def _failure(error: BaseException, arguments: Sequence[str]) -> Failure:
         return Failure(UsageError.exit_code, UsageError.code, format_message(), f"{path} --help")
     if isinstance(error, OSError) and error.errno in _IO_ERRORS:
         place = f": {os.fsdecode(error.filename)}" if isinstance(error.filename, str | bytes) else ""
-        return Failure(InputOutputError.exit_code, InputOutputError.code, f"{error.strerror}{place}")
+        what = "the output cannot be written: " if is_stuck and not place else ""
+        return Failure(InputOutputError.exit_code, InputOutputError.code, f"{what}{error.strerror}{place}")
+    if isinstance(error, FileNotFoundError) and _is_folder_gone():
+        return Failure(NotFound.exit_code, NotFound.code, "the current folder is not there any more", "cd ~")
     return _bug(error, arguments)
 
 

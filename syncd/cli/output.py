@@ -14,6 +14,7 @@ import typer
 
 from syncd.cli.options import globals_of
 from syncd.cli.screen import UNSAFE, Screen, plain
+from syncd.errors import InputOutputError
 
 EXIT_PIPE: Final = 141
 """What a shell reports of a program whose reader went away."""
@@ -122,7 +123,7 @@ def _unless_closed() -> Iterator[None]:
         os.close(nowhere)
         if isinstance(error, BrokenPipeError):
             raise typer.Exit(EXIT_PIPE) from None
-        raise
+        raise InputOutputError(f"the output cannot be written: {error.strerror}") from error
 
 
 @contextmanager

@@ -13,6 +13,7 @@ import ctypes
 import errno
 import os
 import secrets
+import shlex
 import shutil
 import stat
 from collections.abc import Callable
@@ -31,8 +32,8 @@ _NOT_TO_BE_HAD: Final = frozenset({errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, er
 _HINTS: Final = {
     errno.ENOSPC: "The disk is full: make room; nothing was changed.",
     errno.EDQUOT: "The disk quota is used up: make room; nothing was changed.",
-    errno.EACCES: "Check who may write to the folder.",
-    errno.EPERM: "Check who may write to the folder.",
+    errno.EACCES: "Check who may do that, there and in the folders above.",
+    errno.EPERM: "Check who may do that, there and in the folders above.",
     errno.EROFS: "The file system is mounted read-only.",
 }
 
@@ -81,7 +82,10 @@ def signature_of(found: os.stat_result) -> Signature:
 def failure(error: OSError, doing: str) -> InputOutputError:
     """Return an operating system's error as one of ours: ``doing`` says what was tried, with the path."""
     reason = os.strerror(error.errno) if error.errno else str(error)
-    return InputOutputError(f"{doing}: {reason}.", hint=_HINTS.get(error.errno or 0))
+    hint = _HINTS.get(error.errno or 0)
+    if isinstance(error, PermissionError) and isinstance(error.filename, str | os.PathLike):
+        hint = f"ls -ld {shlex.quote(str(Path(error.filename).parent))} {shlex.quote(str(error.filename))}"
+    return InputOutputError(f"{doing}: {reason}.", hint=hint)
 
 
 def _system_rename() -> Callable[[bytes, bytes, int], int] | None:

@@ -1,7 +1,7 @@
 """The SQLite file under ``state.py``: opening, its schema, damage, transactions, errors in our terms.
 
 WAL with ``synchronous=FULL``: what a durable transaction wrote survives power loss.  A damaged file
-is put aside and never repaired.  May import ``syncd.errors``.
+is put aside and never repaired.  May import ``syncd.errors``, ``syncd.files.atomic``.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from syncd.errors import Bug, Busy, InputOutputError, SchemaVersionError, SyncdError
+from syncd.files.atomic import failure
 
 SCHEMA_VERSION: Final = 2
 
@@ -191,7 +192,7 @@ class Database:
         except sqlite3.Error as error:
             raise self._as_ours(error) from error
         except OSError as error:
-            raise InputOutputError(f"Cannot open {self._path}: {os.strerror(error.errno or 0)}.") from error
+            raise failure(error, f"Cannot open {self._path}") from error
 
     def _damaged(self) -> Damaged:
         self._is_damaged = True

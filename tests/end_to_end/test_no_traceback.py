@@ -6,6 +6,7 @@ import os
 import resource
 import signal
 import subprocess
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -96,6 +97,34 @@ def test_a_corrupt_state(bytes_: bytes, shop: Desk) -> None:
         assert "Traceback" not in ended.said
         assert ended.code in CODES - {70}, (words, ended)
     assert len(shop.sql("select id from backlog where deleted_at is null")) == 3
+
+
+@pytest.mark.parametrize("words", [("status",), ("status", "--json"), ("--help",), ("parse", "TASKS.md")])
+def test_output_that_cannot_be_written(words: tuple[str, ...], shop: Desk) -> None:
+    """A full disk behind stdout is told in one line, and the interpreter says nothing after it."""
+    with Path("/dev/full").open("wb") as full, shop.start(*words, stdout=full, stderr=subprocess.PIPE) as process:
+        _, said = process.communicate(timeout=30)
+    assert process.returncode == 74
+    assert len(said.splitlines()) == 1
+    assert "No space left on device" in said
+
+
+def test_a_folder_that_is_gone(tmp_path: Path, shop: Desk) -> None:
+    """Who stands in a folder that was removed is told so, and may name another one."""
+    (gone := tmp_path / "gone").mkdir()
+
+    def ended(*words: str) -> tuple[int, str]:
+        program = 'cd "$1" && rmdir "$1" && shift && exec "$@"'
+        call = ["sh", "-c", program, "sh", str(gone), sys.executable, "-P", "-m", "syncd", *words]
+        environ = shop.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+        done = subprocess.run(call, env=environ, capture_output=True, text=True, check=False)
+        return done.returncode, done.stderr
+
+    assert ended("status") == (3, "syncd: the current folder is not there any more\nhint: cd ~\n")
+    gone.mkdir()
+    assert ended("init", "--yes")[0] == 3
+    gone.mkdir()
+    assert ended("-C", str(shop.root), "status") == (0, "")
 
 
 @pytest.mark.parametrize("words", [("sync",), ("status", "--watch"), ("run",), ("backlog", "events", "--follow")])

@@ -680,3 +680,12 @@ def wait_until(is_so: Callable[[], bool], deadline_s: float = 5.0) -> None:
     end = time.monotonic() + deadline_s
     while not is_so():
         assert time.monotonic() < end
+
+
+def test_who_lacks_a_permission_is_shown_where_to_look() -> None:
+    """The command that shows the owners and modes stands beside the error, fit to be pasted."""
+    told = atomic.failure(
+        PermissionError(errno.EACCES, "Permission denied", "/my shop/.syncd/state.db"), "Cannot open it"
+    )
+    assert told.message == "Cannot open it: Permission denied."
+    assert told.hint == "ls -ld '/my shop/.syncd' '/my shop/.syncd/state.db'"

@@ -180,7 +180,7 @@ def test_a_full_disk_under_stdout_is_74() -> None:
         ended = subprocess.run(
             [sys.executable, "-m", "syncd", "schema"], stdout=full, stderr=subprocess.PIPE, text=True, check=False
         )
-    assert (ended.returncode, ended.stderr) == (74, "syncd: No space left on device\n")
+    assert (ended.returncode, ended.stderr) == (74, "syncd: the output cannot be written: No space left on device\n")
 
 
 def test_closed_streams_do_not_matter() -> None:
