@@ -10,7 +10,7 @@ import os
 import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -208,9 +208,20 @@ class Database:
             case sqlite3.SQLITE_FULL:
                 return InputOutputError(f"Cannot write {self._path}: the disk is full.", hint="Make room.")
             case sqlite3.SQLITE_IOERR | sqlite3.SQLITE_READONLY | sqlite3.SQLITE_CANTOPEN | sqlite3.SQLITE_PERM:
+                if self._path is not None and _is_full(self._path.parent):
+                    # SQLite knows no better than "disk I/O error" where a file of its own cannot grow.
+                    return InputOutputError(f"Cannot use {self._path}: the disk is full.", hint="Make room.")
                 return InputOutputError(f"Cannot use {self._path}: {error}.", hint="Check its folder and permissions.")
             case _:
                 return Bug(f"{self._path}: {error}.")
+
+
+def _is_full(folder: Path) -> bool:
+    """Return whether nothing can be written in a folder for lack of room."""
+    with suppress(OSError):
+        found = os.statvfs(folder)
+        return found.f_bavail == 0 or (found.f_files > 0 and found.f_favail == 0)
+    return False
 
 
 def set_aside(path: Path) -> Path:

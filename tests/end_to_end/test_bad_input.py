@@ -7,6 +7,7 @@ import os
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -195,6 +196,27 @@ def test_no_space_for_the_embedded_server(full_disk: Path, tmp_path: Path) -> No
     told(here("run", "--json", code=74), "io")
     assert not list(full_disk.glob("postgres/data*"))
     assert here.text == TABLE
+
+
+def test_a_workspace_on_a_full_disk(full_disk: Path, tmp_path: Path) -> None:
+    """Where nothing can be written any more each command says that the disk is full; with room again all goes on."""
+    root = full_disk / "shop"
+    root.mkdir()
+    (root / "TASKS.md").write_text(TABLE)
+    here = Desk(root, bare_environment(tmp_path))
+    here("init", "--yes", "--mode", "flatfile")
+    here("sync")
+    here.edit("A1 | not-started", "A1 | done")
+    fill = full_disk / "fill"
+    with suppress(OSError), fill.open("wb", buffering=0) as file:
+        while file.write(bytes(4096)):
+            pass
+    for words in (("status",), ("sync",), ("backlog", "update", "A2", "title=Other")):
+        said_well(here(*words, code=74), message="the disk is full", hint="Make room")
+    fill.unlink()
+    here("sync")
+    assert here.json("backlog", "show", "A1")["status"] == "done"
+    assert here("verify").code == 0
 
 
 # --- configuration -------------------------------------------------------------------------------
