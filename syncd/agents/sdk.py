@@ -1,9 +1,11 @@
 """The server's half of the MCP SDK, imported without the client's half.
 
-``import mcp`` brings the whole SDK: clients, their HTTP, a second server framework.  A third of the time until an
-agent gets its first answer went there, for nothing that a server on stdio uses.  Packages run their ``__init__`` when
-they are first imported, so here those of the SDK are entered as they stand on disk, without running it, and the modules
-below them are imported as ever.  Where a version of the SDK does not take that, it is imported whole.
+``import mcp`` brings the whole SDK: clients, their HTTP, a second server framework; a server on stdio uses nothing of
+that.  Imported whole, with all bytecode compiled, the first answer came after 0.84 s, and without that half after
+0.73 s (medians of ten starts by turns, November 2026, two cores); bare Python took 0.01 s.  Packages run their
+``__init__`` when they are first imported, so here those of the SDK are entered as they stand on disk, without running
+it, and the modules below them are imported as ever.  Where a version of the SDK does not take that, it is imported
+whole.
 
 Imports nothing of syncd.
 """

@@ -8,6 +8,7 @@ it.  Writes ``bench-results/commands.json`` and ``.md``.
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import re
 import statistics
@@ -15,6 +16,7 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
@@ -66,6 +68,14 @@ OTHERS: Final = (
 HOT_RATIO_GOAL: Final = 2.0
 OTHERS_GOAL_MS: Final = 100.0
 ALONE_GOAL_MS: Final = 300.0
+AGENT: Final = "mcp"
+AGENT_GOAL_MS: Final = 1000.0
+INITIALIZE: Final = {
+    "jsonrpc": "2.0",
+    "id": 1,
+    "method": "initialize",
+    "params": {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "bench", "version": "1"}},
+}
 
 
 def program() -> list[str]:
@@ -116,6 +126,33 @@ def commands(here: Desk, cards: int, tries: int, chosen: Sequence[str], *, has_d
         yield figure(what, cards, times[1:], floor, floors[floor][1:], goal_ms=round(goal_ms, 1))
 
 
+def first_answers(here: Desk, cards: int, tries: int) -> Iterator[Figure]:
+    """Measure how long an agent waits for the server's first answer, beside the import of the SDK as a whole."""
+    took, floor = [], []
+    for _ in range(tries + 1):
+        floor.append(timed(lambda: ran([sys.executable, "-c", "import mcp"], here)))
+        took.append(timed_answer([*program(), AGENT], here))
+    what = f"`syncd {AGENT}` until `initialize` is answered"
+    yield figure(what, cards, took[1:], "import mcp", floor[1:], goal_ms=AGENT_GOAL_MS)
+
+
+def timed_answer(words: Sequence[str], here: Desk) -> float:
+    """Return how many seconds a server on stdio takes from its start until it has answered its first request."""
+    began = time.perf_counter()
+    with subprocess.Popen(
+        words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=here.root, env=_environ(here), text=True
+    ) as server:
+        assert server.stdin is not None
+        assert server.stdout is not None
+        print(json.dumps(INITIALIZE), file=server.stdin, flush=True)
+        answer = json.loads(server.stdout.readline())
+        took_s = time.perf_counter() - began
+        server.stdin.close()
+        server.wait()
+    assert answer["result"]["serverInfo"]["name"] == "syncd", answer
+    return took_s
+
+
 def measure(url: str | None, given: argparse.Namespace) -> Iterator[Figure]:
     """Measure everything, at each size."""
     chosen = [each for each in (*HOT, *OTHERS) if not given.only or any(word in each for word in given.only)]
@@ -126,6 +163,8 @@ def measure(url: str | None, given: argparse.Namespace) -> Iterator[Figure]:
             with database(url, place) as dsn:
                 here = synced(desk(place / "board", dsn, board(cards)))
                 yield from commands(here, cards, given.tries, chosen, has_daemon=True)
+                if not given.only or AGENT in given.only:
+                    yield from first_answers(here, cards, given.tries)
                 if not given.daemon_only:
                     yield from commands(here, cards, max(1, given.tries // 3), chosen, has_daemon=False)
                     for words in chosen:

@@ -293,15 +293,15 @@ def cost_s(*words: str, shop: Desk, told: str = "") -> tuple[float, str]:
 
 
 def test_the_start_costs_about_what_the_sdk_costs(shop: Desk) -> None:
-    """An agent's first answer costs little more than importing the SDK as a whole: the server takes a part of it."""
+    """An agent's first answer costs about what importing the SDK as a whole does: the server takes a part of that."""
     first = json.dumps(FIRST) + "\n"
     imports, starts = [], []
     for _ in range(3):
-        imports.append(cost_s("-c", "import mcp.server.lowlevel", shop=shop)[0])
+        imports.append(cost_s("-c", "import mcp", shop=shop)[0])
         cost, said = cost_s("-P", "-m", "syncd", "mcp", shop=shop, told=first)
         assert json.loads(said)["result"]["serverInfo"]["name"] == "syncd"
         starts.append(cost)
-    assert min(starts) < 1.4 * min(imports), (starts, imports)
+    assert min(starts) < 1.25 * min(imports), (starts, imports)
 
 
 def test_the_first_answer_needs_neither_workspace_nor_client(shop: Desk) -> None:
