@@ -35,6 +35,10 @@ LAWS = {
         "select e.card from race_end e join backlog b on b.id = e.card"
         " where e.how = 'completed' and e.attempt <> b.attempts"
     ),
+    "no completion is lost: who completed a card was never told that it was refused": (
+        "select e.card, e.attempt from race_end e join backlog b on b.id = e.card"
+        " where e.how = 'refused' and b.status = 'done' and e.attempt = b.attempts"
+    ),
     "a claim follows a card that is ready: no lease passes from one to another": (
         f"select id, seq from backlog_history h where {CLAIM} and h.before ->> 'status' <> 'ready'"
     ),
@@ -62,6 +66,7 @@ class Counts:
     failed: int
     expired: int
     refused: int
+    told_again: int
 
 
 def breaches(link: psycopg.Connection[Any]) -> Iterator[str]:
@@ -80,7 +85,8 @@ def counts(link: psycopg.Connection[Any]) -> Counts:
         " (select count(*) from race_end where how = 'failed'),"
         " (select count(*) from backlog_history where before ->> 'status' = 'claimed'"
         "  and after ->> 'status' = 'ready' and actor <> before ->> 'claim_owner'),"
-        " (select count(*) from race_end where how = 'refused')"
+        " (select count(*) from race_end where how = 'refused'),"
+        " (select count(*) from race_end where tries > 1)"
     ).fetchone()
     assert row is not None
     return Counts(*row)
