@@ -115,19 +115,20 @@ class Workers:
         """Take a worker out."""
         self._registry().leave(owner)
 
-    def listen(self, wake: Callable[[], None], *, owner: str | None = None) -> Listener:
-        """Call ``wake`` (from any thread) whenever cards, or orders to this worker, may have changed.
+    def listen(self, wake: Callable[[], None], *, owner: str | None = None, hears_joins: bool = False) -> Listener:
+        """Call ``wake`` (from any thread) whenever cards may have changed, and on orders to a worker or new workers.
 
-        Orders come through the database, or as files where there is none, or none that answers.
+        Orders and new workers come through the database, or as files where there is none, or none that answers.
         """
         store = self._wiring.store().listen(wake)
-        if owner is None:
+        if owner is None and not hears_joins:
             return store
         from syncd.files.watch import Watch
-        from syncd.store.flatfile.workers import order_files
+        from syncd.store.flatfile.workers import joined_file, order_files
 
         folder = self._folder(self._wiring.layout.workers)
-        return _Both(store, Watch(lambda: order_files(folder, owner), wake))
+        paths = (*(order_files(folder, owner) if owner else ()), *((joined_file(folder),) if hears_joins else ()))
+        return _Both(store, Watch(lambda: paths, wake))
 
     @property
     def attempts_folder(self) -> Path:

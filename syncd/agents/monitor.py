@@ -72,7 +72,7 @@ class Monitor:
                 pause_s = IDLE_S
                 try:
                     if listener is None:
-                        listener = self._workspace.workers.listen(self._woken.set)
+                        listener = self._workspace.workers.listen(self._woken.set, hears_joins=True)
                     due_s = self.look()
                     pause_s = IDLE_S if due_s is None else min(IDLE_S, due_s)
                 except SyncdError as error:

@@ -1,8 +1,9 @@
 """The registry of workers where there is no database: a file for each worker, and one for each order.
 
 All of them are on one machine.  A worker's file has one writer, the worker; an order is there or not: so no
-lock is needed.  A worker watches for the files of its orders, and looks at each beat.  Nothing here outlives a
-worker for long, and nothing is fsynced.  May import ``syncd.ports``, ``syncd.errors``, ``syncd.schemas``.
+lock is needed.  A worker watches for the files of its orders, and looks at each beat; who wants to hear of new
+workers watches one file, which each that joins touches.  Nothing here outlives a worker for long, and nothing is
+fsynced.  May import ``syncd.ports``, ``syncd.errors``, ``syncd.schemas``.
 """
 
 from __future__ import annotations
@@ -25,11 +26,17 @@ FORGOTTEN_S: Final = 86400.0
 _DRAIN: Final = ".drain"
 _KILL: Final = ".kill"
 _WORKER: Final = ".worker"
+_JOINED: Final = "joined"
 
 
 def order_files(folder: Path, owner: str) -> tuple[Path, ...]:
     """Return where orders to a worker appear."""
     return tuple(_file(folder, owner, kind) for kind in (_DRAIN, _KILL))
+
+
+def joined_file(folder: Path) -> Path:
+    """Return the file that changes whenever a worker joins."""
+    return folder / _JOINED
 
 
 class FileRegistry:
@@ -53,6 +60,7 @@ class FileRegistry:
                     self.leave(each.owner)
             with self._file(worker.owner, _WORKER).open("xb") as file:
                 file.write(msgspec.json.encode(_entry(worker)))
+            joined_file(self._folder).touch(mode=0o600)
         except FileExistsError:
             raise AlreadyExists(f"there is a worker {worker.owner} already", hint="syncd workers") from None
         except OSError as error:
