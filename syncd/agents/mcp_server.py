@@ -56,7 +56,7 @@ class Desk:
         listen = ListenHandler(self._bus)
 
         async def listening(context: Context, given: types.SubscriptionsListenRequestParams) -> Any:
-            self._watch.start()
+            await self._begin_watching()
             return await listen(context, given)
 
         self.server: Server[Any] = Server(
@@ -116,13 +116,20 @@ class Desk:
         return types.ReadResourceResult(contents=[types.TextResourceContents(uri=uri, mime_type=mime_type, text=text)])
 
     async def _subscribe(self, context: Context, given: types.SubscribeRequestParams) -> types.EmptyResult:
+        await self._begin_watching()
         self._sessions.setdefault(str(given.uri), set()).add(context.session)
-        self._watch.start()
         return types.EmptyResult()
 
     async def _unsubscribe(self, context: Context, given: types.UnsubscribeRequestParams) -> types.EmptyResult:
         self._sessions.get(str(given.uri), set()).discard(context.session)
         return types.EmptyResult()
+
+    async def _begin_watching(self) -> None:
+        """Watch, if nobody does yet: whoever is told that he is heard hears of the very next change."""
+        try:
+            await self._watch.start()
+        except SyncdError as error:
+            raise MCPError(types.INTERNAL_ERROR, answers.failure(error)) from error
 
     async def _tell(self, uri: str) -> None:
         """Tell those who subscribed, in either way of the protocol, that a resource changed."""

@@ -1,7 +1,7 @@
 """What agents can read and watch: the task files, the mission, and the open cards.
 
 Files are looked at once a second while somebody watches; the backlog changes when the store says so.
-May import ``syncd.api``, ``syncd.ports``, ``syncd.errors`` and ``syncd.agents``.
+May import ``syncd.api``, ``syncd.ports``, ``syncd.errors``, ``syncd.log`` and ``syncd.agents``.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from urllib.parse import quote
 
 from syncd.agents import answers
 from syncd.agents.opening import Opening
-from syncd.errors import NotFound, StoreUnreachable
+from syncd.errors import NotFound, StoreUnreachable, SyncdError
+from syncd.log import event
 from syncd.ports import CardFilter, Listener
 from syncd.schemas.card import Status
 
@@ -82,11 +83,25 @@ class Watch:
         self._opening = opening
         self._tell = tell
         self._task: asyncio.Task[None] | None = None
+        self._starting = asyncio.Lock()
 
-    def start(self) -> None:
-        """Begin to watch; a second time nothing happens."""
-        if self._task is None or self._task.done():
-            self._task = asyncio.create_task(self._run())
+    async def start(self) -> None:
+        """Begin to watch; every change from its return on is told.  A second time nothing happens.
+
+        Raises: the errors of opening the workspace.
+        """
+        async with self._starting:
+            if self._task is not None and not self._task.done():
+                return
+            loop = asyncio.get_running_loop()
+            woken = asyncio.Event()
+
+            def wake() -> None:
+                loop.call_soon_threadsafe(woken.set)
+
+            seen = await asyncio.to_thread(self._signatures)
+            listener = await self._listening(wake)
+            self._task = asyncio.create_task(self._run(seen, woken, listener))
 
     async def close(self) -> None:
         """Stop watching."""
@@ -95,15 +110,7 @@ class Watch:
             with suppress(asyncio.CancelledError):
                 await self._task
 
-    async def _run(self) -> None:
-        loop = asyncio.get_running_loop()
-        woken = asyncio.Event()
-
-        def wake() -> None:
-            loop.call_soon_threadsafe(woken.set)
-
-        listener = await self._listening(wake)
-        seen = await asyncio.to_thread(self._signatures)
+    async def _run(self, seen: Mapping[str, Any], woken: asyncio.Event, listener: Listener | None) -> None:
         try:
             while True:
                 with suppress(TimeoutError):
@@ -111,7 +118,12 @@ class Watch:
                 if woken.is_set():
                     woken.clear()
                     await self._tell(BACKLOG)
-                now = await asyncio.to_thread(self._signatures)
+                try:
+                    now = await asyncio.to_thread(self._signatures)
+                except SyncdError as error:
+                    # Settings in the middle of an edit: whoever watches goes on when they can be read again.
+                    event("resources.waiting", message=error.message)
+                    continue
                 for uri in now:
                     if now[uri] != seen.get(uri):
                         await self._tell(uri)

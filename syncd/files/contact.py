@@ -139,11 +139,13 @@ class ContactTable:
     def agreed(self) -> Mapping[str, Card]:
         """Return the cards as files and store last agreed on them, those that stand in no file as at the last contact.
 
-        While the database is away this has what its stand-in was told by the files.
+        While the database is away this has what its stand-in was told by the files.  A base that is behind the contact
+        says nothing: nobody has synced since.
         """
         cards = dict(self.cards())
         for id, base in self._base().items():
-            cards[id] = _with_agreed(cards.get(id), base)
+            if id not in cards or base.version > cards[id].version:
+                cards[id] = _with_agreed(cards.get(id), base)
         return cards
 
     def cursor(self) -> Cursor | None:

@@ -29,7 +29,7 @@ from syncd.store.failover_listener import FailoverListener
 from syncd.store.flatfile.manifest import Manifest
 from syncd.store.flatfile.missions import rows_of
 from syncd.store.flatfile.rules import ManifestStore
-from syncd.store.flatfile.standin import Standin
+from syncd.store.flatfile.standin import Gone, Standin
 from syncd.store.homecoming import bring_home
 
 NOWHERE: Final = ""
@@ -229,14 +229,22 @@ class Reach:
             return False
 
     def rebuild(self, error: StoreDamaged) -> None:
-        """Make the manifest anew from what was agreed, since its files cannot be trusted; they are kept aside."""
-        with self._lock:
+        """Make the manifest anew from what was agreed, if its files cannot be trusted; they are kept aside.
+
+        Looked at again while nobody writes it: to a reader a manifest that is just being made, or taken away, looks
+        like another one, and is none that is damaged.
+        """
+        with self._lock, self.standin.exclusive():
             contact = self._contact(True)
             absence = contact.absence()
-            if absence is None or contact.is_read_only:
-                raise error
-            with self.standin.exclusive():
-                self._rebuild(absence, error)
+            try:
+                self.standin.current()
+            except Gone:
+                return
+            except StoreDamaged as found:
+                if absence is None or contact.is_read_only:
+                    raise error from found
+                self._rebuild(absence, found)
 
     def _rebuild(self, absence: Absence, error: StoreDamaged) -> Absence:
         contact = self._contact(True)

@@ -19,9 +19,10 @@ from syncd.errors import CredentialsError, NotOwner, SchemaVersionError
 from syncd.ports import Batch, CardFilter, NewCard
 from syncd.schemas.card import Status
 from syncd.store.embedded import available
+from syncd.store.flatfile.manifest import Manifest
 from syncd.store.flatfile.standin import Gone
 from tests.support.embedded import postmaster, query, start
-from tests.support.laptop import Line, back, laptop, let_pass, put_on
+from tests.support.laptop import Line, another, back, laptop, let_pass, put_on
 from tests.support.workspace import TABLE, Site, site
 
 
@@ -440,6 +441,58 @@ def test_case_60_a_standin_that_was_edited_by_hand(here: tuple[Site, Line]) -> N
     back(here)
     assert made.column("title", "A2") == "Write a parser"
     assert "Write a parser" in made.text
+
+
+def test_a_manifest_that_is_being_made_is_not_damaged(here: tuple[Site, Line]) -> None:
+    """A process that looks in the moment in which another one goes away waits for it, and does no card again.
+
+    Nobody has synced since the card was done: what files and store last agreed on still has it ready.
+    """
+    made, line = here
+    store = made.wiring.store()
+    store.claim("laptop", 600, id="A2")
+    store.complete("A2", owner="laptop", attempt=1)
+    looked = threading.Event()
+    found: list[Status] = []
+    with closing(another(made, line)) as other:
+        reach, others = made.wiring.reach, other.reach
+        assert reach is not None
+        assert others is not None
+        rebuild, begin = others.rebuild, reach.standin.begin
+        others.rebuild = lambda error: (looked.set(), rebuild(error))[1]  # type: ignore[method-assign]
+        looking = threading.Thread(target=lambda: found.append(other.store().get("A2").status))
+
+        def begun(manifest: Manifest) -> None:
+            looking.start()
+            assert looked.wait(10), "the other process has seen a manifest that is not the one"
+            begin(manifest)
+
+        reach.standin.begin = begun  # type: ignore[method-assign]
+        line.is_cut = True
+        assert store.get("A2").status is Status.DONE
+        looking.join(10)
+    assert found == [Status.DONE]
+    assert not list((made.root / ".syncd").glob("*.left-*"))
+    back(here)
+    assert (made.card("A2").status, made.card("A2").attempts) == (Status.DONE, 1)
+
+
+def test_a_manifest_made_anew_has_what_was_done_since_the_last_sync(here: tuple[Site, Line]) -> None:
+    """What the database told is newer than what the files agreed to: a card that was done there is not ready again."""
+    made, line = here
+    store = made.wiring.store()
+    store.claim("laptop", 600, id="A2")
+    store.complete("A2", owner="laptop", attempt=1)
+    line.is_cut = True
+    store.claim("laptop", 600, id="A3")
+    log = made.root / ".syncd" / "manifest.log"
+    log.write_bytes(log.read_bytes()[:-9] + b"damaged\n\n")
+    made.wiring.manifest.close()
+    assert store.get("A2").status is Status.DONE
+    assert store.get("A3").status is Status.READY
+    assert list((made.root / ".syncd").glob("*.left-*"))
+    back(here)
+    assert (made.card("A2").status, made.card("A2").attempts) == (Status.DONE, 1)
 
 
 def test_a_lease_renewed_elsewhere_is_not_ended(here: tuple[Site, Line], there: Site) -> None:

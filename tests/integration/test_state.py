@@ -458,18 +458,21 @@ def test_a_state_that_is_gone_is_lost(tmp_path: Path) -> None:
 def test_a_state_of_the_version_before_goes_on(layout: Layout) -> None:
     """A state that was made before there was a contact keeps its base, and remembers the store from now on."""
     with closing(StateFile(layout)) as old:
-        old.advance([card("A")], [], CURSOR)
+        old.advance([card("A", version=4)], [], CURSOR)
     with closing(sqlite3.connect(layout.state)) as connection:
         connection.execute("drop table contact")
         connection.execute("pragma user_version=1")
     with closing(StateFile(layout, is_read_only=True)) as looked:
         assert looked.contact.cards() == {}
     with closing(StateFile(layout)) as state:
-        assert state.base() == {"A": card("A")}
+        assert state.base() == {"A": card("A", version=4)}
         stored = Card(id="A", title="Title", version=3)
         state.contact.note(Feed({"A": stored}, frozenset(), CURSOR, True, datetime.now(UTC)))
         assert state.contact.cards() == {"A": stored}
         assert state.contact.agreed()["A"].priority == 3
+        newer = Card(id="A", title="Title", version=4)
+        state.contact.note(Feed({"A": newer}, frozenset(), CURSOR, True, datetime.now(UTC)))
+        assert state.contact.agreed() == {"A": newer}, "a base that is not ahead of the store says nothing"
 
 
 def test_an_absence_freezes_what_is_remembered(

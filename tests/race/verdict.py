@@ -26,7 +26,7 @@ LAWS = {
     ),
     "a card is done once, by the attempt that was the last to claim it": (
         "select b.id from backlog b where (select count(*) from backlog_history h"
-        " where h.id = b.id and h.after ->> 'status' = 'done') <> 1"
+        " where h.id = b.id and h.after ->> 'status' = 'done' and h.before ->> 'status' is distinct from 'done') <> 1"
     ),
     "only one worker believes that it completed a card": (
         "select card from race_end where how = 'completed' group by 1 having count(*) > 1"

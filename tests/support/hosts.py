@@ -8,7 +8,6 @@ both cases a host reaches the server through a relay of its own.
 from __future__ import annotations
 
 import shutil
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -49,19 +48,20 @@ class Host:
         return None if self.namespace is None else Path(f"/proc/{self.namespace}/ns/net")
 
     def cut(self, *, is_silent: bool) -> None:
-        """Cut the line: the server is refused from now on, or (``is_silent``) nothing that is sent arrives."""
-        if not is_silent:
-            self._relay.end()
-        elif self._wire:
+        """Cut the line: the server is refused from now on, or (``is_silent``) nothing that is sent arrives.
+
+        Without a network of its own it is always a refusal: a relay that is stopped would still have its kernel confirm
+        what it gets, as a network that is gone does not.
+        """
+        if is_silent and self._wire:
             subprocess.run([*self._wire, "down"], check=True)
         else:
-            self._relay.send(signal.SIGSTOP)
+            self._relay.end()
 
     def mend(self) -> None:
         """Bring the line back, however it was cut."""
         if self._wire:
             subprocess.run([*self._wire, "up"], check=True)
-        self._relay.send(signal.SIGCONT)
         self._relay.start()
 
     def python(self, folder: Path) -> str:
@@ -155,11 +155,6 @@ class _Relay:
         self._process = subprocess.Popen([*self._enter, *words], cwd=_ROOT, stdout=subprocess.PIPE, text=True)
         assert self._process.stdout is not None
         self._port = int(self._process.stdout.readline())
-
-    def send(self, number: signal.Signals) -> None:
-        """Send it a signal, if it runs."""
-        if self._process is not None:
-            self._process.send_signal(number)
 
     def end(self) -> None:
         """End it with all its connections."""

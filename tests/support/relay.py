@@ -1,7 +1,7 @@
 """A relay in front of a Postgres server: a program that passes on every connection to it, byte for byte.
 
 ``python -m tests.support.relay ADDRESS PORT UPSTREAM`` prints the port that it listens on and runs until it is ended.
-Ended, it takes its connections along and further ones are refused; stopped (SIGSTOP), it is a network that is silent.
+Ended, it takes its connections along, and further ones are refused.
 """
 
 from __future__ import annotations
