@@ -70,18 +70,23 @@ def work(line: Line, owner: str, seed: int, deadline: float, work_s: float) -> N
                 evidence.execute(BEGUN, (card.id, card.attempts, owner))
             for card in cards:
                 _spend(chance.uniform(0, work_s))
-                how, tries = _work_on(store, card, owner, chance)
+                how, tries = _work_on(store, card, owner, chance, deadline)
                 evidence.execute(ENDED, (card.id, card.attempts, owner, how, tries))
             if not cards:
                 time.sleep(IDLE_S)
 
 
 def _work_on(
-    store: PostgresStore, card: Card, owner: str, chance: random.Random, chances: Chances = Chances()
+    store: PostgresStore,
+    card: Card,
+    owner: str,
+    chance: random.Random,
+    deadline: float,
+    chances: Chances = Chances(),
 ) -> tuple[str, int]:
     """End a card's work in one way or another; return how it ended, and how often that had to be told."""
     what = chance.randrange(1000)
-    told = _Telling()
+    told = _Telling(deadline)
     try:
         for name in ("fail", "release", "renew", "linger"):
             what -= getattr(chances, name)
@@ -110,17 +115,20 @@ def _work_on(
 class _Telling:
     """Tells the store until it answers, and counts how often that took."""
 
-    def __init__(self) -> None:
+    def __init__(self, deadline: float) -> None:
+        self._deadline = deadline
         self.tries = 0
 
     def __call__(self, tell: Callable[[], object]) -> None:
-        """Tell it one thing.  Raises what the store answers."""
-        self.tries = 0
+        """Tell it one thing.  Raises what the store answers, StoreUnreachable after the deadline."""
+        self.tries, deadline = 0, self._deadline
         while True:
             self.tries += 1
             try:
                 tell()
             except StoreUnreachable:
+                if time.monotonic() >= deadline:
+                    raise
                 time.sleep(IDLE_S)
             else:
                 return
