@@ -43,9 +43,9 @@ def brief(card: Card) -> Json:
         found["priority"] = card.priority
     if card.phase:
         found["phase"] = card.phase
-    if card.depends_on and card.status is not Status.DONE:
+    if card.unmet and card.status is not Status.DONE:
+        # What is done already holds nothing up; coord_task_detail has all of them.
         found["dependsOn"] = list(card.depends_on)
-    if card.unmet and card.status is Status.READY:
         found["waitsFor"] = card.unmet
     if card.claim_owner:
         found["owner"] = card.claim_owner
@@ -64,6 +64,8 @@ def whole(card: Card) -> Json:
 def leased(card: Card) -> Json:
     """Return a card that was claimed: all that its worker needs, and the numbers for the verbs to come."""
     found = whole(card)
+    # A claim changes the card: both instants are one.
+    found.pop("updatedAt", None)
     found["attempt"] = found.pop("attempts", card.attempts)
     return found
 

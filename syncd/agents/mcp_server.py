@@ -142,8 +142,14 @@ class Desk:
 
 
 def _listed(tool: Tool) -> types.Tool:
-    hints = types.ToolAnnotations(read_only_hint=tool.is_reading, destructive_hint=tool.is_destructive)
-    return types.Tool(name=tool.name, description=tool.about, input_schema=tool.schema(), annotations=hints)
+    return types.Tool(name=tool.name, description=tool.about, input_schema=tool.schema(), annotations=_hints(tool))
+
+
+def _hints(tool: Tool) -> types.ToolAnnotations:
+    """Return what a client does not take for granted: of a tool without hints it thinks that it writes and destroys."""
+    if tool.is_reading:
+        return types.ToolAnnotations(read_only_hint=True)
+    return types.ToolAnnotations(destructive_hint=tool.is_destructive)
 
 
 def _said(text: str, *, is_error: bool = False) -> types.CallToolResult:

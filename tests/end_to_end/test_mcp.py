@@ -19,7 +19,9 @@ from mcp.client.stdio import StdioServerParameters
 from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.exceptions import MCPError
 
+from syncd.agents import answers
 from syncd.agents.tools import TOOLS
+from syncd.schemas.card import Card, card_json
 from tests.support.desk import DEADLINE_S, Desk, desk
 from tests.support.reference import commands
 
@@ -95,6 +97,17 @@ def test_the_tools_cost_few_words() -> None:
     assert '"default": null' not in listed
 
 
+def test_answers_cost_few_words() -> None:
+    """A list of a hundred cards takes a quarter of what it takes on the command line, and a changed card is a line."""
+    cards = [
+        Card(id=f"T{number}", title=f"Write part {number} of the program", phase="M1", priority=2, depends_on=("T0",))
+        for number in range(100)
+    ]
+    listed = json.dumps(answers.page(cards, 100), separators=(",", ":"))
+    assert len(listed) < len(json.dumps([card_json(each) for each in cards])) / 4
+    assert len(json.dumps(answers.changed(cards[0]))) < 60
+
+
 def test_an_agent_does_a_card(shop: Desk) -> None:
     """Claim, renew, complete: the store has it, in the agent's name; answers say no more than is needed."""
 
@@ -105,6 +118,10 @@ def test_an_agent_does_a_card(shop: Desk) -> None:
             assert listed["backlog_claim"].input_schema["properties"]["ttl"]["minimum"] == 1
             status = await answer(client, "coord_mission_status")
             assert (status["cards"]["total"], status["claimable"]) == (2, ["A1"])
+            assert (await answer(client, "coord_list_tasks"))["cards"] == [
+                {"id": "A1", "title": "One", "status": "ready"},
+                {"id": "A2", "title": "Two", "status": "ready", "dependsOn": ["A1"], "waitsFor": 1},
+            ]
             assert await answer(client, "backlog_claim", id="A2") == {
                 "card": None,
                 "reasons": ["it depends on A1, which is ready"],
@@ -115,7 +132,7 @@ def test_an_agent_does_a_card(shop: Desk) -> None:
             await answer(client, "backlog_renew", id="A1", attempt=1)
             assert (await answer(client, "backlog_complete", id="A1", attempt=1))["status"] == "done"
             assert await answer(client, "coord_list_tasks", ready_only=True) == {
-                "cards": [{"id": "A2", "title": "Two", "status": "ready", "dependsOn": ["A1"]}]
+                "cards": [{"id": "A2", "title": "Two", "status": "ready"}]
             }
             assert (await answer(client, "coord_task_detail", id="A2"))["line"] == 4
 
