@@ -20,7 +20,7 @@ from tests.support.editors import Editors
 from tests.support.postgres import served_postgres, shared_folder
 from tests.support.switch import Switch
 
-SOAK_S = float(os.environ.get("SYNCD_SOAK_S", "10"))
+SOAK_S = float(os.environ.get("SYNCD_SOAK_S", "6"))
 """How long editors, psql and kills go on; ``make soak`` gives them longer."""
 
 KILL_EVERY_S = 1.5

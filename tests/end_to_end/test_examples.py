@@ -64,19 +64,13 @@ def _told(demo: subprocess.Popen[str]) -> str:
 
 
 def test_the_first_sync_holds_as_it_is_told() -> None:
-    """The demo's every sentence is true, and it leaves nothing behind."""
-    with _scratch() as scratch, _demo(scratch) as demo:
+    """The demo's every sentence is true for an ordinary user, and it leaves nothing behind."""
+    is_root = os.geteuid() == 0
+    owner = pwd.getpwnam("nobody").pw_uid if is_root else None
+    with _scratch(owner) as scratch, _demo(scratch, **(ordinary_user() if is_root else {})) as demo:
         told = _told(demo)
     assert told.count("✓") >= 10
     assert "All of it held" in told
-
-
-@pytest.mark.skipif(os.geteuid() != 0, reason="the tests run as an ordinary user already")
-def test_the_first_sync_holds_for_an_ordinary_user() -> None:
-    """The demo runs the same for a user who is not root."""
-    account = ordinary_user()
-    with _scratch(pwd.getpwnam("nobody").pw_uid) as scratch, _demo(scratch, **account) as demo:
-        assert "All of it held" in _told(demo)
 
 
 def test_an_interrupt_leaves_nothing_behind() -> None:

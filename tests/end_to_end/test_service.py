@@ -99,10 +99,11 @@ def shop(user: User) -> Iterator[Shop]:
     root = user.home / "my shop"
     root.mkdir()
     (root / "TASKS.md").write_text(TABLE, "utf-8")
+    # Whoever starts the server says how long it stays: that is the first command, and not the service.
+    (root / "syncd.yaml").write_text("embedded_grace_s: 0.5\n", "utf-8")
     user.own(user.home)
     made = Shop(user, root, installed)
     made.syncd("init", "--yes")
-    made.syncd("config", "set", "embedded_grace_s", "0.5")
     made.syncd("service", "install")
     yield made
     made.syncd("service", "uninstall")

@@ -13,7 +13,7 @@ from tests.bench.latency import STATES, WORDS, board
 from tests.bench.standing import memory_mib
 from tests.support.desk import desk, until
 
-SOAK_S = float(os.environ.get("SYNCD_SOAK_S", "10"))
+SOAK_S = float(os.environ.get("SYNCD_SOAK_S", "6"))
 """How long; ``make soak`` gives it an hour."""
 
 CARDS = 100
