@@ -38,6 +38,8 @@ def take_in(
     )
     if meant is None:
         return ()
+    if now.digest is None and now.error is None and not _is_home(state, late.path):
+        return _made_anew(late, meant, files, state, digest) if meant.strip() else ()
     if now.data is None or now.digest is None or digest(meant) != late.digest:
         return None
     if state.version_rank(late.path, now.digest) != 0:
@@ -55,6 +57,24 @@ def take_in(
         if not place(files, state, staged, folded.data, now.data):
             return None
     return folded.conflicts
+
+
+def _is_home(state: State, path: str) -> bool:
+    """Return whether cards are known to stand in a file; one that syncd itself took away has none."""
+    return any(card.path == path for card in state.base().values())
+
+
+def _made_anew(
+    late: LateWrite, meant: bytes, files: TaskFiles, state: State, digest: Callable[[bytes], str]
+) -> Sequence[Conflict] | None:
+    """Make a file again that went while somebody wrote it: the edit lives, and its card comes back with it."""
+    if digest(meant) != late.digest:
+        return None
+    staged = StagedFile(late.path, files.stage(late.path, meant), None, late.digest)
+    if not place(files, state, staged, meant, None):
+        return None
+    event("displaced.came_back", path=late.path)
+    return ()
 
 
 class LateQueue:

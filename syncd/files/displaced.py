@@ -28,8 +28,14 @@ LOOKS_S: Final = (0.05, 0.5, 5.0, 60.0)
 SETTLED_S: Final = 0.3
 """How long bytes must stand before they are a late write, and not half of one (as ``guards.settle_ms``)."""
 
+TELL_AGAIN_S: Final = 1.0
+"""How soon a late write is told again that could not be taken in: its file may be held for days."""
+
 VERSIONS_MAX: Final = 20
 """How many displaced versions of a file are kept when nobody can write into them any more."""
+
+_PASSING: Final = 0
+"""The number of what stood in a file's place for a moment only."""
 
 UNKNOWN: Final = "0" * 64
 """Stands in a name for a digest that nobody knows."""
@@ -62,7 +68,11 @@ class DisplacedFolder:
     def staged_name(self, target: Path) -> Path:
         """Return a fresh name beside a file, later in order than every version that is kept of it."""
         last = max((int(each.token[:8]) for each in self.versions(target)), default=0)
-        return target.with_name(f".{target.name}.syncd-{last + 1:08d}-{secrets.token_hex(3)}")
+        return _named(target, last + 1)
+
+    def passing_name(self, target: Path) -> Path:
+        """Return a fresh name beside a file for one that stood there for a moment only: before every version."""
+        return _named(target, _PASSING)
 
     def keep(self, staged: Path, digest: str) -> Path:
         """Move what came out under a staged name to where it is kept; return its path.
@@ -129,7 +139,7 @@ class DisplacedFolder:
         return renamed
 
     def archive(self, target: Path, *, spare: Collection[Path] = ()) -> None:
-        """Bring files kept beside the task file home, and drop all but the last ``VERSIONS_MAX``.
+        """Bring files kept beside the task file home, and drop all but the last ``VERSIONS_MAX`` and what only passed.
 
         Args:
             spare: paths that are still watched, and stay where they are.
@@ -139,7 +149,9 @@ class DisplacedFolder:
                 with suppress(FileNotFoundError):
                     write_whole(self._made(target) / f"{each.token}-{each.digest}", each.path.read_bytes())
                 each.path.unlink(missing_ok=True)
-        for each in self.versions(target)[VERSIONS_MAX:]:
+        versions = self.versions(target)
+        passed = [each for each in versions[:VERSIONS_MAX] if int(each.token[:8]) == _PASSING]
+        for each in (*versions[VERSIONS_MAX:], *passed):
             if each.path not in spare:
                 each.path.unlink(missing_ok=True)
 
@@ -157,6 +169,10 @@ class DisplacedFolder:
 def is_staged_name(path: Path) -> bool:
     """Return whether a path has the name of a staged file."""
     return _STAGED.fullmatch(path.name) is not None
+
+
+def _named(target: Path, number: int) -> Path:
+    return target.with_name(f".{target.name}.syncd-{number:08d}-{secrets.token_hex(3)}")
 
 
 def _staged_parts(staged: Path) -> tuple[Path, str]:
@@ -187,10 +203,16 @@ class _Watched:
     looks: int = 0
     unsettled: str | None = None
     late: LateWrite | None = None
+    told_at: float | None = None
 
     @property
     def next_at(self) -> float:
         return self.since + LOOKS_S[self.looks]
+
+    @property
+    def tell_at(self) -> float:
+        """When a late write is to be told, again where it could not be taken in."""
+        return -math.inf if self.told_at is None else self.told_at + TELL_AGAIN_S
 
     @property
     def is_told(self) -> bool:
@@ -219,7 +241,7 @@ class DisplacedWatch:
 
     def next_at(self) -> float | None:
         """Return when ``look`` has something to do or to tell again; ``None`` when nothing is watched."""
-        return min((-math.inf if each.is_told else each.next_at for each in self._watched.values()), default=None)
+        return min((each.tell_at if each.is_told else each.next_at for each in self._watched.values()), default=None)
 
     def look(self, now: float) -> tuple[LateWrite, ...]:
         """Hash again what is due; return the late writes on which looks agree for a while, until they are taken in.
@@ -229,7 +251,10 @@ class DisplacedWatch:
         """
         for each in list(self._watched.values()):
             self._look(each, now)
-        return tuple(each.late for each in self._watched.values() if each.late is not None and each.is_told)
+        told = [each for each in self._watched.values() if each.is_told]
+        for each in told:
+            each.told_at = now
+        return tuple(each.late for each in told if each.late is not None)
 
     def taken_in(self, late: LateWrite) -> None:
         """Note that a late write is now part of the sync; it is not reported again, by no later process either."""
@@ -252,7 +277,7 @@ class DisplacedWatch:
                     watched.unsettled = None
                 elif watched.next_at - watched.since >= SETTLED_S:
                     watched.late = LateWrite(watched.path, str(watched.kept), watched.digest, found)
-                    watched.unsettled = None
+                    watched.unsettled = watched.told_at = None
                 self._advance(watched)
 
     def _advance(self, watched: _Watched) -> None:

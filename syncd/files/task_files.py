@@ -192,16 +192,17 @@ class WorkspaceFiles:
         """Remove a task file, if it still has the digest ``expected``; return whether.
 
         It is taken out of its place first and looked at then: what somebody saved at the last moment is put back, or
-        reported as a late write where another file stands there already.
+        reported as a late write where another file stands there already.  What came out is kept and watched, behind
+        every version that ``undo`` may put back: somebody may have opened it in that moment.
         """
         target = inside(self._root, path)
         try:
             if atomic.digest_of(target) != expected:
                 return False
-            staged = self._folder.staged_name(target)
+            staged = self._folder.passing_name(target)
             target.rename(staged)
             if atomic.digest_of(staged) == expected:
-                staged.unlink()
+                self._keep(path, target, staged, expected)
                 atomic.fsync_directory(target.parent)
                 return True
             try:

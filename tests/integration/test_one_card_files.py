@@ -9,6 +9,9 @@ import pytest
 
 from syncd.api import Workspace
 from syncd.core.plan import Presence
+from syncd.files.displaced import LOOKS_S
+from syncd.files.task_files import WorkspaceFiles
+from tests.support.desk import until
 from tests.support.doom import Killed, doomed_cycle
 from tests.support.workspace import Site, site
 
@@ -61,7 +64,53 @@ def test_a_card_that_the_store_removes_takes_its_file_along(here: Site) -> None:
     here.restart()
     assert is_quiet(here)
     kept = [path for path in (here.root / ".syncd" / "displaced").rglob("*") if path.is_file()]
-    assert [path.read_text() for path in kept] == [TEXT.format(id="back-2")]
+    # The empty one stood there for a moment only: it is watched for a while, and is no version to go back to.
+    assert sorted(path.read_text() for path in kept) == ["", TEXT.format(id="back-2")]
+    last = here.wiring.files.last_displaced(str(path_of(here.root, "back-2").relative_to(here.root)))
+    assert last is not None
+    assert here.wiring.files.bytes_of(last.absolute) == TEXT.format(id="back-2").encode()
+
+
+@pytest.mark.parametrize("is_open_before", [True, False], ids=["before", "in-that-moment"])
+def test_a_program_that_still_writes_into_a_removed_file(
+    here: Site, monkeypatch: pytest.MonkeyPatch, is_open_before: bool
+) -> None:
+    """What is written into a file that is taken away under a program's hands is a file again, and its card lives."""
+    path = path_of(here.root, "back-2")
+    held = [path.open("r+")] if is_open_before else []
+    remove = WorkspaceFiles.remove
+
+    def opened_first(files: WorkspaceFiles, name: str, expected: str) -> bool:
+        held.append(path.open("r+"))
+        return remove(files, name, expected)
+
+    if not is_open_before:
+        monkeypatch.setattr(WorkspaceFiles, "remove", opened_first)
+    here.wiring.store().remove("back-2")
+    here.sync()
+    assert not path.exists()
+    edited = TEXT.format(id="back-2") + "\nAnd then some.\n"
+    with held[0] as file:
+        file.truncate()
+        file.write(edited)
+    until(lambda: here.sync() is not None and path.exists(), "what was written is a file again")
+    here.sync()
+    assert path.read_text() == edited
+    assert here.card("back-2").is_live
+    assert is_quiet(here)
+
+
+def test_a_removed_file_that_is_emptied_late_stays_away(here: Site) -> None:
+    """Nothing is made anew for a program that only empties the file that it still holds."""
+    path = path_of(here.root, "back-2")
+    with path.open("r+") as held:
+        here.wiring.store().remove("back-2")
+        here.sync()
+        held.truncate(0)
+    files = here.wiring.files
+    until(lambda: here.sync() is not None and (files.next_look_s() or 0) > LOOKS_S[-2], "the last looks are left")
+    assert not path.exists()
+    assert is_quiet(here)
 
 
 def test_a_removed_card_comes_back_with_its_file(here: Site) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from syncd.files.atomic import OUT, digest
-from syncd.files.displaced import LOOKS_S, VERSIONS_MAX, DisplacedFolder, DisplacedWatch, is_staged_name
+from syncd.files.displaced import LOOKS_S, TELL_AGAIN_S, VERSIONS_MAX, DisplacedFolder, DisplacedWatch, is_staged_name
 
 
 @pytest.fixture
@@ -38,6 +38,33 @@ def test_looks_are_taken_in_time(folder: DisplacedFolder, target: Path) -> None:
         assert watch.look(100.0 + look_s - 0.001) == ()
         assert watch.look(100.0 + look_s) == ()
     assert watch.next_at() is None
+
+
+def test_a_late_write_that_cannot_be_taken_in_is_told_now_and_then(folder: DisplacedFolder, target: Path) -> None:
+    """Where its file is held it waits, and wakes nobody more than once a second."""
+    watch = DisplacedWatch(folder)
+    kept = displace(folder, target, b"a")
+    watch.add("docs/TASKS.md", target, kept, digest(b"a"), 0.0)
+    kept.write_bytes(b"ab")
+    watch.look(0.05)
+    assert watch.look(10.0) != ()
+    assert watch.next_at() == 10.0 + TELL_AGAIN_S
+    assert watch.look(10.2) != ()
+
+
+def test_what_stood_there_for_a_moment_is_no_version(folder: DisplacedFolder, target: Path) -> None:
+    """It comes behind every version, and goes when nobody can write into it any more."""
+    watch = DisplacedWatch(folder)
+    version = displace(folder, target, b"a")
+    passing = folder.passing_name(target)
+    passing.write_bytes(b"")
+    kept = folder.keep(passing, digest(b""))
+    watch.add("docs/TASKS.md", target, kept, digest(b""), 0.0)
+    assert [each.path for each in folder.versions(target)] == [version, kept]
+    for look_s in LOOKS_S:
+        assert kept.exists()
+        watch.look(look_s)
+    assert [each.path for each in folder.versions(target)] == [version]
 
 
 def test_a_late_write_is_reported_once(folder: DisplacedFolder, target: Path) -> None:
