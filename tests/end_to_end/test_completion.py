@@ -119,3 +119,19 @@ def test_what_an_option_takes_is_offered(
 ) -> None:
     """Fields, settings, schemas and the values of an option are offered."""
     assert _offered(words, environ, tmp_path) == offered
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_a_card_runs_nothing_in_the_shell_that_completes(shell: str, environ: dict[str, str], tmp_path: Path) -> None:
+    """Ids and titles are anybody's words, and shells evaluate what they are offered: nothing of them is run."""
+    titles = ["$(touch pwned)", "`touch pwned`", '\\"; touch pwned; #', "'; touch pwned; '", "))'; touch pwned; #"]
+    rows = "".join(f"| A{number} | todo | {title} |\n" for number, title in enumerate(titles))
+    rows += "".join(f"| A{each} | todo | x |\n" for each in ("$(touch${IFS}pwned)", '\\";touch${IFS}pwned;#', "*"))
+    (tmp_path / "TASKS.md").write_text(f"| id | status | title |\n|--|--|--|\n{rows}", "utf-8")
+    for words in (("init", "--yes", "--mode", "flatfile"), ("sync",)):
+        subprocess.run(["syncd", *words], cwd=tmp_path, env=environ, capture_output=True, check=True)
+    script = ASK[shell].format(words="backlog show A", last=3 + (shell == "zsh"))
+    script = script.replace('print -r -- "$@"', 'print -r -- "$@"; eval "offered=${1#*:*:}"')
+    done = subprocess.run([shell, "-c", script], cwd=tmp_path, env=environ, capture_output=True, text=True, check=False)
+    assert set(re.findall(r"\bA[^\s\":]+", done.stdout)) == {f"A{number}" for number in range(len(titles))}, done
+    assert not (tmp_path / "pwned").exists()
