@@ -134,10 +134,10 @@ class Race:
     def _start(self, place: int) -> ForkProcess:
         self._started += 1
         seed = self.seed * 1_000_003 + self._started
-        # Forked: a worker that would first have to load its modules would be killed before it did anything.
         every = self.absences.hosts
         host = every[place % len(every)] if every else None
         line = Line(self.dsn, self.dsn) if host is None else Line(host.dsn, self.dsn, host.network)
+        # Forked: a worker that would first have to load its modules would be killed before it did anything.
         started = get_context("fork").Process(
             target=work, args=(line, f"worker-{self._started}", seed, self._deadline, self.work_s)
         )

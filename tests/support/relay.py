@@ -19,7 +19,7 @@ _CHUNK = 1 << 16
 async def relay(address: str, port: int, upstream: str) -> None:
     """Pass connections on until cancelled."""
     parts = conninfo_to_dict(upstream)
-    host, number = str(parts["host"]), int(parts.get("port") or 5432)
+    host, number = str(parts.get("host") or "localhost"), int(parts.get("port") or 5432)
 
     async def joined(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         # A server that is away closes the connection: to its client it is the same.
