@@ -8,7 +8,9 @@ does outside the database must be repeatable.  May import ``syncd.errors`` and t
 
 from __future__ import annotations
 
+import os
 import random
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -121,11 +123,18 @@ class Session:
             yield
 
     def interrupt(self) -> None:
-        """Have the server cancel the statement that runs, from any thread; with none, nothing happens."""
+        """Have the server cancel the statement that runs, from any thread; with none, nothing happens.
+
+        A server that does not take the word will not answer either: its connection is cut, so that nobody waits for it.
+        """
         lane = self._lane
-        if lane is not None and not lane.link.closed:
-            with suppress(psycopg.Error):
-                lane.link.cancel_safe(timeout=_CANCEL_S)
+        if lane is None or lane.link.closed:
+            return
+        try:
+            lane.link.cancel_safe(timeout=_CANCEL_S)
+        except psycopg.Error:
+            with suppress(psycopg.Error, OSError), socket.socket(fileno=os.dup(lane.link.fileno())) as line:
+                line.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
         """Give the connection back."""

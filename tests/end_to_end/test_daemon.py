@@ -10,14 +10,17 @@ import stat
 import subprocess
 import termios
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import psycopg
 import pytest
 
+from syncd.engine.asker import ask
 from syncd.files.layout import Layout
 from syncd.files.lock import holder
 from tests.support.desk import DEADLINE_S, TABLE, Desk, Running, desk, quiet_for, until
+from tests.support.hosts import hosts
 
 GIT = ("git", "-c", "user.name=Test", "-c", "user.email=test@example.invalid", "-c", "core.autocrlf=false")
 
@@ -110,6 +113,34 @@ def test_sigterm_while_somebody_holds_a_row(shop: Desk) -> None:
     assert (shop.cell("status", "A1"), shop.cell("priority", "A1")) == ("done", "8")
     assert "| A1 | done | Draw the schema | — | 8 |" in shop.text
     assert shop.json("conflicts") == []
+
+
+def _waits(shop: Desk) -> bool:
+    """Return whether a daemon has no time to say how it is."""
+    try:
+        ask(shop.socket, {"op": "status"}, timeout_s=1)
+    except TimeoutError:
+        return True
+    return False
+
+
+def test_sigterm_waits_for_no_server_that_hangs(tmp_path: Path, postgres_dsn: str) -> None:
+    """A server that takes what is sent and never answers holds no daemon's end up, and nothing is lost."""
+    with hosts(["laptop"], postgres_dsn) as (laptop,):
+        shop = desk(tmp_path / "shop", postgres_dsn)
+        shop = replace(
+            shop, environ={**shop.environ, "DATABASE_URL": laptop.dsn}, popen={"python": laptop.python(tmp_path)}
+        )
+        with shop.daemon() as daemon:
+            laptop.freeze()
+            shop.edit("Write the parser", "Write a parser")
+            until(lambda: _waits(shop), "the daemon waits for the server")
+            began = time.monotonic()
+            assert daemon.ended(signal.SIGTERM) == 0
+            assert time.monotonic() - began < 10
+        laptop.mend()
+        shop("sync")
+        assert shop.cell("title", "A2") == "Write a parser"
 
 
 def test_sigterm_while_a_command_waits_for_a_row(shop: Desk) -> None:

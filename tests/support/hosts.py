@@ -8,6 +8,7 @@ both cases a host reaches the server through a relay of its own.
 from __future__ import annotations
 
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -58,8 +59,13 @@ class Host:
         else:
             self._relay.end()
 
+    def freeze(self) -> None:
+        """Have the server take what is sent and never answer, as a machine that hangs, or a proxy before it."""
+        self._relay.send(signal.SIGSTOP)
+
     def mend(self) -> None:
         """Bring the line back, however it was cut."""
+        self._relay.send(signal.SIGCONT)
         if self._wire:
             subprocess.run([*self._wire, "up"], check=True)
         self._relay.start()
@@ -155,6 +161,11 @@ class _Relay:
         self._process = subprocess.Popen([*self._enter, *words], cwd=_ROOT, stdout=subprocess.PIPE, text=True)
         assert self._process.stdout is not None
         self._port = int(self._process.stdout.readline())
+
+    def send(self, number: signal.Signals) -> None:
+        """Send it a signal, if it runs."""
+        if self._process is not None:
+            self._process.send_signal(number)
 
     def end(self) -> None:
         """End it with all its connections."""
