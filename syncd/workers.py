@@ -11,7 +11,7 @@ import os
 import secrets
 import socket
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -145,6 +145,21 @@ class Workers:
     def all(self) -> Sequence[Worker]:
         """Return the workers that are entered, dead ones too."""
         return self._registry(may_make=False).workers()
+
+    def unheard(self) -> Mapping[str, Sequence[str]] | None:
+        """Return who held which cards when the database was last heard, but for workers that are listed.
+
+        ``None`` while it answers: then nobody is hidden.
+        """
+        reach = self._wiring.reach
+        if reach is None or self._wiring.absence() is None:
+            return None
+        listed = {each.owner for each in self.all()}
+        held: dict[str, list[str]] = {}
+        for id, card in sorted(reach.contact.cards().items()):
+            if card.status is Status.CLAIMED and card.claim_owner is not None and card.claim_owner not in listed:
+                held.setdefault(card.claim_owner, []).append(id)
+        return held
 
     def drain(self, name: str | None = None) -> Sequence[Worker]:
         """Tell the workers of a name, or all, to claim nothing more and end when their cards are done.

@@ -97,13 +97,17 @@ def _variables(pairs: Sequence[str]) -> dict[str, str]:
 
 @command(commands, "workers", "syncd workers", "syncd workers --json")
 def workers(context: typer.Context) -> None:
-    """List the workers: hosts, processes, cards, and when each was last heard of."""
+    """List the workers: hosts, processes, cards, and when each was last heard of.
+
+    While the database is away those of other hosts cannot be heard of; who held which cards at last is told.
+    """
     from syncd.cli.screens import workers as screens
     from syncd.cli.shapes import worker_json
 
     with workspace(context) as opened:
         found = [worker_json(each) for each in opened.workers.all()]
-    emit(context, found, lambda: screens.workers(found))
+        unheard = opened.workers.unheard()
+    emit(context, found, lambda: screens.workers(found, unheard))
 
 
 @command(commands, "drain", "syncd drain", "syncd drain --owner builder")

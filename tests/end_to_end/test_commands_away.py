@@ -68,6 +68,21 @@ def test_everything_but_db_works_and_comes_home(shop: tuple[Desk, Switch]) -> No
     assert here.json("conflicts") == []
 
 
+def test_workers_of_other_hosts_are_told_as_last_known(shop: tuple[Desk, Switch]) -> None:
+    """While the database is away, ``workers`` says whom it cannot hear of, and what they held at last."""
+    here, switch = shop
+    here("backlog", "claim", "--id", "A1", "--owner", "builder.1f3c")
+    here("sync")
+    assert "away" not in here("workers").stdout
+    switch.off()
+    here("backlog", "claim", "--id", "A3", "--owner", "me", code=None)
+    said = here("workers").stdout
+    assert "Nobody works on this machine." in said
+    assert "The database is away: workers on other hosts are not heard of." in said
+    assert "Held when it was last heard: A1 by builder.1f3c." in said
+    assert here.json("workers") == []
+
+
 def test_a_worker_works_on_through_an_absence(shop: tuple[Desk, Switch]) -> None:
     """Its running card is finished, the next ones are claimed of what stands in, and the database has all of it."""
     here, switch = shop

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
 from tests.support.embedded import ordinary_user, wait_until
@@ -122,6 +123,24 @@ def test_an_hour_away_ends_as_its_table_says() -> None:
     table = done.stdout[done.stdout.index("min ") : done.stdout.index("Conflicts tell")].strip()
     assert table in told, "the page shows the table of a run"
     assert "All of it held" in done.stdout
+
+
+def test_an_hour_away_on_a_server_of_ones_own(served_server_dsn: str) -> None:
+    """With ``--database-url`` the same story is told on that server, and its database is dropped in the end."""
+    with _scratch() as scratch:
+        done = subprocess.run(
+            [sys.executable, str(AWAY), "--database-url", served_server_dsn],
+            env={**os.environ, "TMPDIR": str(scratch)},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=DEADLINE_S,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+    assert "All of it held" in done.stdout
+    with psycopg.connect(served_server_dsn) as link:
+        assert link.execute("select datname from pg_database where datname like 'syncd_an_hour%'").fetchall() == []
 
 
 def _is_at_work(scratch: Path) -> bool:

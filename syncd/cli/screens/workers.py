@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from syncd.cli.screen import Screen, Span, Style, Table, line
@@ -13,10 +13,22 @@ Json = dict[str, Any]
 _STYLES: Final[dict[str, Style]] = {"running": "green", "draining": "cyan", "stale": "yellow", "dead": "red"}
 
 
-def workers(found: Sequence[Json]) -> Screen:
-    """Return a table of workers."""
-    if not found:
-        return [line("Nobody works. syncd work --owner W -- CMD")]
+def workers(found: Sequence[Json], unheard: Mapping[str, Sequence[str]] | None) -> Screen:
+    """Return a table of workers.
+
+    Args:
+        unheard: who held which cards when the database was last heard; ``None`` while it answers.
+    """
+    if unheard is None:
+        return _table(found) if found else [line("Nobody works. syncd work --owner W -- CMD")]
+    held = [f"{', '.join(ids)} by {owner}" for owner, ids in unheard.items()]
+    told = [line(Span("The database is away: workers on other hosts are not heard of.", "yellow"))]
+    if held:
+        told.append(line(f"Held when it was last heard: {'; '.join(held)}."))
+    return [*(_table(found) if found else [line("Nobody works on this machine.")]), *told]
+
+
+def _table(found: Sequence[Json]) -> Screen:
     header = ("OWNER", "STATE", "HOST", "PID", "HEARD OF", "CARDS")
     rows = tuple(
         (
