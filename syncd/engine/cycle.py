@@ -18,7 +18,7 @@ from functools import partial
 
 from syncd.core.drift import drift
 from syncd.core.guard import guard
-from syncd.core.plan import Conflict, Policy, Presence, Wait
+from syncd.core.plan import Conflict, Policy, Presence, RemoteCard, Wait
 from syncd.core.reconcile import Settled, reconcile
 from syncd.core.settling import unsure
 from syncd.core.sight import STORE, Guarded, Thresholds
@@ -239,7 +239,7 @@ class Cycle:
         """Go through the eight steps once; return what was done and whether to go again at once."""
         self.steps.begin(Step.RECOVER)
         if self._must_recover:
-            self._names.learn(recovery.recover(self._files, self._store, self._state))
+            self._names.learn(recovery.recover(self._files, self._store, self._state, self._stored))
             self._must_recover = False
         late = self._late.take_in()
 
@@ -307,6 +307,10 @@ class Cycle:
         has_news = self.remote.load(full=self._must_read_all, statuses=self._settings.statuses)
         self._must_read_all = False
         return has_news
+
+    def _stored(self) -> Mapping[str, RemoteCard]:
+        self._load()
+        return self.remote.remote
 
     def _plan(self, view: LocalView) -> Guarded:
         base, remote = self._state.base(), self.remote.remote

@@ -8,18 +8,26 @@ May import ``syncd.core``, ``syncd.ports``, ``syncd.schemas``.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from syncd.core.plan import BaseCard
+from syncd.core.plan import BaseCard, Presence, RemoteCard
+from syncd.core.values import is_same
 from syncd.ports import Journal, StagedFile, State, SyncStore, TaskFiles
 from syncd.schemas.card import Fields
 
 
-def recover(files: TaskFiles, store: SyncStore, state: State) -> Mapping[tuple[str, str], str]:
+def recover(
+    files: TaskFiles, store: SyncStore, state: State, stored: Callable[[], Mapping[str, RemoteCard]]
+) -> Mapping[tuple[str, str], str]:
     """Finish or forget the write that the journal names; return the ids that it had given to nameless rows.
 
-    The journal keeps those ids, and nothing else, until their rows show them.
+    The journal keeps those ids, and nothing else, until their rows show them.  A value that was sent and stands in
+    the store now was on both sides, whatever became of the batch: what stands in for a database that is away knows
+    the cards that a batch made, and not of the batch.
+
+    Args:
+        stored: looks at the store's cards.
 
     Raises: StoreUnreachable: the outcome of the write is still unknown, nothing was touched.
     Holds: I9 (no extra card, no extra conflict), I2.
@@ -30,7 +38,9 @@ def recover(files: TaskFiles, store: SyncStore, state: State) -> Mapping[tuple[s
     is_committed = bool(journal.sent) and store.has_commit(journal.commit_id)
     # What the batch had to leave out never was in the store.
     left_out = store.left_out(journal.commit_id) if is_committed else journal.sent.keys()
-    agreed: dict[str, Fields] = {id: fields for id, fields in journal.sent.items() if id not in left_out}
+    agreed: dict[str, Fields] = {
+        id: fields if id not in left_out else _standing(fields, stored().get(id)) for id, fields in journal.sent.items()
+    }
     places = dict(journal.places)
     for staged in journal.staged:
         if was_replaced(files, staged):
@@ -47,6 +57,13 @@ def recover(files: TaskFiles, store: SyncStore, state: State) -> Mapping[tuple[s
     else:
         state.clear_journal()
     return journal.ids
+
+
+def _standing(sent: Fields, card: RemoteCard | None) -> Fields:
+    """Return what of the values that were sent the store shows."""
+    if card is None or card.presence is not Presence.LIVE:
+        return {}
+    return {name: value for name, value in sent.items() if is_same(name, card.fields.get(name), value)}
 
 
 def was_replaced(files: TaskFiles, staged: StagedFile) -> bool:
@@ -75,6 +92,8 @@ def _take_over(state: State, agreed: Mapping[str, Fields], places: Mapping[str, 
     base = state.base()
     cards = []
     for id, fields in agreed.items():
+        if not fields:
+            continue
         card = base.get(id) or BaseCard(id=id, fields={}, version=0, path=places.get(id))
         cards.append(replace(card, fields={**card.fields, **fields}))
     if cards:

@@ -135,8 +135,8 @@ class Sighting:
     def rewound(self, cursor: Cursor | None) -> str | None:
         """Return why the store seems to have gone back in time, ``None`` when it has not."""
         known = self._state.cursor()
-        # A place without an epoch is one in a database that was never reached.
-        if known is None or cursor is None or not (known.epoch and cursor.epoch):
+        # A place without an epoch is one in a database that was never reached; and while it is away, it tells nothing.
+        if known is None or cursor is None or not (known.epoch and cursor.epoch) or cursor.beside is not None:
             return None
         if not known.is_of_another_history(cursor):
             return None

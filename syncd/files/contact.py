@@ -66,7 +66,8 @@ class ContactTable:
 
     def note(self, feed: Feed) -> None:
         """Take over what the store told; a full feed replaces everything.  Costs no fsync."""
-        if self.is_read_only or self.absence() is not None or not (feed.is_full or self.cursor() is not None):
+        place = self.cursor()
+        if self.is_read_only or self.absence() is not None or not (feed.is_full or place is not None):
             return
         with self._lock:
             # Without a full feed the same rows may come again and again: they are not to be written each time.
@@ -75,7 +76,8 @@ class ContactTable:
             fresh = [card for id, card in kept.items() if known.get(id) != card.version]
             named = known.keys() if feed.is_full else {*feed.gone, *feed.cards}
             gone = list((named - kept.keys()) & (known.keys() | feed.gone))
-            if fresh or gone or self.cursor() is None:
+            # A place behind what was committed here would not tell a store that was restored to before it.
+            if fresh or gone or place is None or place.last < feed.cursor.last:
                 with self._database().writing(is_durable=False) as connection:
                     # Another process may have taken the store for away in this very moment.
                     if _fact(connection, _ABSENCE) is None:

@@ -21,6 +21,7 @@ from syncd.schemas.card import Status
 from syncd.store.embedded import available
 from syncd.store.flatfile.manifest import Manifest
 from syncd.store.flatfile.standin import Gone
+from tests.support.doom import Killed, doomed_cycle
 from tests.support.embedded import postmaster, query, start
 from tests.support.laptop import Line, another, back, laptop, let_pass, put_on
 from tests.support.workspace import TABLE, Site, site
@@ -250,6 +251,36 @@ def test_a_restart_while_away_goes_on(here: tuple[Site, Line]) -> None:
     assert made.column("title", "A2") == "Before the kill"
 
 
+def test_a_cut_is_no_store_that_went_back(here: tuple[Site, Line]) -> None:
+    """What was committed last before a cut is later than the place that was read by then: nothing is held."""
+    made, line = here
+    for before, after in (("Write the parser", "Write a parser"), ("Write a parser", "Write one parser")):
+        made.edit(before, after)
+        made.sync()
+    line.is_cut = True
+    made.edit("Write the docs  ", "Write no docs")
+    report = made.sync()
+    assert report.held == ()
+    assert made.card("A3").title == "Write no docs"
+
+
+def test_a_kill_between_the_commit_and_the_base_before_a_cut(here: tuple[Site, Line]) -> None:
+    """What was committed is agreed, though only the card that came back tells of it: the next edit is an edit."""
+    made, line = here
+    made.edit("Write the docs  ", "Write one page")
+    made.cycle = doomed_cycle("state", "advance", after=False, how=Killed())(made.wiring)
+    with pytest.raises(Killed):
+        made.sync()
+    made.restart()
+    put_on(made, line)
+    line.is_cut = True
+    made.edit("Write one page", "Write two pages")
+    assert made.sync().conflicts == ()
+    back((made, line))
+    assert made.wiring.store().conflicts() == []
+    assert made.column("title", "A3") == "Write two pages"
+
+
 def test_wrong_credentials_and_a_missing_table_are_errors(here: tuple[Site, Line]) -> None:
     """What is wrong with a database that answers is said as ever; nothing stands in for it."""
     made, _ = here
@@ -350,6 +381,28 @@ def test_a_database_that_is_another_one_is_not_written_over(here: tuple[Site, Li
         ("A2", "Made away")
     ]
     assert {each.guard for each in made.sync().held} == {"store-rewound"}
+
+
+def test_a_backup_from_before_the_own_commits_is_one(here: tuple[Site, Line]) -> None:
+    """A store that forgot, during a cut, what was only written from here is held, and overwrites no row."""
+    made, line = here
+    before = made.sql("select id, title, version, changed_xid::text from backlog")
+    for old, new in (("Write the parser", "Write a parser"), ("Write a parser", "Write one parser")):
+        made.edit(old, new)
+        made.sync()
+    made.sync()
+    line.is_cut = True
+    made.wiring.store().update("A3", {"priority": 7})
+    made.sql("alter table backlog disable trigger user")
+    for id, title, version, xid in before:
+        made.sql(
+            "update backlog set title = %s, version = %s, changed_xid = %s::xid8 where id = %s", title, version, xid, id
+        )
+    made.sql("alter table backlog enable trigger user")
+    made.sql("delete from backlog_history where version > 1")
+    back(here)
+    assert {each.guard for each in made.sync().held} == {"store-rewound"}
+    assert "Write one parser" in made.text
 
 
 def test_threads_that_come_first_share_one_store(here: tuple[Site, Line]) -> None:

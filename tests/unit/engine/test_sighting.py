@@ -246,6 +246,8 @@ def test_the_first_of_two_rows_is_the_card(look: Look) -> None:
         (Cursor("here", 6, last=5), False),
         (Cursor("here", 7, last=4), True),
         (Cursor("elsewhere", 9, last=8), True),
+        # A place that is remembered of a database that is away.
+        (Cursor("here", 7, last=4, beside=Cursor("standin", 1)), False),
         (None, False),
     ],
 )
