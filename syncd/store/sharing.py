@@ -30,7 +30,8 @@ class Sharing:
         """Return this very card, what it says the same objects as in other cards."""
         for name in _WORDS:
             if (word := getattr(card, name)) is not None:
-                force_setattr(card, name, intern(word))
+                # A caller's own kind of text, such as an enumeration's, is text all the same.
+                force_setattr(card, name, intern(str(word)))
         for name in _INSTANTS:
             if (at := getattr(card, name)) is not None:
                 force_setattr(card, name, self._instants.setdefault(at, at))

@@ -105,13 +105,12 @@ def test_a_fleet_builds_a_program_though_some_of_it_fails() -> None:
     assert "All of it held" in done.stdout
 
 
-def test_an_hour_away_ends_as_its_table_says() -> None:
-    """Three working copies, one of them cut off: every operation has the fate that is told, and nothing is left."""
+def _hour_away(*words: str, **variables: str) -> str:
+    """Run the example and return what it tells; it has to leave nothing behind."""
     with _scratch() as scratch:
-        environ = {**os.environ, "TMPDIR": str(scratch), "DATABASE_URL": "postgresql://nowhere.invalid/x"}
         done = subprocess.run(
-            [sys.executable, str(AWAY)],
-            env=environ,
+            [sys.executable, str(AWAY), *words],
+            env={**os.environ, "TMPDIR": str(scratch), **variables},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -119,26 +118,21 @@ def test_an_hour_away_ends_as_its_table_says() -> None:
             check=False,
         )
         assert done.returncode == 0, done.stdout + done.stderr
-    told = (ROOT / "examples" / "03-an-hour-away" / "README.md").read_text("utf-8")
-    table = done.stdout[done.stdout.index("min ") : done.stdout.index("Conflicts tell")].strip()
-    assert table in told, "the page shows the table of a run"
     assert "All of it held" in done.stdout
+    return done.stdout
+
+
+def test_an_hour_away_ends_as_its_table_says() -> None:
+    """Three working copies, one of them cut off: every operation has the fate that is told, and nothing is left."""
+    told = _hour_away(DATABASE_URL="postgresql://nowhere.invalid/x")
+    page = (ROOT / "examples" / "03-an-hour-away" / "README.md").read_text("utf-8")
+    table = told[told.index("min ") : told.index("Conflicts tell")].strip()
+    assert table in page, "the page shows the table of a run"
 
 
 def test_an_hour_away_on_a_server_of_ones_own(served_server_dsn: str) -> None:
     """With ``--database-url`` the same story is told on that server, and its database is dropped in the end."""
-    with _scratch() as scratch:
-        done = subprocess.run(
-            [sys.executable, str(AWAY), "--database-url", served_server_dsn],
-            env={**os.environ, "TMPDIR": str(scratch)},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=DEADLINE_S,
-            check=False,
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-    assert "All of it held" in done.stdout
+    _hour_away("--database-url", served_server_dsn)
     with psycopg.connect(served_server_dsn) as link:
         assert link.execute("select datname from pg_database where datname like 'syncd_an_hour%'").fetchall() == []
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from enum import StrEnum
 
 import msgspec
 
@@ -10,6 +11,10 @@ from syncd.schemas.card import Card
 from syncd.store.sharing import Sharing
 
 SAID = '{"id":"A%d","title":"One","phase":"Phase one","path":"docs/TASKS.md","createdAt":"2026-01-02T03:04:05Z"}'
+
+
+class Phase(StrEnum):
+    ONE = "Phase one"
 
 
 def test_equal_words_and_instants_are_the_same_objects() -> None:
@@ -28,3 +33,9 @@ def test_equal_words_and_instants_are_the_same_objects() -> None:
         path="docs/TASKS.md",
         created_at=datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC),
     )
+
+
+def test_a_kind_of_text_is_text() -> None:
+    """A phase that is a member of an enumeration, as a program may give it, is kept as its text."""
+    card = Sharing()(Card(id="A1", title="One", phase=Phase.ONE))
+    assert (card.phase, type(card.phase)) == ("Phase one", str)
