@@ -87,7 +87,8 @@ def _examples(epilog: str) -> Iterator[str]:
 def _option(parameter: Any) -> Option:
     if parameter.param_type_name == "argument":
         return Option((parameter.make_metavar(_NOWHERE),), "", parameter.help or "")
-    takes = "" if parameter.is_flag else parameter.metavar or parameter.type.name.upper()
+    choices = "|".join(map(str, getattr(parameter.type, "choices", ())))
+    takes = "" if parameter.is_flag else parameter.metavar or choices or parameter.type.name.upper()
     meaning = parameter.help or ""
     if parameter.default not in (None, False, "", ()) and not callable(parameter.default):
         meaning += f" Default: {parameter.default}."
