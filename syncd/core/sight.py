@@ -36,6 +36,7 @@ class FileSight:
             for bytes never seen.
         head_moved: git's HEAD moved to another tree together with the change.
         bad_id_line: the first row whose id cannot be read: a card that vanished may stand there.
+        repeated_line: the first row whose id is that of another row: a card that vanished may stand there.
         unread: cards that vanished while their text still stands, with its line: the table or list around it
             is none any more.
         git_wait_ms: how long git may still be at work on bytes that it has put back: HEAD moves after the files.
@@ -53,6 +54,7 @@ class FileSight:
     version_rank: int | None = None
     head_moved: bool = False
     bad_id_line: int | None = None
+    repeated_line: int | None = None
     unread: Mapping[str, int] = field(default_factory=dict)
     is_truncation: bool = False
     git_wait_ms: int = 0

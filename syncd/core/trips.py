@@ -239,6 +239,8 @@ def _doubt(id: str, going: list[Change], sight: Sight, file: FileSight) -> str |
         return f"{id} still stands in {file.path}, line {file.unread[id]}, where it is no card"
     if file.bad_id_line is not None:
         return f"line {file.bad_id_line} of {file.path} has no id that can be read: it may be one of the rows gone"
+    if file.repeated_line is not None:
+        return f"line {file.repeated_line} of {file.path} has the id of another row: it may be one of the rows gone"
     if id in sight.short_lived:
         lives = [sight.short_lived[each.id] for each in going if each.id in sight.short_lived]
         rows, what = ("row", "it") if len(lives) == 1 else ("rows", "them")

@@ -17,7 +17,7 @@ from syncd.core.values import absent, is_same
 from syncd.engine.observe import HELD_FILES, LocalView, Observer
 from syncd.engine.own_writes import OWN_WRITES_MAX, OwnWrites
 from syncd.engine.remote import RemoteView
-from syncd.parsers.document import Document
+from syncd.parsers.document import Document, Problem
 from syncd.parsers.remains import lines_naming
 from syncd.parsers.tasks_md import PARSER_VERSION
 from syncd.ports import Cursor, FileRead, State, TaskFiles
@@ -78,7 +78,7 @@ class Sighting:
             local=view.local,
             remote=remote.remote,
             files={
-                path: self._file(path, read, view.documents.get(path), gone.get(path, ()))
+                path: self._file(path, read, view.documents.get(path), gone.get(path, ()), view.problems)
                 for path, read in view.reads.items()
             },
             policy=self._policy,
@@ -224,7 +224,14 @@ class Sighting:
                 gone.setdefault(path, []).append(id)
         return gone
 
-    def _file(self, path: str, read: FileRead, document: Document | None, gone: Sequence[str]) -> FileSight:
+    def _file(
+        self,
+        path: str,
+        read: FileRead,
+        document: Document | None,
+        gone: Sequence[str],
+        problems: Sequence[Problem],
+    ) -> FileSight:
         age_ms = self._observer.age_ms(path)
         if read.error is not None or (document is not None and not document.readable):
             return FileSight(path, is_readable=False)
@@ -240,7 +247,8 @@ class Sighting:
             changed_ms_ago=age_ms,
             marker_line=document.has_markers if document is not None else None,
             version_rank=rank,
-            bad_id_line=_bad_id_line(document),
+            bad_id_line=_line_of("bad-id", path, problems),
+            repeated_line=_line_of("duplicate-id", path, problems),
             unread=lines_naming(document, gone) if document is not None and gone else {},
             head_moved=head_moved,
             git_wait_ms=self._git_wait_ms(age_ms) if is_older else 0,
@@ -280,6 +288,6 @@ class Sighting:
         return any(problem.code == "too-few-cells" and problem.line == last for problem in document.problems)
 
 
-def _bad_id_line(document: Document | None) -> int | None:
-    problems = document.problems if document is not None else ()
-    return next((problem.line for problem in problems if problem.code == "bad-id"), None)
+def _line_of(code: str, path: str, problems: Iterable[Problem]) -> int | None:
+    """Return the first line of a file that has such a problem."""
+    return next((each.line for each in problems if each.code == code and each.path == path), None)

@@ -179,6 +179,18 @@ def test_many_deletions_are_held(here: Site) -> None:
     assert here.sync().held
 
 
+def test_an_id_edited_into_another_rows_deletes_nothing(here: Site) -> None:
+    """A row whose id was mistyped as that of another keeps its card: it is held, and goes on once the id is right."""
+    here.edit("| A3 |", "| A2 |")
+    report = here.sync()
+    assert [(hold.id, hold.guard) for hold in report.held] == [("A3", "deletions")]
+    assert "line 9 of TASKS.md has the id of another row" in report.held[0].reason
+    assert here.column("deleted_at is null and archived_at is null", "A3")
+    here.edit("| A2 | Write the docs", "| A3 | Write the docs")
+    report = here.sync()
+    assert (report.held, report.problems, report.to_store) == ((), (), ())
+
+
 def test_an_id_edited_into_nonsense_deletes_nothing(here: Site) -> None:
     """A row whose id cannot be read any more may be the card that vanished: its deletion is held until it is mended."""
     here.edit("| A3 | Write the docs", "| A 3 | Write the docs")
