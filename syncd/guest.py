@@ -10,10 +10,12 @@ from collections.abc import Callable, Mapping
 from contextlib import closing
 from typing import TYPE_CHECKING, Any, Final, cast
 
+from syncd.engine.awaiting import awaited
 from syncd.engine.endpoint import Handler, Printed
 from syncd.engine.report import problem_json
 from syncd.engine.task_engine import TaskEngine, through_engine
 from syncd.errors import UsageError
+from syncd.last_known import status_in_time
 from syncd.wiring import Wiring
 
 if TYPE_CHECKING:
@@ -21,9 +23,10 @@ if TYPE_CHECKING:
     from syncd.engine.report import Look
     from syncd.fresh_settings import FreshSettings
     from syncd.parsers.document import Document
-    from syncd.ports import Absence, Store, WorkerRegistry
+    from syncd.ports import Absence, KeepsWorkers, Store, WorkerRegistry
 
-CALL_TIMEOUT_S: Final = 30.0
+CALL_TIMEOUT_S: Final = 28.0
+"""How long a caller waits for a daemon that is busy: less than ``hot.TIMEOUT_S``, so that it is told."""
 
 Commands = Callable[[Wiring, Mapping[str, Any]], tuple[int, bytes, bytes]]
 """Runs a command line: given the wiring to work on and the request, returns exit code, stdout and stderr."""
@@ -45,7 +48,7 @@ class Guest(Wiring):
         self._host = host
         self._daemon = daemon
         self._ask = ask
-        self._desk = through_engine(engine, actor, "cli")
+        self._desk = through_engine(engine, actor, "cli", host.hangs)
         self.files = host.files
 
     def store(self, *, may_make: bool = True) -> Store:
@@ -53,8 +56,10 @@ class Guest(Wiring):
         return self._desk
 
     def registry(self, *, may_make: bool = True) -> WorkerRegistry:
-        """Return the daemon's registry of workers."""
-        return self._host.registry(may_make=may_make)
+        """Return the daemon's registry of workers, through its engine where the database keeps it."""
+        if self._host.reach is None:
+            return self._host.registry(may_make=may_make)
+        return cast("KeepsWorkers", self._desk).registry
 
     def absence(self) -> Absence | None:
         """Return since when the daemon finds the database away."""
@@ -70,7 +75,9 @@ class Guest(Wiring):
 
     def looking(self) -> Callable[[], Look]:
         """Return what has the daemon look, which has read both sides already."""
-        return lambda: cast("Look", self._daemon.call(self._daemon.cycle.look, timeout_s=CALL_TIMEOUT_S))
+        return lambda: cast(
+            "Look", awaited(self._daemon.begin(self._daemon.cycle.look), self._host.hangs, timeout_s=CALL_TIMEOUT_S)
+        )
 
     def ask(self, request: Mapping[str, Any]) -> Any:
         """Return the daemon's answer, without a detour over its socket."""
@@ -83,28 +90,28 @@ def handlers(
 ) -> Mapping[str, Handler]:
     """Return what the daemon answers, by operation."""
 
+    def between_cycles(work: Callable[[], Any]) -> Any:
+        return awaited(daemon.begin(work), wiring.hangs, timeout_s=CALL_TIMEOUT_S)
+
     def sync(_: Mapping[str, Any]) -> Any:
         wiring.hurry()
-        return daemon.call(lambda: daemon.sync().to_wire(), timeout_s=CALL_TIMEOUT_S)
+        return between_cycles(lambda: daemon.sync().to_wire())
 
     def status(_: Mapping[str, Any]) -> Any:
-        def work() -> Any:
-            found = wiring.status(daemon.cycle, daemon=daemon.status(), mode=daemon.mode).to_json()
-            if settings.problem is not None:
-                found["problems"].append(problem_json(settings.problem))
-            return found
-
-        return daemon.call(work, timeout_s=CALL_TIMEOUT_S)
+        found = status_in_time(wiring, daemon).to_json()
+        if settings.problem is not None:
+            found["problems"].append(problem_json(settings.problem))
+        return found
 
     def metrics(_: Mapping[str, Any]) -> Any:
-        return {"status": status({}), "daemon": daemon.call(daemon.meters.to_json, timeout_s=CALL_TIMEOUT_S)}
+        return {"status": status({}), "daemon": between_cycles(daemon.meters.to_json)}
 
     def undo(request: Mapping[str, Any]) -> Any:
         def work() -> Any:
             done = daemon.cycle.undo(str(request["path"]))
             return {"kept": done.kept, "report": daemon.sync().to_wire()}
 
-        return daemon.call(work, timeout_s=CALL_TIMEOUT_S)
+        return between_cycles(work)
 
     def command(request: Mapping[str, Any]) -> Printed:
         if commands is None:
@@ -117,6 +124,6 @@ def handlers(
 
     def edit(request: Mapping[str, Any]) -> Any:
         id, names = str(request["id"]), [str(each) for each in request["fields"]]
-        return daemon.call(lambda: daemon.cycle.expect_edit(id, names), timeout_s=CALL_TIMEOUT_S)
+        return between_cycles(lambda: daemon.cycle.expect_edit(id, names))
 
     return {**own, "metrics": metrics, "undo": undo, "edit": edit, "command": command}

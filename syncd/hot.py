@@ -89,8 +89,9 @@ def _asked(root: str, words: list[str]) -> int | None:
         except OSError as error:
             from syncd.errors import StoreUnreachable
 
+            what = "did not answer" if isinstance(error, TimeoutError) else "went away"
             raise StoreUnreachable(
-                "the daemon went away while it ran the command, which may be done or not", hint="syncd status"
+                f"the daemon {what} while it ran the command, which may be done or not", hint="syncd status"
             ) from error
     finally:
         connection.close()

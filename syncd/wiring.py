@@ -43,6 +43,9 @@ if TYPE_CHECKING:
     from syncd.store.reach import Reach
 
 DAEMON_TIMEOUT_S: Final = 30.0
+PROBE_S: Final = 0.7
+"""How long a server has to answer something that needs nothing, before it counts as one that hangs."""
+
 ACTOR_VARIABLE: Final = "SYNCD_ACTOR"
 UNMADE: Final = "store.unmade"
 """What the state says of a database that was away when its tables were to be made."""
@@ -240,6 +243,23 @@ class Wiring:
         if self.reach is not None:
             self.reach.hurry()
 
+    def hangs(self, *, within_s: float = PROBE_S) -> bool:
+        """Return whether the database takes what it is sent and answers nobody in this time."""
+        if self.choice.kind is StoreKind.FLATFILE:
+            return False
+        from syncd.store.probe import hangs
+
+        try:
+            return hangs(self.dsn(may_make=False), within_s=within_s)
+        except SyncdError:
+            return False
+
+    def give_up(self, reason: str) -> None:
+        """Look at what was last known instead of the database from now on; only for who looks, and writes nothing."""
+        assert not self._makes
+        if self.reach is not None and self.absence() is None:
+            self.reach.step_aside(StoreUnreachable(reason))
+
     def contact(self, may_write: bool) -> Contact:
         """Return what is remembered of the database, to be written only in a process that may."""
         return self.state(may_write=may_write and self._makes).contact
@@ -415,11 +435,14 @@ class Wiring:
             daemon: how the daemon is; by default there is none.
             mode: how the daemon hears of the store's changes.
         """
+        from syncd.engine.awaiting import UNANSWERED
         from syncd.engine.report import DaemonStatus
         from syncd.engine.status import AwayStore, Identity, describe
 
         store: SyncStore
         try:
+            if cycle is None and self.absence() is None and self.hangs():
+                self.give_up(UNANSWERED)
             store = self.store(may_make=cycle is not None)
         except SyncdError as error:
             store = AwayStore(error)

@@ -167,18 +167,18 @@ class Daemon:
             event("daemon.stopped", then=self._ending or Ending.RESTART)
         return self._ending or Ending.RESTART
 
-    def call(self, work: Callable[[], Any], *, timeout_s: float) -> Any:
-        """Run ``work`` between two cycles, from another thread, and return its result.  Raises Stopping at the end."""
+    def begin(self, work: Callable[[], Any]) -> Future[Any]:
+        """Have ``work`` run between two cycles, from another thread; at the end of the daemon it raises Stopping."""
         done: Future[Any] = Future()
         self._calls.append((work, done))
         if self._is_deaf:
             self._refuse()
         else:
             self._waker.wake()
-        return done.result(timeout_s)
+        return done
 
     def sync(self) -> CycleReport:
-        """Run cycles, of which each plans anew, until no file is unsettled (to be called through ``call``)."""
+        """Run cycles, of which each plans anew, until no file is unsettled (to be called through ``begin``)."""
 
         def run() -> CycleReport:
             self.cycle.plan_anew()
@@ -318,6 +318,8 @@ class Daemon:
         """Carry out what other threads asked for."""
         while self._calls and self._ending is None:
             work, done = self._calls.popleft()
+            if not done.set_running_or_notify_cancel():
+                continue
             try:
                 done.set_result(work())
             except Exception as error:  # noqa: BLE001 - the one who asked is told; the daemon goes on
@@ -328,7 +330,8 @@ class Daemon:
         with suppress(IndexError):
             while True:
                 _, done = self._calls.popleft()
-                done.set_exception(Stopping("the daemon is stopping", hint="Try again."))
+                if done.set_running_or_notify_cancel():
+                    done.set_exception(Stopping("the daemon is stopping", hint="Try again."))
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
         is_hangup = self._had_terminal and not _has_terminal()

@@ -26,7 +26,8 @@ from syncd.engine.asker import PROTOCOL, line
 from syncd.errors import Stopping, SyncdError
 
 REQUEST_BYTES_MAX: Final = 16 * 1024 * 1024
-WORKERS_MAX: Final = 8
+WORKERS_MAX: Final = 64
+"""Requests at a time: those that wait for the store must leave room for who asks how things stand."""
 
 ANSWER_S: Final = 1.5
 """How long, at the end, what was begun may take to be answered."""

@@ -248,7 +248,7 @@ class StoreStatus(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class DaemonStatus(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """The daemon as ``status`` shows it."""
+    """The daemon as ``status`` shows it; one that is ``busy`` had no time to look, and what was last known is shown."""
 
     running: bool
     pid: int | None = None
@@ -256,6 +256,7 @@ class DaemonStatus(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     last_cycle_at: str | None = None
     last_cycle_ms: float | None = None
     error: str | None = None
+    busy: bool = False
 
 
 class StatusReport(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):

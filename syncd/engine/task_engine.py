@@ -3,25 +3,33 @@
 Whoever wants something changed hands in a piece of work and gets its result or its error.  After each
 change an immutable snapshot with a version is published; a subscriber that is slow sees the latest, not a
 backlog.  Between processes the store arbitrates.
-May import ``syncd.ports``, ``syncd.schemas``, ``syncd.errors``.
+May import ``syncd.engine.awaiting``, ``syncd.ports``, ``syncd.schemas``, ``syncd.errors``.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Final, Generic, TypeVar, cast
 
+from syncd.engine.awaiting import awaited
 from syncd.errors import Busy, Stopping
-from syncd.ports import Absence, Actable, KeepsMissions, MissionStore, Store
+from syncd.ports import Absence, Actable, KeepsMissions, KeepsWorkers, MissionStore, Store, WorkerRegistry
 from syncd.schemas.card import Card
 
 T = TypeVar("T")
 
 IDLE_S: Final = 15.0
 """Without requests for so long, a daemon keeps its two other connections only: a server has fifty daemons to serve."""
+
+READS: Final = frozenset(
+    {"conflicts", "get", "has_commit", "history", "info", "is_paused", "left_out", "list", "next_due_s", "orders"}
+    | {"place", "read", "replicas", "sessions", "standing", "stats", "trail", "workers"}
+)
+"""What changes nothing: it may be given up at any time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +77,11 @@ class TaskEngine:
                 request.done.set_exception(Busy("the daemon ended while it did this", hint="syncd status"))
                 raise
             except BaseException as error:  # noqa: BLE001 - the one who asked gets it
-                request.done.set_exception(error)
+                if not request.done.cancelled():
+                    request.done.set_exception(error)
             else:
-                request.done.set_result(result)
+                if not request.done.cancelled():
+                    request.done.set_result(result)
                 self.publish(_cards_in(result))
 
     async def _next(self) -> _Request[Any] | None:
@@ -90,11 +100,11 @@ class TaskEngine:
         await self._requests.put(_Request(work, done))
         return await done
 
-    def call(self, work: Callable[[Store], T]) -> T:
-        """Do the same from another thread, and wait."""
+    def begin(self, work: Callable[[Store], T]) -> Future[T]:
+        """Do the same from another thread, which may wait, or cancel it: what is not begun is dropped then."""
         if self._loop is None:
             raise Stopping("the daemon is starting", hint="Try again.")
-        return asyncio.run_coroutine_threadsafe(self.submit(work), self._loop).result()
+        return asyncio.run_coroutine_threadsafe(self.submit(work), self._loop)
 
     def publish(self, changed: Iterable[Card]) -> None:
         """Make a new snapshot with these cards in it (in the engine's loop); without any there is none."""
@@ -129,10 +139,15 @@ class _Through:
     """A store, or a part of it, whose every call goes through a TaskEngine, in somebody's name."""
 
     def __init__(
-        self, engine: TaskEngine, actor: str, face: str, part: Callable[[Store], object] = lambda store: store
+        self,
+        engine: TaskEngine,
+        acting: tuple[str, str],
+        hangs: Callable[[], bool],
+        part: Callable[[Store], object] = lambda store: store,
     ) -> None:
         self._engine = engine
-        self._acting = (actor, face)
+        self._acting = acting
+        self._hangs = hangs
         self._part = part
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
@@ -141,9 +156,13 @@ class _Through:
                 cast(Actable, store).act_as(*self._acting)
                 return getattr(self._part(store), name)(*args, **named)
 
-            return self._engine.call(work)
+            begun = self._engine.begin(work)
+            return awaited(begun, self._hangs) if name in READS else begun.result()
 
         return through
+
+    def _asked(self, look: Callable[[Store], T]) -> T:
+        return awaited(self._engine.begin(look), self._hangs)
 
 
 class _EngineStore(_Through):
@@ -152,19 +171,29 @@ class _EngineStore(_Through):
     @property
     def missions(self) -> MissionStore | None:
         """The missions' half, where there is one now."""
-        has_one = self._engine.call(lambda store: getattr(store, "missions", None) is not None)
-        half = _Through(self._engine, *self._acting, lambda store: cast(KeepsMissions, store).missions)
+        has_one = self._asked(lambda store: getattr(store, "missions", None) is not None)
+        half = _Through(self._engine, self._acting, self._hangs, lambda store: cast(KeepsMissions, store).missions)
         return cast(MissionStore, half) if has_one else None
 
     @property
     def absence(self) -> Absence | None:
         """Since when the database is away."""
-        return self._engine.call(lambda store: getattr(store, "absence", None))
+        return self._asked(lambda store: getattr(store, "absence", None))
+
+    @property
+    def registry(self) -> WorkerRegistry:
+        """The registry of workers beside the cards."""
+        part = _Through(self._engine, self._acting, self._hangs, lambda store: cast(KeepsWorkers, store).registry)
+        return cast(WorkerRegistry, part)
 
 
-def through_engine(engine: TaskEngine, actor: str, face: str) -> Store:
-    """Return the engine's store as one caller inside the daemon sees it; its doings are recorded as the actor's."""
-    return cast(Store, _EngineStore(engine, actor, face))
+def through_engine(engine: TaskEngine, actor: str, face: str, hangs: Callable[[], bool] = lambda: False) -> Store:
+    """Return the engine's store as one caller inside the daemon sees it; its doings are recorded as the actor's.
+
+    Args:
+        hangs: whether the server answers nobody: then a read is given up with StoreUnreachable.
+    """
+    return cast(Store, _EngineStore(engine, (actor, face), hangs))
 
 
 def _cards_in(result: Any) -> list[Card]:

@@ -7,6 +7,7 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import nullcontext
+from itertools import chain, repeat
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,7 @@ def here(tmp_path: Path, postgres_dsn: str) -> Iterator[Site]:
 @pytest.mark.parametrize("what", ["next_try_s", "tell"])
 def test_what_fails_beside_a_cycle_is_tried_again(here: Site, what: str) -> None:
     """An error of what is asked after a cycle fails that cycle; the daemon goes on, and is well with the next one."""
-    calls = iter(["fails", "works"])
+    calls = chain(["fails"], repeat("works"))
 
     def failing_once() -> None:
         if next(calls) == "fails":

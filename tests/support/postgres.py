@@ -108,3 +108,23 @@ def _wait_until_it_answers(dsn: str, process: subprocess.Popen[bytes], log: Path
             time.sleep(0.02)
         else:
             return
+
+
+@contextlib.contextmanager
+def frozen(dsn: str) -> Iterator[None]:
+    """Stop a server with all its processes: the kernel takes what is sent to it, and nothing is answered."""
+    with psycopg.connect(dsn) as connection:
+        stat = Path(f"/proc/{connection.info.backend_pid}/stat").read_text()
+    postmaster = int(stat.rpartition(")")[2].split()[1])
+    os.kill(postmaster, signal.SIGSTOP)
+    stopped = [postmaster]
+    try:
+        for child in Path(f"/proc/{postmaster}/task/{postmaster}/children").read_text().split():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(child), signal.SIGSTOP)
+                stopped.append(int(child))
+        yield
+    finally:
+        for process in reversed(stopped):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process, signal.SIGCONT)

@@ -188,6 +188,8 @@ def _headline(report: Json, now: datetime) -> Line:
         since = age(store.get("since"), now)
         away = f"the store has not answered for {since}" if since else "the store does not answer"
         why.append(away if report["mode"] == "offline" else "the store cannot be used")
+    if report["daemon"].get("busy"):
+        why.append("the daemon is busy")
     if ways["to-store"]:
         why.append(f"{count(ways['to-store'], 'edit')} {_wait(ways['to-store'])} for the store")
     if ways["to-file"]:
@@ -249,7 +251,9 @@ def _paused(report: Json) -> list[Element]:
 
 
 def _daemon_failing(daemon: Json) -> list[Element]:
-    """Return why the daemon's last cycle failed; it tries again by itself."""
+    """Return why the daemon's last cycle failed; it tries again by itself.  Or that it had no time to look."""
+    if daemon.get("busy"):
+        return [*title("Daemon"), line("it is busy; what was last known is shown", indent=2)]
     error = daemon.get("error")
     return [*title("Daemon"), line(f"its last cycle failed: {error}", indent=2)] if error else []
 

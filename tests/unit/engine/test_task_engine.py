@@ -67,6 +67,28 @@ def test_a_store_that_nobody_asks_is_closed_until_somebody_does() -> None:
     asyncio.run(ask())
 
 
+def test_what_nobody_waits_for_any_more_is_dropped() -> None:
+    """A request that is cancelled while it runs holds up nobody after it; one that is not begun never is."""
+
+    async def ask(engine: TaskEngine) -> None:
+        await engine.submit(lambda store: store.create(NewCard(id="A", title="a")))
+        has_begun, may_end, done = threading.Event(), threading.Event(), []
+
+        def slow(store: Store) -> None:
+            has_begun.set()
+            assert may_end.wait(DEADLINE_S)
+
+        running, waiting = await asyncio.to_thread(lambda: (engine.begin(slow), engine.begin(done.append)))
+        assert await asyncio.to_thread(has_begun.wait, DEADLINE_S)
+        assert running.cancel()
+        assert waiting.cancel()
+        may_end.set()
+        assert (await engine.submit(lambda store: store.get("A"))).id == "A"
+        assert done == []
+
+    run(ask)
+
+
 def test_requests_are_applied_in_their_order() -> None:
     """Many requests handed in at once are applied one after another, in the order in which they came."""
     applied: list[int] = []
