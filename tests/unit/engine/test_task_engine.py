@@ -12,7 +12,7 @@ import pytest
 
 from syncd.engine.task_engine import TaskEngine, through_engine
 from syncd.errors import Busy, NotFound, StaleVersion
-from syncd.ports import NewCard
+from syncd.ports import NewCard, Store
 from syncd.schemas.card import Status
 from tests.support.memory_store import MemoryDatabase
 
@@ -72,7 +72,8 @@ def test_what_nobody_waits_for_any_more_is_dropped() -> None:
 
     async def ask(engine: TaskEngine) -> None:
         await engine.submit(lambda store: store.create(NewCard(id="A", title="a")))
-        has_begun, may_end, done = threading.Event(), threading.Event(), []
+        has_begun, may_end = threading.Event(), threading.Event()
+        done: list[Store] = []
 
         def slow(store: Store) -> None:
             has_begun.set()
