@@ -87,6 +87,7 @@ def test_beside_a_daemon_whose_server_hangs(shop: Desk) -> None:
 
 
 def test_without_a_daemon(shop: Desk) -> None:
+    """A server that hangs is as good as away: what was last known is shown, and nothing is written."""
     shop("sync")
     with frozen(shop.dsn):
         shop.edit("Write the parser", "Write a parser")
