@@ -437,7 +437,8 @@ class Absence:
 
     ``epoch`` names the manifest that stands in for it, ``reason`` is what the last try was told.  ``commit_id`` is
     a transaction whose outcome is unknown, which set the fields ``sent``; ``agreed`` is what those before it brought
-    into the database.  Those of missions name records instead of cards.
+    into the database.  Those of missions name records instead of cards.  ``perhaps`` is what a verb set of which only
+    the answer may have been lost: where the database shows it, it did.
     """
 
     epoch: str
@@ -448,6 +449,7 @@ class Absence:
     commit_id: str = ""
     sent: Mapping[str, Fields] = field(default_factory=dict)
     agreed: Mapping[str, Fields] = field(default_factory=dict)
+    perhaps: Mapping[str, Fields] = field(default_factory=dict)
     mission_commit_id: str = ""
     mission_sent: Mapping[str, Fields] = field(default_factory=dict)
     mission_agreed: Mapping[str, Fields] = field(default_factory=dict)

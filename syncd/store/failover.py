@@ -348,12 +348,19 @@ class FailoverStore:
         raise StoreUnreachable("the database comes and goes", hint="Try again.")
 
     def _write(self, work: Callable[[Store], T]) -> T:
-        """Do the same for what changes cards, and remember those that the database returned."""
+        """Do the same for what changes cards, and remember those that the database returned, or may have changed."""
+        was_asked = False
 
         def remembered(store: Store) -> T:
+            nonlocal was_asked
+            if store is self._standin:
+                result = work(store)
+                if was_asked:
+                    self._reach.doubt(_cards_in(result))
+                return result
+            was_asked = True
             result = work(store)
-            if store is not self._standin:
-                self._reach.take(_cards_in(result))
+            self._reach.take(_cards_in(result))
             return result
 
         return self._run(remembered)

@@ -17,6 +17,7 @@ from typing import Final, cast
 from syncd.core.history import HistoryEntry
 from syncd.core.plan import CARD_FIELD, Change, ChangeKind, Conflict, Policy, Winner
 from syncd.core.rejoin import Fate, Return, rejoin
+from syncd.core.values import is_same
 from syncd.errors import Busy, NotFound
 from syncd.ports import Absence, Actable, Batch, BatchResult, Contact, Feed, Store
 from syncd.schemas.card import Fields, card_fields
@@ -80,6 +81,7 @@ def _bring_cards(
     passes = 0
     while True:
         feed = store.read(None)
+        absence = _with_what_stands(absence, feed)
         is_known = place is not None and not place.is_of_another_history(feed.cursor)
         plan = rejoin(
             base,
@@ -121,6 +123,19 @@ def _with_outcome(absence: Absence, store: Store) -> Absence:
     if not store.has_commit(absence.commit_id):
         return replace(absence, commit_id="", sent={})
     return _agreeing(absence, store.left_out(absence.commit_id))
+
+
+def _with_what_stands(absence: Absence, feed: Feed) -> Absence:
+    """Return the absence with what perhaps came into the store agreed where it is there, and else forgotten."""
+    if not absence.perhaps:
+        return absence
+    agreed = dict(absence.agreed)
+    for id, fields in absence.perhaps.items():
+        there = card_fields(feed.cards[id]) if id in feed.cards else {}
+        stands = {name: value for name, value in fields.items() if there and is_same(name, there.get(name), value)}
+        if stands:
+            agreed[id] = {**stands, **agreed.get(id, {})}
+    return replace(absence, perhaps={}, agreed=agreed)
 
 
 def _agreeing(absence: Absence, left_out: frozenset[str]) -> Absence:

@@ -20,10 +20,11 @@ from typing import Any, Final
 from syncd.core.plan import Policy
 from syncd.core.rejoin import Fate
 from syncd.core.retry import RETRIES, RetryPolicy
+from syncd.core.values import CLAIM_OWNER, STATUS, is_same
 from syncd.errors import StoreDamaged, StoreUnreachable, SyncdError
 from syncd.log import event
 from syncd.ports import Absence, Contact, KnownMissions, MissionView, Pending, Store
-from syncd.schemas.card import Card
+from syncd.schemas.card import Card, Fields, card_fields
 from syncd.schemas.mission import Records
 from syncd.store.failover_listener import FailoverListener
 from syncd.store.flatfile.manifest import Manifest
@@ -117,6 +118,20 @@ class Reach:
                 self.write_down()
             except SyncdError as error:
                 event("contact.unwritten", level=logging.WARNING, message=error.message)
+
+    def doubt(self, cards: Iterable[Card]) -> None:
+        """Write down what a verb did to cards of what stands in, when the database was asked first and did not answer.
+
+        It may have done the same; leases are told apart by their number.
+        """
+        with self._lock:
+            contact = self._contact(True)
+            absence = contact.absence()
+            if absence is None or contact.is_read_only:
+                return
+            known = contact.cards()
+            changed = {card.id: _changed(known.get(card.id), card) for card in cards}
+            contact.be_away(replace(absence, perhaps={**absence.perhaps, **changed}))
 
     def write_down(self) -> None:
         """Write down what is remembered."""
@@ -360,6 +375,17 @@ class Reach:
         """Tell a listener nothing any more."""
         if listener in self._listeners:
             self._listeners.remove(listener)
+
+
+def _changed(before: Card | None, after: Card) -> Fields:
+    """Return the fields that differ between two states of a card, its lease aside."""
+    was, is_now = card_fields(before) if before is not None else {}, card_fields(after)
+    names = dict.fromkeys((*is_now, *was))
+    return {
+        name: is_now.get(name)
+        for name in names
+        if name not in (STATUS, CLAIM_OWNER) and not is_same(name, was.get(name), is_now.get(name))
+    }
 
 
 def _known(contact: Contact) -> Mapping[str, Card]:

@@ -120,6 +120,19 @@ def _cards(made: Site) -> list[tuple[object, ...]]:
     )
 
 
+def test_a_later_value_outlives_the_one_whose_answer_was_lost(here: tuple[Site, Line]) -> None:
+    """What an owner wrote into the database unawares is no other writer's: what they wrote after it stands."""
+    made, line = here
+    store = made.wiring.store()
+    lost(line)
+    store.update("A3", {"priority": 5, "title": "First"})
+    assert made.column("priority", "A3") == 5
+    store.update("A3", {"priority": 6})
+    back(here)
+    assert made.wiring.store().conflicts() == []
+    assert made.sql("select priority, title from backlog where id = 'A3'") == [(6, "First")]
+
+
 def test_other_processes_know_of_a_lease_before_its_owner_does(here: tuple[Site, Line]) -> None:
     """A worker that only claims never looks at the feed; still nobody else gets its card once the database is away."""
     made, line = here
