@@ -75,6 +75,7 @@ FROM ?= 0
 sim: $(READY) ## Look for lost edits in simulated worlds: SEED=n, or RUNS=n [FROM=n]
 	@$(BIN)/python -m tests.simulation $(if $(SEED),$(SEED),--runs $(RUNS) --from $(FROM)) $(ARGS)
 	@$(BIN)/python -m tests.simulation.absences $(if $(SEED),--runs 1 --from $(SEED),--runs $(RUNS) --from $(FROM))
+	@$(BIN)/python -m tests.simulation.journeys $(if $(SEED),--runs 1 --from $(SEED),--runs $(RUNS) --from $(FROM))
 
 .PHONY: check
 check: lint types test ## All of lint, types and test: what CI runs

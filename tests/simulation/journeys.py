@@ -176,15 +176,21 @@ class World:
         traveller.kill()
 
     def _die(self, traveller: Traveller, step: int) -> None:
-        """Have the next cycle die at a call, before or after its work; who starts again may find the line cut."""
+        """Have the cycle that takes in an edit die at a call, before or after its work.
+
+        Whoever starts again may find the line cut, and the same row edited once more.
+        """
         port, method = self.random.choice(DEATHS)
         after, is_cut = self.random.random() < 0.5, self.random.random() < 0.5
+        id = self._type(traveller, step)
         self.told.append(f"{step}: {traveller.name} dies {'after' if after else 'before'} {port}.{method}")
         traveller.kill(doomed_cycle(port, method, after=after, how=Killed()))
         with suppress(Killed):
             self._cycle(traveller)
         if is_cut:
             self._cut(traveller, step)
+        if self.random.random() < 0.5:
+            self._type(traveller, step, id)
         traveller.kill()
 
     def _cycle(self, traveller: Traveller) -> None:
@@ -196,14 +202,15 @@ class World:
 
     # --- work -------------------------------------------------------------------------------------
 
-    def _type(self, traveller: Traveller, step: int) -> None:
-        """Type a title into a row of one's own."""
+    def _type(self, traveller: Traveller, step: int, id: str | None = None) -> str:
+        """Type a title into a row of one's own; return which."""
         number = self.travellers.index(traveller)
-        id = f"T{self.random.choice([card for card in range(CARDS) if card % COPIES == number])}"
-        title = f"{id} typed at {step}"
+        id = id or f"T{self.random.choice([card for card in range(CARDS) if card % COPIES == number])}"
+        title = f"{id} typed at {step}" + "." * (self.titles[id].value.startswith(f"{id} typed at {step}"))
         self.told.append(f"{step}: {traveller.name} types {title!r}")
         traveller.type(id, title)
         self.titles[id] = Known(title)
+        return id
 
     def _give(self, traveller: Traveller, step: int) -> None:
         """Give one of the others' cards a priority, by a command."""
