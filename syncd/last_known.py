@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 SOON_S: Final = 0.4
 """How long the daemon has for its answer before the server is looked at."""
 
-LATER_S: Final = 0.8
+LATER_S: Final = 0.5
 """How long it has then, when the server is well."""
 
 _HINT: Final = "The daemon waits for it, and goes on when it answers. What was last known is shown."
