@@ -223,6 +223,7 @@ class AsyncWorkers(Face):
     """``Workers``, awaited."""
 
     all = away(Workers.all)
+    unheard = away(Workers.unheard)
     drain = away(Workers.drain)
     kill_card = away(Workers.kill_card)
     kill = away(Workers.kill)
@@ -375,6 +376,7 @@ class AsyncWorkspace(Face):
     verify = away(Workspace.verify)
     status = away(Workspace.status)
     diff = away(Workspace.diff)
+    known_cards = away(Workspace.known_cards)
     unread = away(Workspace.unread)
     conflicts = away(Workspace.conflicts)
     resolve = away(Workspace.resolve)
