@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from html import escape
 
 WIDTH, HEIGHT = 720, 380
-LEFT, RIGHT, TOP, BOTTOM = 60, 190, 50, 50
+LEFT, RIGHT, TOP, BOTTOM = 60, 205, 50, 50
 COLOURS = ("#1f6feb", "#54a0ff", "#1a7f37", "#bc4c00", "#8250df", "#6e7781")
 
 
