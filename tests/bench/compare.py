@@ -130,8 +130,9 @@ def task_master(home: Path, count: int) -> Tool:
         quiet(["npm", "install", "--silent", "--prefix", str(place), "task-master-ai"], place)
     folder = home / f"task-master-{count}"
     (folder / ".taskmaster" / "tasks").mkdir(parents=True)
+    plain = {"description": "d", "details": "", "testStrategy": "", "priority": "medium"}
     tasks = [
-        {"id": n, "title": f"Card {n}", "description": "-", "status": "pending", "dependencies": [], "subtasks": []}
+        {"id": n, "title": f"Card {n}", **plain, "status": "pending", "dependencies": [], "subtasks": []}
         for n in range(1, count + 1)
     ]
     (folder / ".taskmaster" / "tasks" / "tasks.json").write_text(json.dumps({"master": {"tasks": tasks}}))
