@@ -15,6 +15,7 @@ from syncd.core.plan import BaseCard, Hold
 from syncd.engine.report import CycleReport
 from syncd.errors import SyncdError
 from syncd.files.atomic import OUT
+from syncd.files.displaced import LOOKS_S
 from syncd.schemas.card import Card
 from tests.simulation import system
 from tests.simulation.disk import Disk
@@ -355,18 +356,20 @@ class World:
         self._settle()
 
     def _settle(self) -> None:
-        quiet = 0
+        quiet, still_s = 0, 0.0
         for at in range(ROUNDS_MAX):
             before = self._footprint()
             reports = [self._run_cycle(replica, full=at % 2 == 0) for replica in self.replicas]
             waits = [wait.retry_ms / 1000 for report in reports if report for wait in report.waits]
-            # A late write that waits for a held file is told again at every cycle: that is no motion.
             looks = [max(look, 2.0) for each in self.replicas if each.files and (look := each.files.next_look_s())]
-            is_still = self._footprint() == before and not waits and not looks
-            quiet = quiet + 1 if is_still else 0
-            if quiet == 2:
+            pause_s = min([*waits, *looks, 60.0]) + 0.001
+            is_still = self._footprint() == before and not waits
+            quiet = quiet + 1 if is_still and not looks else 0
+            still_s = still_s + pause_s if is_still else 0.0
+            # A late write that waits for a held file is told again and again: behind the last look that is no motion.
+            if quiet == 2 or still_s > 2 * LOOKS_S[-1]:
                 return
-            self._advance(min([*waits, *looks, 60.0]) + 0.001)
+            self._advance(pause_s)
         raise Violation("I5: the world does not come to rest")
 
     def _footprint(self) -> object:
