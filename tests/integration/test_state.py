@@ -330,6 +330,24 @@ def test_case_45_a_damaged_state_is_put_aside(layout: Layout, damage: Callable[[
     again.close()
 
 
+def test_case_45_damage_where_nobody_reads_yet_is_noticed(layout: Layout) -> None:
+    """A state is looked over as a whole when it is opened: a torn page of old versions does not wait to be met."""
+    state = StateFile(layout)
+    state.remember_version("TASKS.md", "digest", b"| A1 |")
+    state.close()
+    with sqlite3.connect(layout.state) as connection:
+        (page,) = connection.execute("select rootpage from sqlite_master where name = 'file_version'").fetchone()
+        (size,) = connection.execute("pragma page_size").fetchone()
+    connection.close()
+    data = bytearray(layout.state.read_bytes())
+    data[(page - 1) * size : page * size] = b"\xff" * size
+    layout.state.write_bytes(data)
+    fresh = StateFile(layout)
+    assert fresh.was_lost == "state.db.broken-1"
+    assert fresh.newest_version("TASKS.md") is None
+    fresh.close()
+
+
 def test_case_46_a_newer_state_is_refused(state: StateFile, layout: Layout) -> None:
     """A state that a newer syncd made is left alone, with the way out: exit code 78."""
     state.close()
