@@ -47,7 +47,7 @@ class Switch:
             self.off()
 
     def on(self) -> None:
-        """Start the server again."""
+        """Start the server again, and wait until it takes connections."""
         self._started = subprocess.Popen(
             self._command,
             cwd=self._place,
@@ -58,3 +58,12 @@ class Switch:
             start_new_session=True,
             **self._account,
         )
+        until(self._is_ready, "the server is ready")
+
+    def _is_ready(self) -> bool:
+        """Return whether the server that ``on`` started says in its file that it takes connections."""
+        try:
+            said = (self._data / "postmaster.pid").read_text().split("\n")
+        except FileNotFoundError:  # it has none yet
+            return False
+        return self._started is not None and said[0] == str(self._started.pid) and "ready" in "".join(said[7:])
