@@ -18,12 +18,12 @@ from uuid import uuid4
 from syncd.core.mission import (
     MissionCard,
     Next,
+    by_milestone,
     cards_of,
     chosen,
     contradiction,
     counts_of,
     is_done,
-    milestone_of,
     next_of,
     word_for,
 )
@@ -113,7 +113,7 @@ class Missions:
         mission = chosen(id, missions_of(view.records), self._file_ids())
         store = self._wiring.store(may_make=False)
         cards, claimable = store.list(CardFilter()), store.list(CardFilter(ready_only=True))
-        own = {each.id for each in self._own(mission, view.records, cards)}
+        own = {each.id for each in cards_of(mission, store.mission_cards(), missions_of(view.records))}
         return next_of(
             mission,
             [card for card in cards if card.id in own],
@@ -204,8 +204,8 @@ class Missions:
         """
 
         def change(found: Mission, record: Record) -> Fields:
-            cards = [card for card in self._cards() if _belongs(found, milestone, card)]
-            open_ones = [card.id for card in cards if card.status is not Status.DONE]
+            cards = by_milestone(found, self._cards()).get(milestone, [])
+            open_ones = [card.id for card in cards if card.fields["status"] != Status.DONE]
             if open_ones and not force:
                 said = f"{len(open_ones)} of {len(cards)} cards of {milestone} are open: {', '.join(open_ones[:5])}"
                 raise Refused(said, hint=f"syncd mission milestone complete {shlex.quote(milestone)} --force")
@@ -286,26 +286,17 @@ class Missions:
     def _places(self) -> dict[str, str]:
         return mission_places(self._wiring.mission_files, self._wiring.config)
 
-    def _cards(self) -> Sequence[Card]:
-        from syncd.ports import CardFilter
-
-        return self._wiring.store(may_make=False).list(CardFilter())
-
-    @staticmethod
-    def _own(mission: Mission, records: Records, cards: Sequence[Card]) -> list[MissionCard]:
-        looked_at = [
-            MissionCard(card.id, card.path, {"phase": card.phase, "status": card.status.value}) for card in cards
-        ]
-        return cards_of(mission, looked_at, missions_of(records))
+    def _cards(self) -> Sequence[MissionCard]:
+        return self._wiring.store(may_make=False).mission_cards()
 
     def _state(
-        self, mission: Mission, view: MissionView, cards: Sequence[Card], sessions: Sequence[SessionState]
+        self, mission: Mission, view: MissionView, cards: Sequence[MissionCard], sessions: Sequence[SessionState]
     ) -> MissionState:
-        own = self._own(mission, view.records, cards)
+        own = cards_of(mission, cards, missions_of(view.records))
+        belonging = by_milestone(mission, own)
         milestones = []
         for each in mission.milestones:
-            belonging = [card for card in own if milestone_of(mission, _phase(card)) == each]
-            counts = counts_of(belonging)
+            counts = counts_of(belonging.get(each.id, ()))
             record = view.records[RecordKey(RecordKind.MILESTONE, mission.id, each.id)]
             milestones.append(MilestoneState(record, counts, contradiction(each, counts)))
         return MissionState(
@@ -388,19 +379,9 @@ def _key_of(name: str) -> RecordKey:
     return key
 
 
-def _belongs(mission: Mission, milestone: str, card: Card) -> bool:
-    found = milestone_of(mission, card.phase)
-    return found is not None and found.id == milestone
-
-
 def _as_milestone(record: Record) -> Milestone:
     status = record.fields.get("status")
     return Milestone(id=record.key.id, status=None if status is None else str(status))
-
-
-def _phase(card: MissionCard) -> str | None:
-    phase = card.fields.get("phase")
-    return None if phase is None else str(phase)
 
 
 def _capsule(state: MissionState, found: Next, root: str) -> dict[str, Any]:

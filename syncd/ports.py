@@ -14,6 +14,7 @@ from datetime import datetime
 from typing import Any, Protocol, runtime_checkable
 
 from syncd.core.history import HistoryEntry
+from syncd.core.mission import MissionCard
 from syncd.core.mission_merge import RecordChange
 from syncd.core.plan import BaseCard, Change, Conflict, LocalCard
 from syncd.core.session import Proof, Session
@@ -343,6 +344,9 @@ class Store(SyncStore, Protocol):
 
     def list(self, chosen: CardFilter) -> Sequence[Card]:
         """Return live cards (done ones too) as the filter says."""
+
+    def mission_cards(self) -> Sequence[MissionCard]:
+        """Return all live cards (done ones too) as far as missions look at them, in no order."""
 
     def update(self, id: str, fields: Fields, *, if_version: int | None = None) -> Card:
         """Set synced fields.  Raises BadValue, StaleVersion, CycleRefused."""

@@ -211,6 +211,10 @@ where b.project = %(project)s and b.deleted_at is null and b.archived_at is null
 order by b.priority desc, b.created_at, b.id
 limit %(limit)s
 
+-- name: mission_cards
+select b.id, b.path, b.phase, b.status from backlog b
+where b.project = %(project)s and b.deleted_at is null and b.archived_at is null
+
 -- Leases are transactions of their own, of one statement: one of those under way notifies for all (backlog_notify).
 -- name: claim
 update backlog b set status = 'claimed', claim_owner = %(owner)s, claim_ttl_seconds = %(ttl)s,

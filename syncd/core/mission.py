@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache
 from typing import Final
 
 from syncd.core.graph import circle_text, find_cycles
@@ -64,11 +65,11 @@ def cards_of(mission: Mission, cards: Sequence[MissionCard], missions: Sequence[
 
 def tallies(mission: Mission, cards: Iterable[MissionCard]) -> Sequence[Tally]:
     """Count the cards of each milestone."""
-    phases = [(fold(str(each.fields.get("phase") or "")), each.fields.get("status") == Status.DONE) for each in cards]
+    belonging = by_milestone(mission, cards)
     found = []
     for milestone in mission.milestones:
-        done = [is_done for phase, is_done in phases if _is_phase_of(milestone, phase)]
-        found.append(Tally(milestone, len(done), sum(done)))
+        own = belonging.get(milestone.id, ())
+        found.append(Tally(milestone, len(own), sum(each.fields.get("status") == Status.DONE for each in own)))
     return found
 
 
@@ -80,6 +81,18 @@ def milestone_of(mission: Mission, phase: str | None) -> Milestone | None:
     """
     folded = fold(phase or "")
     return next((each for each in mission.milestones if _is_phase_of(each, folded)), None)
+
+
+def by_milestone(mission: Mission, cards: Iterable[MissionCard]) -> dict[str, list[MissionCard]]:
+    """Return the cards of each milestone that has some, by its id."""
+    belongs = cache(lambda phase: milestone_of(mission, phase))
+    found: dict[str, list[MissionCard]] = {}
+    for card in cards:
+        phase = card.fields.get("phase")
+        milestone = belongs(None if phase is None else str(phase))
+        if milestone is not None:
+            found.setdefault(milestone.id, []).append(card)
+    return found
 
 
 def _is_phase_of(milestone: Milestone, phase: str) -> bool:
@@ -169,9 +182,10 @@ def next_of(mission: Mission, cards: Sequence[Card], all_cards: Sequence[Card], 
         claimable: the ids that can be claimed now.
     """
     rank = {each.id: place for place, each in enumerate(mission.milestones)}
+    belongs = cache(lambda phase: milestone_of(mission, phase))
 
     def place(card: Card) -> int:
-        found = milestone_of(mission, card.phase)
+        found = belongs(card.phase)
         return len(rank) if found is None else rank[found.id]
 
     done = sum(card.status is Status.DONE for card in cards)

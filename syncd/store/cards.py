@@ -13,6 +13,7 @@ from datetime import datetime
 from msgspec.structs import replace
 
 from syncd.core.graph import would_close
+from syncd.core.mission import MissionCard
 from syncd.core.plan import Change, ChangeKind
 from syncd.errors import BadValue, NotOwner
 from syncd.ports import CardFilter, Refusal
@@ -39,6 +40,14 @@ def chosen(session: Session, wanted: CardFilter) -> list[Card]:
         limit=wanted.limit,
     )
     return [card_of(row) for row in rows]
+
+
+def mission_cards(session: Session) -> list[MissionCard]:
+    """Return all live cards as far as missions look at them: a sixth of what whole cards cost."""
+    return [
+        MissionCard(id, path, {"phase": phase, "status": status})
+        for id, path, phase, status in session.fetch("mission_cards")
+    ]
 
 
 def update(session: Session, id: str, fields: Fields, if_version: int | None) -> Card:

@@ -17,6 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final, TypeVar
 
+from syncd.core.mission import MissionCard
 from syncd.core.plan import ChangeKind
 from syncd.core.standing import Standing
 from syncd.errors import StoreDamaged, StoreUnreachable
@@ -233,6 +234,10 @@ class FailoverStore:
     def list(self, chosen: CardFilter) -> Sequence[Card]:
         """Return live cards as the filter says."""
         return self._run(lambda store: store.list(chosen))
+
+    def mission_cards(self) -> Sequence[MissionCard]:
+        """Return all live cards as far as missions look at them."""
+        return self._run(lambda store: store.mission_cards())
 
     def update(self, id: str, fields: Fields, *, if_version: int | None = None) -> Card:
         """Set synced fields."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from syncd.core.mission import MissionCard
 from syncd.core.retry import RETRIES, RetryPolicy
 from syncd.core.standing import Standing
 from syncd.ports import (
@@ -173,6 +174,10 @@ class PostgresStore:
     def list(self, chosen: CardFilter) -> Sequence[Card]:
         """Return live cards as the filter says: highest priority first, then oldest, then by id."""
         return cards.chosen(self._session, chosen)
+
+    def mission_cards(self) -> Sequence[MissionCard]:
+        """Return all live cards as far as missions look at them, in no order."""
+        return cards.mission_cards(self._session)
 
     def update(self, id: str, fields: Fields, *, if_version: int | None = None) -> Card:
         """Set synced fields.  Raises NotFound, BadValue, StaleVersion, CycleRefused."""

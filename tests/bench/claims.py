@@ -139,7 +139,7 @@ class Bench:
         context = get_context("spawn")
         gate = Gate(context, clients)
         with ProcessPoolExecutor(clients, mp_context=context, initializer=come, initargs=(gate,)) as pool:
-            tasks = [Task(kinds, self.dsn, self.cards, number, self.seconds) for number in range(clients)]
+            tasks = [Task(kinds, self.dsn, self.cards, clients, number, self.seconds) for number in range(clients)]
             return list(pool.map(work, tasks))
 
 

@@ -25,12 +25,11 @@ from syncd.store.session import connect
 from tests.bench import rivals
 
 SLICE_S: Final = 0.1
-CLIENTS_MAX: Final = 8
 READY_MAX_S: Final = 60.0
 FLOOR_TRIES: Final = 50
 """The floor takes no card, so it may run longer than what does: this many times as often."""
-WARM_UP: Final = 3
-"""So many operations of each kind come before what is measured: the first ones of a connection are planned."""
+WARM_UP: Final = 8
+"""So many operations of each kind come before what is measured: the first six of a statement are planned anew."""
 
 PLAIN: Final = """
 update bench_bare set status = 'claimed', claim_owner = %(owner)s, claimed_at = now(), attempts = attempts + 1
@@ -49,13 +48,14 @@ class Task:
     kinds: Sequence[str]
     dsn: str
     cards: int
+    clients: int
     number: int
     seconds: float
 
     @property
     def tries(self) -> int:
-        """How often a client may do what takes a card, so that two kinds and eight clients leave some over."""
-        return max(1, self.cards // 4 // CLIENTS_MAX)
+        """How often a client may do what takes a card, so that two kinds and all clients leave some over."""
+        return max(1, self.cards // 4 // self.clients - WARM_UP)
 
 
 class Gate:

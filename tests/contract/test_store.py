@@ -126,6 +126,19 @@ def test_list_is_highest_priority_first_then_oldest(world: World) -> None:
     assert [card.id for card in world.store.list(CardFilter())] == ["A", "B", "late", "later"]
 
 
+def test_missions_see_the_live_cards_only(world: World) -> None:
+    """What missions look at is there of each card that is neither removed nor archived."""
+    for id in ("A", "B", "C"):
+        make(world.store, id, phase="M1: Foundations")
+    world.store.complete("A")
+    world.store.remove("C")
+    found = sorted(world.store.mission_cards(), key=lambda card: card.id)
+    assert [(card.id, card.path, dict(card.fields)) for card in found] == [
+        ("A", None, {"phase": "M1: Foundations", "status": "done"}),
+        ("B", None, {"phase": "M1: Foundations", "status": "ready"}),
+    ]
+
+
 def test_list_pages_by_the_last_id(world: World) -> None:
     """Pages made with limit and cursor join to the whole list."""
     for place in range(7):

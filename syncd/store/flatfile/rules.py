@@ -20,6 +20,7 @@ from msgspec.structs import replace
 
 from syncd.core.graph import find_cycles, would_close
 from syncd.core.history import HistoryEntry
+from syncd.core.mission import MissionCard
 from syncd.core.plan import Change, ChangeKind, Conflict
 from syncd.core.retry import RETRIES, RetryPolicy, retry_delay_s
 from syncd.core.standing import Standing, lease_end
@@ -295,6 +296,14 @@ class ManifestStore:
                 and (last is None or place_of(card) > place_of(last))
             ]
             return sorted(found, key=place_of)[: chosen.limit]
+
+    def mission_cards(self) -> Sequence[MissionCard]:
+        """Return all live cards as far as missions look at them, in no order."""
+        with self._keeper.reading() as manifest:
+            return [
+                MissionCard(card.id, card.path, {"phase": card.phase, "status": card.status.value})
+                for card in manifest.live()
+            ]
 
     def update(self, id: str, fields: Fields, *, if_version: int | None = None) -> Card:
         """Set synced fields.  Raises NotFound, BadValue, StaleVersion, CycleRefused, NotOwner."""

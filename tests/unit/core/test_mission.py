@@ -6,7 +6,17 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from syncd.core.mission import MissionCard, Outlook, cards_of, chosen, contradiction, next_of, tallies, word_for
+from syncd.core.mission import (
+    MissionCard,
+    Outlook,
+    by_milestone,
+    cards_of,
+    chosen,
+    contradiction,
+    next_of,
+    tallies,
+    word_for,
+)
 from syncd.core.session import STALE_AFTER_S, Liveness, Proof, Session, liveness
 from syncd.errors import BadValue, NotFound
 from syncd.schemas.card import Card, Status
@@ -38,6 +48,8 @@ def test_a_card_belongs_to_the_milestone_that_its_phase_names(phase: str | None,
     """By id or name, whole or at the beginning, in any case; a longer word is another one."""
     found = tallies(MISSION, [MissionCard("A", None, {"phase": phase, "status": "ready"})])
     assert tuple(each.total for each in found) == counts
+    one = MissionCard("A", None, {"phase": phase, "status": "ready"})
+    assert by_milestone(MISSION, [one]) == {each.milestone.id: [one] for each in found if each.total}
 
 
 def test_missions_share_a_workspace() -> None:
