@@ -32,8 +32,8 @@ from syncd.core.plan import ChangeKind
 from syncd.errors import AlreadyExists, BadValue, NotFound, Refused, StaleVersion
 from syncd.mission_sessions import Sessions, SessionState
 from syncd.mission_wiring import mission_places
-from syncd.schemas.card import Card, Status, card_json
-from syncd.schemas.mission import Milestone, Mission, Record, RecordKey, RecordKind, Records, instant_text, missions_of
+from syncd.schemas.card import Status, card_json
+from syncd.schemas.mission import Milestone, Mission, Record, RecordKey, RecordKind, instant_text, missions_of
 
 if TYPE_CHECKING:
     from syncd.core.history import HistoryEntry

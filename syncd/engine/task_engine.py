@@ -26,7 +26,8 @@ IDLE_S: Final = 15.0
 """Without requests for so long, a daemon keeps its two other connections only: a server has fifty daemons to serve."""
 
 READS: Final = frozenset(
-    {"conflicts", "get", "has_commit", "history", "info", "is_paused", "left_out", "list", "next_due_s", "orders"}
+    {"conflicts", "get", "has_commit", "history", "info", "is_paused", "left_out", "list"}
+    | {"mission_cards", "next_due_s", "orders"}
     | {"place", "read", "replicas", "sessions", "standing", "stats", "trail", "workers"}
 )
 """What changes nothing: it may be given up at any time."""

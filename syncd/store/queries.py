@@ -24,6 +24,15 @@ SCHEMA_VERSION: Final = 8
 _LAST: Final = """greatest((select changed_xid from backlog order by changed_xid desc limit 1),
                       (select xid from backlog_history order by xid desc limit 1))"""
 
+_LISTED: Final = """b.project = %(project)s and b.deleted_at is null and b.archived_at is null
+  and (%(status)s::backlog_status is null or b.status = %(status)s::backlog_status)
+  and (%(phase)s::text is null or b.phase = %(phase)s)
+  and (%(owner)s::text is null or b.claim_owner = %(owner)s)
+  and (not %(ready_only)s or (b.status = 'ready' and b.unmet = 0 and (b.run_after is null or b.run_after <= now())))
+  and (%(cursor)s::text is null or (-b.priority, b.created_at, b.id) > (
+        select -last.priority, last.created_at, last.id from backlog last
+        where last.project = %(project)s and last.id = %(cursor)s))"""
+
 _NAME = re.compile(r"^-- name: (\w+)\n", re.MULTILINE)
 _FOLDER = resources.files("syncd.schemas") / "sql"
 
@@ -41,7 +50,7 @@ class Migration:
 @cache
 def _queries() -> dict[str, str]:
     text = sql_file("queries.sql").replace("{card}", ", ".join(f"b.{each}" for each in CARD_COLUMNS))
-    text = text.replace("{last}", _LAST)
+    text = text.replace("{last}", _LAST).replace("{listed}", _LISTED)
     _, *parts = _NAME.split(text)
     return {name: body.strip() for name, body in zip(parts[::2], parts[1::2], strict=True)}
 
