@@ -130,9 +130,14 @@ def take_back(base: BaseCard | None, local: LocalCard, remote: RemoteCard, names
 
 
 def is_edited(base: BaseCard, local: LocalCard, remote: RemoteCard, policy: Policy) -> bool:
-    """Return whether the file changed the card since the base, whatever the store did."""
+    """Return whether the file changed the card since the base, whatever the store did.
+
+    Where the base has no word for the state, one in the file is no edit: syncd may have chosen it for the row.
+    """
     agreed = RemoteCard(id=base.id, fields={**remote.fields, **base.fields}, version=base.version)
-    return bool(merge_card(base, local, agreed, policy, {}).to_store)
+    edited = merge_card(base, local, agreed, policy, {}).to_store.keys()
+    is_word_told = not is_empty(STATUS_WORD, base.fields.get(STATUS_WORD))
+    return bool(edited if is_word_told else edited - {STATUS_WORD})
 
 
 def is_changed_there(base: BaseCard, remote: RemoteCard) -> bool:

@@ -228,6 +228,9 @@ def _with_queue(change: Change, base: Card | None, local: Card, remote: Card | N
         elif STATUS in change.fields:
             columns["attempts"] = local.attempts
         columns |= _changed_retries(base, local)
+    elif change.fields.get(STATUS) == Status.DONE and remote.status is Status.CLAIMED:
+        # Both leases may have the same number: whoever holds this one must not take the work for their own.
+        columns["attempts"] = remote.attempts + max(1, local.attempts - (base.attempts if base is not None else 0))
     else:
         columns |= _longer_lease(local, remote, apart)
     return replace(change, columns=columns)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from syncd.ports import NewCard
 from syncd.schemas.card import Status
 from tests.support.workspace import TABLE, Site, site
 
@@ -156,6 +157,21 @@ def test_a_row_deleted_by_sql_leaves_the_file(here: Site) -> None:
     here.sql("delete from backlog where id = 'A3'")
     here.sync()
     assert changed_lines(TABLE, here.text) == ["-| A3 | Write the docs   | not-started | A1, A2 | 0 | |"]
+
+
+@pytest.mark.parametrize("status", ["ready", "blocked"])
+def test_a_card_that_is_removed_soon_after_it_was_written_is_no_edit(here: Site, status: str) -> None:
+    """The word that syncd chose for a state does not bring a card back that is removed before the next look."""
+    here.wiring.store().create(NewCard(id="B1", title="Came and went"))
+    if status == "blocked":
+        here.wiring.store().block("B1")
+        here.sync()
+        here.wiring.store().unblock("B1")
+    here.sync()
+    assert "| B1 | Came and went | not-started |" in here.text
+    here.wiring.store().remove("B1")
+    report = here.sync()
+    assert (report.conflicts, here.text) == ((), TABLE)
 
 
 def test_delete_against_edit_keeps_the_edit(here: Site) -> None:

@@ -204,6 +204,20 @@ def test_finished_work_stays_finished(here: tuple[Site, Line], there: Site) -> N
     assert made.card("A3").unmet == 0
 
 
+def test_work_that_was_finished_away_is_nobody_elses(here: tuple[Site, Line], there: Site) -> None:
+    """Whoever was given the card meanwhile, at the same number, is not told that their own work counts."""
+    made, line = here
+    line.is_cut = True
+    made.wiring.store().claim("laptop", 900, id="A2")
+    made.wiring.store().complete("A2", owner="laptop", attempt=1)
+    (theirs,) = there.wiring.store().claim("office", 900, id="A2")
+    assert theirs.attempts == 1
+    back(here)
+    assert made.card("A2").attempts == 2
+    with pytest.raises(NotOwner):
+        there.wiring.store().complete("A2", owner="office", attempt=1)
+
+
 def test_failures_and_retries_made_away_count(here: tuple[Site, Line]) -> None:
     """A card that failed away pauses, with its error and the number of its failures."""
     made, line = here

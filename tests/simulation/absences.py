@@ -27,6 +27,8 @@ from syncd.store.failover import FailoverStore
 from syncd.store.flatfile.standin import Standin
 from syncd.store.reach import Reach
 from syncd.stores import manifest_files
+from tests.simulation.cuts import Cuts
+from tests.simulation.oracle import Violation
 from tests.support.laptop import Line, OnLine
 from tests.support.memory_store import MemoryDatabase
 
@@ -37,10 +39,6 @@ NAMES = ("ann", "bob", "laptop")
 
 MISSION = RecordKey(RecordKind.MISSION, "m")
 MILESTONES = tuple(RecordKey(RecordKind.MILESTONE, "m", id) for id in ("M1", "M2"))
-
-
-class Violation(AssertionError):
-    """Something was lost, doubled, or never settled."""
 
 
 @dataclass
@@ -102,7 +100,7 @@ class Written:
     is_sure: bool
 
 
-class World:
+class World(Cuts):
     """One world; ``run`` lives through it and checks it."""
 
     def __init__(self, seed: int, folder: Path) -> None:
@@ -136,8 +134,8 @@ class World:
     def _step(self, copy: Copy, step: int) -> None:
         deed = self.random.choice(
             (
-                self._cut,
-                self._cut_soon,
+                self.cut,
+                self.cut_soon,
                 self._mend,
                 self._kill,
                 self._title,
@@ -150,16 +148,6 @@ class World:
         deed(copy, step)
 
     # --- the line and the process -----------------------------------------------------------------
-
-    def _cut(self, copy: Copy, step: int) -> None:
-        self.told.append(f"{step}: {copy.name} is cut off")
-        copy.line.is_cut = True
-
-    def _cut_soon(self, copy: Copy, step: int) -> None:
-        if not copy.line.is_cut:
-            copy.line.calls_left = self.random.randrange(6)
-            copy.line.cuts_after = self.random.random() < 0.5
-            self.told.append(f"{step}: {copy.name} is cut off after {copy.line.calls_left} calls")
 
     def _mend(self, copy: Copy, step: int) -> None:
         self.told.append(f"{step}: {copy.name} can reach the database")

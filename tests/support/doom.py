@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import reduce
 from typing import Any
 
 from syncd.engine.cycle import Cycle
@@ -39,12 +40,17 @@ class Doomed:
 
 
 def doomed_cycle(port: str, method: str, *, after: bool, how: BaseException) -> Callable[[Wiring], Cycle]:
-    """Return a maker of cycles that die once at this step."""
+    """Return a maker of cycles that die once at this step.
+
+    Args:
+        port: its name in the cycle; ``companion.`` before it for one of the missions'.
+    """
 
     def make(wiring: Wiring) -> Cycle:
         cycle = wiring.cycle()
-        target: Any = Doomed(getattr(cycle, f"_{port}"), method, after=after, how=how)
-        setattr(cycle, f"_{port}", target)
+        *path, name = (f"_{each}" for each in port.split("."))
+        owner: Any = reduce(getattr, path, cycle)
+        setattr(owner, name, Doomed(getattr(owner, name), method, after=after, how=how))
         return cycle
 
     return make

@@ -11,6 +11,7 @@ from typing import Any
 from syncd.errors import StoreUnreachable
 from syncd.files.layout import Layout
 from syncd.wiring import Wiring
+from tests.support.doom import Killed
 from tests.support.workspace import Site, site
 
 
@@ -18,13 +19,14 @@ class Line:
     """The line from a working copy to its database; a cut makes every call on it fail as psycopg's do.
 
     It is cut by hand, after so many calls, or at a call of a name (``cut_at``); with ``cuts_after`` that call still
-    reaches the database, and its answer nobody.
+    reaches the database, and its answer nobody.  With ``kills`` it is the process that ends at that call.
     """
 
     def __init__(self) -> None:
         self.is_cut = False
         self.calls_left: int | None = None
         self.cuts_after = False
+        self.kills = False
         self.cut_at: str | None = None
 
     def __call__(self, work: Any, name: str = "") -> Any:
@@ -35,9 +37,12 @@ class Line:
         if self.calls_left is not None:
             self.calls_left -= 1
             if self.calls_left < 0:
-                self.is_cut, self.calls_left = True, None
+                self.is_cut, self.calls_left = not self.kills, None
                 if self.cuts_after:
                     work()
+                if self.kills:
+                    self.kills = False
+                    raise Killed
                 raise StoreUnreachable("the connection was cut")
         return work()
 
