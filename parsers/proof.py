@@ -100,6 +100,9 @@ def is_as_meant(document: Document, made: Made) -> bool:
         return False
     if any(id and after.card_by_id(id) is None for id in made.added):
         return False
+    known = {card.id for card in document.cards} | {None, *made.named.values(), *made.added}
+    if not made.removed and any(card.id not in known for card in after.cards):
+        return False
     for key, card in enumerate(document.cards):
         id = made.named.get(key, card.id)
         if id is None or key in made.removed:

@@ -199,6 +199,15 @@ def test_a_nameless_item_takes_no_numbers_away() -> None:
     assert {card.id for card in parse(b"- [ ] 3 apples\n- [ ] 2 eggs\n- [ ] milk\n").cards} == {None}
 
 
+def test_a_new_title_makes_no_other_cards_number_an_id() -> None:
+    """Where two titles begin with the same number, it is none; a title that would make it one is not written."""
+    document = parse(b"- [x] 1 Saw\n- [x] 1 Plane\n")
+    assert [card.id for card in document.cards] == [None, None]
+    assert apply(document, [SetField(1, "title", "Plane")]) == document.source
+    document = parse(b"- [x] 3 Saw\n- [x] 3 Plane\n")
+    assert apply(document, [SetField(1, "title", "Plane")]) == b"- [x] 3 Saw\n- [x] Plane\n"
+
+
 def test_a_new_section_whose_id_cannot_stand_in_brackets_has_it_as_a_key() -> None:
     """``[N2]`` before a title is no id: a task whose kind has a key for the id too has it there, and its own title."""
     text = "# [T-002] Other\n\n  - **ID**: q7\n  - **Depends**: T3\n"
