@@ -114,7 +114,8 @@ class Watch:
         try:
             while True:
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(woken.wait(), LOOK_S)
+                    async with asyncio.timeout(LOOK_S):
+                        await woken.wait()
                 if woken.is_set():
                     woken.clear()
                     await self._tell(BACKLOG)

@@ -88,7 +88,8 @@ class TaskEngine:
     async def _next(self) -> _Request[Any] | None:
         """Return the next request; when none comes for a while, the store's connection is given back meanwhile."""
         try:
-            return await asyncio.wait_for(self._requests.get(), self._idle_s)
+            async with asyncio.timeout(self._idle_s):
+                return await self._requests.get()
         except TimeoutError:
             await asyncio.to_thread(self._store.close)
             return await self._requests.get()

@@ -13,6 +13,7 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
@@ -115,10 +116,9 @@ class Pulse:
                 self._is_away = True
             else:
                 self._is_away = False
-            try:
-                await asyncio.wait_for(self._changed.wait(), self._pause_s())
-            except TimeoutError:
-                continue
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._pause_s()):
+                    await self._changed.wait()
 
     def _pause_s(self) -> float:
         """Return how long until the next beat: in time for the next renewal, and sooner while the store is away."""

@@ -141,8 +141,10 @@ class Crew:
             if not self._running and (self._ending is not None or self._is_idle):
                 return not self._is_idle or await self._is_all_done()
             self._enforce()
+            pause_s = await self._pause_s()
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), await self._pause_s())
+                async with asyncio.timeout(pause_s):
+                    await self._wake.wait()
             # Many changes at once are one reason to look.
             await asyncio.sleep(max(0.0, looked_at + LOOK_MIN_S - time.monotonic()))
 

@@ -241,7 +241,8 @@ def test_older_clients_subscribe_to_a_resource(shop: Desk) -> None:
             uri = "syncd://tasks/TASKS.md"
             await client.subscribe_resource(uri)
             shop.file.write_bytes(shop.file.read_bytes() + b"\n")
-            assert await asyncio.wait_for(heard.get(), DEADLINE_S) == uri
+            async with asyncio.timeout(DEADLINE_S):
+                assert await heard.get() == uri
             await client.unsubscribe_resource(uri)
 
     run(talk)
@@ -255,13 +256,13 @@ def test_http_answers_those_who_know_the_token_and_nobody_else(shop: Desk) -> No
         url, header = (process.stderr.readline().strip() for _ in range(2))
         token = header.removeprefix("Authorization: ")
         for headers in ({}, {"Authorization": "Bearer wrong"}):
-            assert httpx2.post(url, json={}, headers=headers).status_code == 401
+            assert httpx2.post(url, json={}, headers=headers, timeout=DEADLINE_S).status_code == 401
         foreign = {"Authorization": token, "Host": "evil.example"}
-        assert httpx2.post(url, json={}, headers=foreign).status_code == 421
+        assert httpx2.post(url, json={}, headers=foreign, timeout=DEADLINE_S).status_code == 421
 
         async def talk() -> None:
             async with (
-                httpx2.AsyncClient(headers={"Authorization": token}) as http,
+                httpx2.AsyncClient(headers={"Authorization": token}, timeout=DEADLINE_S) as http,
                 Client(streamable_http_client(url, http_client=http)) as client,
             ):
                 assert (await answer(client, "backlog_claim"))["card"]["id"] == "A1"
@@ -272,6 +273,9 @@ def test_http_answers_those_who_know_the_token_and_nobody_else(shop: Desk) -> No
         process.wait(DEADLINE_S)
         process.stderr.close()
 
+
+MEASURED_MAX = 8
+"""Neighbours cost a program something, too: so often it is measured at most."""
 
 FIRST = {
     "jsonrpc": "2.0",
@@ -308,12 +312,14 @@ def test_the_start_costs_about_what_the_sdk_costs(shop: Desk) -> None:
     """An agent's first answer costs about what importing the SDK as a whole does: the server takes a part of that."""
     first = json.dumps(FIRST) + "\n"
     imports, starts = [], []
-    for _ in range(3):
+    for _ in range(MEASURED_MAX):
         imports.append(cost_s("-c", "import mcp", shop=shop)[0])
         cost, said = cost_s("-P", "-m", "syncd", "mcp", shop=shop, told=first)
         assert json.loads(said)["result"]["serverInfo"]["name"] == "syncd"
         starts.append(cost)
-    assert min(starts) < 1.25 * min(imports), (starts, imports)
+        if min(starts) < 1.25 * min(imports):
+            return
+    raise AssertionError((starts, imports))
 
 
 def test_the_first_answer_needs_neither_workspace_nor_client(shop: Desk) -> None:

@@ -39,11 +39,15 @@ def run(work: Callable[[TaskEngine], Awaitable[None]], store: Any = None) -> Non
     async def both() -> None:
         engine = TaskEngine(store or ActingStore())
         running = asyncio.create_task(engine.run())
+        # It has begun before anybody asks.
+        await asyncio.sleep(0)
         try:
-            await asyncio.wait_for(work(engine), DEADLINE_S)
+            async with asyncio.timeout(DEADLINE_S):
+                await work(engine)
         finally:
             engine.close()
-            await asyncio.wait_for(running, DEADLINE_S)
+            async with asyncio.timeout(DEADLINE_S):
+                await running
 
     asyncio.run(both())
 
@@ -62,7 +66,8 @@ def test_a_store_that_nobody_asks_is_closed_until_somebody_does() -> None:
         card = await engine.submit(lambda store: store.get("A"))
         assert card.id == "A"
         engine.close()
-        await asyncio.wait_for(running, DEADLINE_S)
+        async with asyncio.timeout(DEADLINE_S):
+            await running
 
     asyncio.run(ask())
 
@@ -180,12 +185,15 @@ def test_a_closed_engine_takes_nothing_more() -> None:
         await anext(readings)
         await asyncio.wait({last}, timeout=0)
         engine.close()
-        assert (await asyncio.wait_for(last, DEADLINE_S)).id == "A1"
+        async with asyncio.timeout(DEADLINE_S):
+            assert (await last).id == "A1"
         with pytest.raises(Busy):
             await engine.submit(lambda store: store.stats())
         with suppress(StopAsyncIteration):
             while True:
-                await asyncio.wait_for(anext(readings), DEADLINE_S)
-        await asyncio.wait_for(running, DEADLINE_S)
+                async with asyncio.timeout(DEADLINE_S):
+                    await anext(readings)
+        async with asyncio.timeout(DEADLINE_S):
+            await running
 
     asyncio.run(both())
