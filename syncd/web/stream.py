@@ -32,7 +32,8 @@ class EventHub:
         self._clients: set[asyncio.Queue[Event | None]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._is_closed = False
-        self._is_following = threading.Event()
+        self._has_begun = asyncio.Event()
+        """That the store is followed, or could not be."""
 
     async def messages(self, since: int | None) -> AsyncIterator[bytes]:
         """Yield the text of a stream: the events behind ``since``, then each that comes, and a sign of life."""
@@ -40,6 +41,10 @@ class EventHub:
         self._clients.add(queue)
         self._start()
         try:
+            # Whoever has the first line misses nothing that happens after it.
+            with suppress(TimeoutError):
+                async with asyncio.timeout(KEEPALIVE_S):
+                    await self._has_begun.wait()
             yield f"retry: {RETRY_MS}\n\n".encode()
             missed = [] if since is None else await to_thread.run_sync(self._missed, since)
             seen = {each.seq for each in missed}
@@ -47,7 +52,8 @@ class EventHub:
                 yield _message(each)
             while not self._is_closed:
                 try:
-                    found = await asyncio.wait_for(queue.get(), KEEPALIVE_S)
+                    async with asyncio.timeout(KEEPALIVE_S):
+                        found = await queue.get()
                 except TimeoutError:
                     yield b": still here\n\n"
                     continue
@@ -59,8 +65,6 @@ class EventHub:
             self._clients.discard(queue)
 
     def _missed(self, since: int) -> list[Event]:
-        """Return the events behind ``since``, read when whatever comes later is heard of already."""
-        self._is_following.wait(KEEPALIVE_S)
         return list(self._workspace.backlog.events(since))
 
     def close(self) -> None:
@@ -73,6 +77,7 @@ class EventHub:
     def _start(self) -> None:
         """Begin to follow the store, with the first client."""
         if self._loop is None:
+            self._has_begun.clear()
             self._loop = asyncio.get_running_loop()
             threading.Thread(target=self._follow, name="events", daemon=True).start()
 
@@ -81,7 +86,7 @@ class EventHub:
         assert loop is not None
         try:
             last = self._workspace.past.history(limit=1)
-            self._is_following.set()
+            loop.call_soon_threadsafe(self._has_begun.set)
             for each in self._workspace.backlog.follow_events(last[-1].seq if last else None):
                 loop.call_soon_threadsafe(self._hand_on, each)
         except (SyncdError, RuntimeError):
@@ -100,7 +105,7 @@ class EventHub:
 
     def _begin_again(self) -> None:
         self._loop = None
-        self._is_following.clear()
+        self._has_begun.set()
         for queue in tuple(self._clients):
             with suppress(asyncio.QueueFull):
                 queue.put_nowait(None)
