@@ -22,7 +22,7 @@ import psycopg
 
 from syncd.store.embedded import EmbeddedServer, status
 
-DEADLINE_S = 20.0
+DEADLINE_S = 60.0
 WORKSPACE = Path(__file__).resolve().parent / "workspace"
 COMMAND = (sys.executable, "-P", "-m", "syncd")
 

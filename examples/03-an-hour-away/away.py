@@ -36,7 +36,7 @@ from syncd.store.migrate import migrate
 
 NAMES = ("laptop", "ann", "bob")
 DATABASE = "syncd_an_hour_away"
-DEADLINE_S = 30.0
+DEADLINE_S = 60.0
 HEAD = """# Release
 
 | id | title | status | depends_on | priority | owner |

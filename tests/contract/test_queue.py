@@ -179,12 +179,12 @@ def test_resume_wakes_those_who_listen(world: World) -> None:
     store.set_paused(True)
     woken = Event()
     listener = store.listen(woken.set)
-    assert woken.wait(10)
+    assert woken.wait(60)
     while listener.mode == "poll":
-        assert woken.wait(10)
+        assert woken.wait(60)
     woken.clear()
     store.set_paused(False)
-    assert woken.wait(10)
+    assert woken.wait(60)
     listener.close()
 
 

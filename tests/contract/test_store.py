@@ -790,6 +790,6 @@ def test_a_listener_is_woken_at_the_start_and_closes(world: World) -> None:
 
     woken = Event()
     listener = world.store.listen(woken.set)
-    assert woken.wait(10)
+    assert woken.wait(60)
     assert listener.mode in ("live", "poll")
     listener.close()

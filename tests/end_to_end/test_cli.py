@@ -21,6 +21,7 @@ from jsonschema import Draft202012Validator
 
 from syncd.__main__ import main
 from syncd.cli.schemas import bundle
+from tests.support.desk import DEADLINE_S, until
 
 TASKS = """\
 # Shop
@@ -31,7 +32,6 @@ TASKS = """\
 | A2 | not-started | Parser | A1 | 3 |
 | A3 | done | Plan | — | 0 |
 """
-DEADLINE_S = 20.0
 
 
 @dataclass(frozen=True)
@@ -130,10 +130,7 @@ class Shop:
 
 def wait_for(holds: Callable[[], object]) -> None:
     """Return once a condition holds; fail when it does not hold in time."""
-    deadline = time.monotonic() + DEADLINE_S
-    while not holds():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.02)
+    until(holds, "it happens", step_s=0.02)
 
 
 @pytest.fixture
@@ -321,7 +318,7 @@ def test_claim_waits_for_a_card(shop: Shop) -> None:
     """claim --wait gives a card that becomes claimable meanwhile, and null when none does in time."""
     shop("backlog", "claim", "--owner", "w1", "--id", "A1")
     assert shop.json("backlog", "claim", "--owner", "w2", "--wait", "0.3") is None
-    waiting = shop.process("backlog", "claim", "--owner", "w2", "--wait", "20", "--json")
+    waiting = shop.process("backlog", "claim", "--owner", "w2", "--wait", "60", "--json")
     shop("backlog", "complete", "--id", "A1")
     out, _ = waiting.communicate(timeout=DEADLINE_S)
     assert json.loads(out)["id"] == "A2"
@@ -469,7 +466,7 @@ def test_a_store_that_is_away(shop: Shop) -> None:
     )
     begun = time.monotonic()
     ended = shop("status", "--json", SYNCD_DATABASE_URL=address)
-    assert time.monotonic() - begun < 3
+    assert time.monotonic() - begun < 10
     report = json.loads(ended.stdout)
     Draft202012Validator(bundle("status")).validate(report)
     assert not report["store"]["reachable"]

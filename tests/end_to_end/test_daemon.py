@@ -22,6 +22,9 @@ from syncd.files.lock import holder
 from tests.support.desk import DEADLINE_S, TABLE, Desk, Running, desk, quiet_for, until
 from tests.support.hosts import hosts
 
+AT_ONCE_S = 10.0
+"""Long for what should take a moment, and shorter than what it must not wait for."""
+
 GIT = ("git", "-c", "user.name=Test", "-c", "user.email=test@example.invalid", "-c", "core.autocrlf=false")
 
 
@@ -94,7 +97,7 @@ def test_sigterm_in_the_middle_of_a_cycle(tmp_path: Path, postgres_dsn: str) -> 
     until(lambda: holder(Layout(here.root).cycle_lock), "a cycle runs")
     begun = time.monotonic()
     assert daemon.ended(signal.SIGTERM) == 0, daemon.text
-    assert time.monotonic() - begun < 5.0
+    assert time.monotonic() - begun < AT_ONCE_S
     here("run", "--once")
     assert here.sql("select count(*) from backlog") == [(3003,)]
 
@@ -107,7 +110,7 @@ def test_sigterm_while_somebody_holds_a_row(shop: Desk) -> None:
         until(lambda: waiting_for_a_lock(shop) == 1, "the daemon waits for the row")
         begun = time.monotonic()
         assert daemon.ended(signal.SIGTERM) == 0, daemon.text
-        assert time.monotonic() - begun < 5.0
+        assert time.monotonic() - begun < AT_ONCE_S
         other.commit()
     shop("run", "--once")
     assert (shop.cell("status", "A1"), shop.cell("priority", "A1")) == ("done", "8")
@@ -137,7 +140,7 @@ def test_sigterm_waits_for_no_server_that_hangs(tmp_path: Path, postgres_dsn: st
             until(lambda: _waits(shop), "the daemon waits for the server")
             began = time.monotonic()
             assert daemon.ended(signal.SIGTERM) == 0
-            assert time.monotonic() - began < 10
+            assert time.monotonic() - began < 2 * AT_ONCE_S
         laptop.mend()
         shop("sync")
         assert shop.cell("title", "A2") == "Write a parser"
@@ -151,7 +154,7 @@ def test_sigterm_while_a_command_waits_for_a_row(shop: Desk) -> None:
         until(lambda: waiting_for_a_lock(shop) == 1, "the command waits for the row")
         begun = time.monotonic()
         assert daemon.ended(signal.SIGTERM) == 0, daemon.text
-        assert time.monotonic() - begun < 5.0
+        assert time.monotonic() - begun < AT_ONCE_S
         other.commit()
         command.communicate(timeout=DEADLINE_S)
     assert shop.cell("priority", "A1") == "8"

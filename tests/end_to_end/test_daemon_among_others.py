@@ -41,7 +41,7 @@ def test_a_served_postgres_is_restarted(tmp_path: Path, own_served_dsn: str) -> 
         here.sql("update backlog set priority = 8 where id = 'A3'")
         switch.off()
         here.edit("| A1 | not-started |", "| A1 | done |")
-        until(lambda: daemon.events("store.offline"), "the daemon has noticed", deadline_s=2)
+        until(lambda: daemon.events("store.offline"), "the daemon has noticed", deadline_s=10)
         status = here.ask("status")
         assert (status["mode"], status["store"]["reachable"]) == ("offline", False)
         assert here.json("backlog", "claim", "--owner", "w")["id"] == "A2"
@@ -159,7 +159,7 @@ def test_editors_sql_and_kills_at_once(tmp_path: Path, postgres_dsn: str) -> Non
     with here.daemon():
         titles = [f"Row {number} of an editor" for number in range(editors.rows)]
         titles += [title for _, title in before]
-        until(lambda: here.titles_in_file() == sorted(titles), "every row is in the file, once", deadline_s=30)
+        until(lambda: here.titles_in_file() == sorted(titles), "every row is in the file, once")
         until(lambda: here.ask("status")["inSync"], "both sides agree")
         assert sorted(title for (title,) in here.sql("select title from backlog")) == sorted(titles)
         for id, title in before[:SERVICE_CARDS]:

@@ -14,7 +14,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from syncd.cli.schemas import bundle
-from tests.support.desk import TABLE, Desk, desk
+from tests.support.desk import DEADLINE_S, TABLE, Desk, desk
 
 CHECK = Draft202012Validator(bundle("check"))
 
@@ -105,7 +105,7 @@ def test_a_database_that_hangs_takes_seconds(shop: Desk) -> None:
         away = Desk(shop.root, {**shop.environ, "DATABASE_URL": url})
         begun = time.monotonic()
         ended = away("doctor", "--json")
-        assert time.monotonic() - begun < 15.0
+        assert time.monotonic() - begun < 30.0
         assert '"database", "health": "note", "message": "away since just now' in ended.stdout
         assert "hunter2" not in ended.said
         away("backlog", "update", "A1", "title=Made away")
@@ -154,7 +154,7 @@ def test_a_daemon_of_another_version(shop: Desk) -> None:
         process = shop.start("doctor", "--json", stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         caller, _ = other.accept()
         caller.sendall(b'{"syncd":1,"version":"0.0.1"}\n')
-        said, _ = process.communicate(timeout=20)
+        said, _ = process.communicate(timeout=DEADLINE_S)
         caller.close()
     assert "version 0.0.1 runs" in said
 

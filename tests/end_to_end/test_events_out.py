@@ -8,7 +8,7 @@ import json
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,8 @@ from jsonschema import Draft202012Validator
 
 from syncd.cli.schemas import bundle
 from syncd.files.layout import Layout
-from tests.support.desk import TABLE, Desk, desk, until
+from tests.support.desk import TABLE, Desk, desk, until, whole_lines
+from tests.support.ports import free_port
 
 SECRET = "a secret"
 
@@ -28,7 +29,7 @@ class Receiver(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, port: int = 0) -> None:
+    def __init__(self, port: int) -> None:
         self.bodies: list[bytes] = []
         self.signatures: list[str] = []
         self.answers: list[int] = []
@@ -63,9 +64,9 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def receiving(port: int = 0) -> Iterator[Receiver]:
-    """Run a receiver."""
-    with Receiver(port) as receiver:
+def receiving(port: int | None = None) -> Iterator[Receiver]:
+    """Run a receiver, at the port of an earlier one or at one of its own."""
+    with Receiver(port or free_port()) as receiver:
         thread = threading.Thread(target=receiver.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         try:
@@ -91,7 +92,7 @@ def types(found: list[dict[str, Any]]) -> list[tuple[str, str]]:
 
 
 def lines(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(each) for each in path.read_text().splitlines()] if path.exists() else []
+    return [json.loads(each) for each in whole_lines(path.read_text())] if path.exists() else []
 
 
 def test_a_webhook_is_signed_retried_and_goes_on_where_it_was(tmp_path: Path, postgres_dsn: str) -> None:
@@ -130,7 +131,7 @@ def _places(shop: Desk) -> str:
     """Return what the workspace remembers of its outlets."""
     import sqlite3
 
-    with sqlite3.connect(f"file:{Layout(shop.root).state}?mode=ro", uri=True) as link:
+    with closing(sqlite3.connect(f"file:{Layout(shop.root).state}?mode=ro", uri=True)) as link:
         return " ".join(f"{key}={value}" for key, value in link.execute("select key, value from meta"))
 
 

@@ -24,7 +24,9 @@ ROOT = Path(__file__).resolve().parents[2]
 DEMO = ROOT / "examples" / "01-first-sync" / "demo.py"
 FLEET = ROOT / "examples" / "02-fleet" / "fleet.py"
 AWAY = ROOT / "examples" / "03-an-hour-away" / "away.py"
-DEADLINE_S = 100.0
+DEADLINE_S = 360.0
+
+pytestmark = pytest.mark.timeout(DEADLINE_S + 40)
 
 
 @contextlib.contextmanager
@@ -86,7 +88,6 @@ def test_an_interrupt_leaves_nothing_behind() -> None:
     wait_until(lambda: not _is_at_work(scratch), "no process of the demo is left")
 
 
-@pytest.mark.timeout(400)
 def test_a_fleet_builds_a_program_though_some_of_it_fails() -> None:
     """Ten workers, one agent that crashes, one that hangs, one worker that is killed: every card is done once."""
     with _scratch() as scratch:
@@ -97,7 +98,7 @@ def test_a_fleet_builds_a_program_though_some_of_it_fails() -> None:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=360,
+            timeout=DEADLINE_S,
             check=False,
         )
     assert done.returncode == 0, done.stdout + done.stderr

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.desk import TABLE, Desk, desk, until
+from tests.support.desk import DEADLINE_S, TABLE, Desk, desk, until
 
 COMMANDS = (
     ("status",),
@@ -73,7 +73,7 @@ def told(here: Desk, fault: Callable[[dict[str, str]], Mapping[str, Any]], words
     environ = dict(here.environ)
     more = fault(environ)
     with here.start(*words, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **more) as process:
-        _, said = process.communicate(timeout=30)
+        _, said = process.communicate(timeout=DEADLINE_S)
     return process.returncode, said
 
 
@@ -103,7 +103,7 @@ def test_a_corrupt_state(bytes_: bytes, shop: Desk) -> None:
 def test_output_that_cannot_be_written(words: tuple[str, ...], shop: Desk) -> None:
     """A full disk behind stdout is told in one line, and the interpreter says nothing after it."""
     with Path("/dev/full").open("wb") as full, shop.start(*words, stdout=full, stderr=subprocess.PIPE) as process:
-        _, said = process.communicate(timeout=30)
+        _, said = process.communicate(timeout=DEADLINE_S)
     assert process.returncode == 74
     assert len(said.splitlines()) == 1
     assert "No space left on device" in said
@@ -133,7 +133,7 @@ def test_ctrl_c_is_quiet(words: tuple[str, ...], shop: Desk) -> None:
     with shop.start(*words, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         until(lambda: _has_begun(process.pid), "the command is at its work")
         process.send_signal(signal.SIGINT)
-        _, said = process.communicate(timeout=20)
+        _, said = process.communicate(timeout=DEADLINE_S)
     assert "Traceback" not in said
     assert process.returncode in (0, 130), (process.returncode, said)
 

@@ -182,21 +182,21 @@ def test_crashes_are_restarted(shop: Shop) -> None:
             os.kill(until(lambda: shop.pid, "it runs"), signal.SIGKILL)
             if crash == 0:
                 shop.mark("A3", "done")
-            until(lambda before=restarts: int(shop.told("NRestarts")) > before, "systemd restarts it", deadline_s=30)
-    until(lambda: shop.told("ActiveState") == "active", "it is up again", deadline_s=30)
+            until(lambda before=restarts: int(shop.told("NRestarts")) > before, "systemd restarts it")
+    until(lambda: shop.told("ActiveState") == "active", "it is up again")
     until(lambda: shop.state("A3") == "done", "the edit is in the store")
 
 
 def test_a_hung_daemon_is_restarted(shop: Shop) -> None:
     """A daemon that gives no sign of life is ended by the watchdog and started again."""
-    with changed_unit(shop, "WatchdogSec=2", "RestartSec=100ms"):
+    with changed_unit(shop, "WatchdogSec=5", "RestartSec=100ms"):
         shop.user.run("systemctl", "--user", "restart", shop.unit)
         pid, restarts = shop.pid, int(shop.told("NRestarts"))
-        assert not until_changes(lambda: shop.pid, 2.5), "alive for more than a span of the watchdog"
+        assert not until_changes(lambda: shop.pid, 6.0), "alive for more than a span of the watchdog"
         os.kill(pid, signal.SIGSTOP)
-        until(lambda: int(shop.told("NRestarts")) > restarts, "the watchdog restarts it", deadline_s=30)
+        until(lambda: int(shop.told("NRestarts")) > restarts, "the watchdog restarts it")
         assert shop.told("Result") in ("success", "watchdog")
-        until(lambda: shop.told("ActiveState") == "active", "it is up again", deadline_s=30)
+        until(lambda: shop.told("ActiveState") == "active", "it is up again")
         assert shop.pid != pid
     shop.user.run("systemctl", "--user", "restart", shop.unit)
 
@@ -232,7 +232,7 @@ def test_an_upgrade_takes_over(shop: Shop) -> None:
     shop.installed.upgrade("99.0.0")
     shop.user.own(shop.installed.package)
     until(lambda: shop.touch() and "daemon.upgrading" in shop.events(), "the daemon notices", step_s=0.5)
-    until(lambda: shop.json("status")["daemon"]["running"], "the new version answers", deadline_s=30)
+    until(lambda: shop.json("status")["daemon"]["running"], "the new version answers")
     assert shop.pid == pid
     assert "99.0.0" in shop.syncd("--version")
     assert before != "99.0.0"

@@ -22,7 +22,9 @@ GROWTH_MAX_MIB = 12
 """What the memory may grow by from the first quarter to the end: pools and caches that fill once."""
 
 LATER_MAX = 4
-"""How many times the median of the first quarter that of the last may be, on a machine that is busy with more."""
+"""How many times what an edit took at best in the first quarter it may take at best in the last.
+
+At best, since a machine that is busy with more for a while makes the median of it longer, and not this."""
 
 
 @pytest.mark.timeout(SOAK_S + 110)
@@ -51,4 +53,9 @@ def test_both_sides_edit_for_long(tmp_path: Path, postgres_dsn: str) -> None:
         assert here.sql("select count(*) from backlog where priority > 0") != [(0,)]
     quarter = max(1, len(took) // 4)
     assert max(sizes[-quarter:]) < statistics.median(sizes[:quarter]) + GROWTH_MAX_MIB
-    assert statistics.median(took[-quarter:]) < statistics.median(took[:quarter]) * LATER_MAX
+    assert _at_best(took[-quarter:]) < _at_best(took[:quarter]) * LATER_MAX
+
+
+def _at_best(took: list[float]) -> float:
+    """Return what the quickest tenth took at most."""
+    return sorted(took)[len(took) // 10]

@@ -675,7 +675,7 @@ else:
     assert done.returncode == 0, done.stderr
 
 
-def wait_until(is_so: Callable[[], bool], deadline_s: float = 5.0) -> None:
+def wait_until(is_so: Callable[[], bool], deadline_s: float = 60.0) -> None:
     """Wait for a condition, at most so long."""
     end = time.monotonic() + deadline_s
     while not is_so():

@@ -94,7 +94,7 @@ def test_servers_killed_at_random_trouble_no_start(embedded_home: Path) -> None:
         wait_until((embedded_home / "data" / "postmaster.pid").exists, "a server is being started")
         moment = time.monotonic() + random.random() * 0.1
         wait_until(lambda moment=moment: time.monotonic() > moment, "a random moment has come")
-        with contextlib.suppress(ProcessLookupError, ValueError):  # gone already, or its file still empty
+        with contextlib.suppress(ProcessLookupError, FileNotFoundError, ValueError):  # gone, or its file still empty
             os.kill(postmaster(embedded_home), signal.SIGKILL)
         with start(embedded_home) as server:
             assert query(server.dsn, "select 1") == 1

@@ -442,7 +442,7 @@ def test_threads_that_come_first_share_one_store(here: tuple[Site, Line]) -> Non
     for each in threads:
         each.start()
     for each in threads:
-        each.join(30)
+        each.join(60)
     assert made == ["store", "database"]
 
 
@@ -531,13 +531,13 @@ def test_a_manifest_that_is_being_made_is_not_damaged(here: tuple[Site, Line]) -
 
         def begun(manifest: Manifest) -> None:
             looking.start()
-            assert looked.wait(10), "the other process has seen a manifest that is not the one"
+            assert looked.wait(60), "the other process has seen a manifest that is not the one"
             begin(manifest)
 
         reach.standin.begin = begun  # type: ignore[method-assign]
         line.is_cut = True
         assert store.get("A2").status is Status.DONE
-        looking.join(10)
+        looking.join(60)
     assert found == [Status.DONE]
     assert not list((made.root / ".syncd").glob("*.left-*"))
     back(here)

@@ -16,7 +16,8 @@ from syncd.store.queries import query
 from tests.support.feeds import caught_up
 from tests.support.migrated import Database
 
-DEADLINE_S = 20.0
+DEADLINE_S = 60.0
+HEARTBEAT_S = 2.0
 
 
 class Wakes:
@@ -55,7 +56,7 @@ def wakes() -> Wakes:
 @pytest.fixture
 def listener(database: Database, wakes: Wakes) -> Iterator[PostgresListener]:
     """A listener that is live."""
-    listener = PostgresListener(database.dsn, project="default", wake=wakes, heartbeat_s=1.0)
+    listener = PostgresListener(database.dsn, project="default", wake=wakes, heartbeat_s=HEARTBEAT_S)
     wait_until(lambda: listener.mode == "live")
     yield listener
     listener.close()
@@ -135,7 +136,7 @@ def test_case_48_a_table_made_anew_is_another_history(database: Database) -> Non
 def test_a_change_by_anybody_wakes_the_listener(database: Database, listener: PostgresListener, wakes: Wakes) -> None:
     """A live listener hears of a plain SQL change, and its heartbeat alone wakes nobody."""
     count = wakes.count
-    beats = threading.Event().wait(1.2)
+    beats = threading.Event().wait(1.2 * HEARTBEAT_S)
     assert (beats, wakes.count, listener.mode) == (False, count, "live")
     database.rows("insert into backlog (id, title) values ('A', 'a')")
     wakes.wait_beyond(count)
@@ -206,7 +207,7 @@ def test_a_change_whose_speaker_died_is_found_by_the_heartbeat(
 ) -> None:
     """When the one transaction that was to notify is rolled back, the others' changes are still heard of."""
     database.rows("insert into backlog (id, title) values ('A', 'a'), ('B', 'b')")
-    beats = threading.Event().wait(1.5)
+    beats = threading.Event().wait(1.2 * HEARTBEAT_S)
     with psycopg.connect(database.dsn) as first, psycopg.connect(database.dsn) as second:
         assert (lease(first, "w1"), lease(second, "w2")) == ("A", "B")
         count = wakes.count

@@ -75,7 +75,7 @@ def test_listen_goes_past_the_pooler(pooler_dsn: str, served_dsn: str) -> None:
     woken = threading.Event()
     with contextlib.closing(opened(pooler_dsn, "w")) as store:
         polling = store.listen(woken.set)
-        assert woken.wait(20)
+        assert woken.wait(60)
         assert polling.mode == "poll"
         polling.close()
     with contextlib.closing(opened(pooler_dsn, "w", served_dsn)) as store:
@@ -83,7 +83,7 @@ def test_listen_goes_past_the_pooler(pooler_dsn: str, served_dsn: str) -> None:
         until(lambda: listener.mode == "live", "the listener is live")
         woken.clear()
         store.create(NewCard(id="A", title="a"))
-        assert woken.wait(20)
+        assert woken.wait(60)
         listener.close()
 
 

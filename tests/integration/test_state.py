@@ -441,7 +441,7 @@ def test_ten_thousand_cards(state: StateFile) -> None:
     def advance_one(version: int) -> None:
         state.advance([card("A7", version)], [], None)
 
-    took_s = min(timed(partial(advance_one, version)) for version in range(9, 19))
+    took_s = min(timed(partial(advance_one, version)) for version in range(9, 59))
     assert took_s < 0.05
     assert min(timed(state.base) for _ in range(50)) < 0.001
 

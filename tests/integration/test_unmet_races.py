@@ -10,6 +10,7 @@ import psycopg
 import pytest
 from psycopg import errors
 
+from tests.support.desk import until
 from tests.support.migrated import Database
 
 IDS = [f"T{number}" for number in range(40)]
@@ -101,7 +102,7 @@ def test_a_dependency_on_a_card_that_is_being_made(database: Database) -> None:
             second = pool.submit(database.rows, "insert into backlog (id, title, status) values ('Y', 'y', 'done')")
             wait_until_somebody_waits(first)
             first.commit()
-            second.result(timeout=30)
+            second.result(timeout=60)
     assert database.one("select unmet from backlog where id = 'A'") == 0
     assert database.wrong_counts() == []
 
@@ -116,7 +117,7 @@ def test_a_dependency_on_a_card_that_is_being_completed(database: Database) -> N
             second = pool.submit(database.rows, insert)
             wait_until_somebody_waits(first)
             first.commit()
-            second.result(timeout=30)
+            second.result(timeout=60)
     assert database.one("select unmet from backlog where id = 'A'") == 0
 
 
@@ -124,7 +125,4 @@ def wait_until_somebody_waits(holder: psycopg.Connection[tuple[object, ...]]) ->
     """Return once another session waits for a lock that this one holds."""
     with psycopg.connect(holder.info.dsn, password=holder.info.password, autocommit=True) as link:
         waits = "select count(*) from pg_stat_activity where %s = any(pg_blocking_pids(pid))"
-        for _ in range(10_000):
-            if link.execute(waits, [holder.info.backend_pid]).fetchall()[0][0]:
-                return
-    raise AssertionError("nobody waits")
+        until(lambda: link.execute(waits, [holder.info.backend_pid]).fetchall()[0][0], "somebody waits")

@@ -101,7 +101,7 @@ def test_an_agent_is_pushed_its_card_and_claims_it_in_the_store(server: Any, sho
         assert lock(client, "A1") == {"owner": "agent", "attempt": 1}
         began = time.monotonic()
         assert queue.claim("agent", 60, wait_seconds=0.3) is None
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 30
         assert queue.unlock(card)
         assert not queue.unlock(card)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -12,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.support.desk import DEADLINE_S, Desk, until
+from tests.support.desk import DEADLINE_S, Desk, events_in, until
 
 
 @dataclass
@@ -24,8 +23,7 @@ class Working:
 
     def events(self, name: str) -> list[dict[str, Any]]:
         """Return the events of this name so far."""
-        lines = [json.loads(each) for each in self.log.read_text().splitlines() if each.startswith("{")]
-        return [each for each in lines if each.get("event") == name]
+        return events_in(self.log.read_text(), name)
 
     def ended(self, number: signal.Signals | None = None) -> int:
         """Send a signal, if one is given, and return the exit code."""

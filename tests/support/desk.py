@@ -57,6 +57,17 @@ def quiet_for(seconds: float, look: Callable[[], object]) -> None:
         time.sleep(0.05)
 
 
+def events_in(log: str, name: str) -> list[dict[str, Any]]:
+    """Return the events of this name in a log that somebody still writes."""
+    lines = [json.loads(each) for each in whole_lines(log) if each.startswith("{")]
+    return [each for each in lines if each.get("event") == name]
+
+
+def whole_lines(text: str) -> list[str]:
+    """Return the lines of a text that is being written, without one that has no end yet."""
+    return text[: text.rfind("\n") + 1].splitlines()
+
+
 def bare_environment(place: Path, **more: str) -> dict[str, str]:
     """Return the environment of a user whose own settings and data lie below a folder, and who has no store."""
     own = ("SYNCD_", "PG", "GIT_", "XDG_DATA", "XDG_STATE")
@@ -98,8 +109,7 @@ class Running:
 
     def events(self, name: str) -> list[dict[str, Any]]:
         """Return the events of this name that were logged so far."""
-        lines = [json.loads(each) for each in self.text.splitlines() if each.startswith("{")]
-        return [each for each in lines if each.get("event") == name]
+        return events_in(self.text, name)
 
     def ended(self, number: signal.Signals | None = None) -> int:
         """Send a signal, if one is given, and return the exit code."""

@@ -29,7 +29,7 @@ server.close()
 """
 """A script that joins the server of the folder in its argument until it reads a line."""
 
-_DEADLINE_S = 40.0
+_DEADLINE_S = 60.0
 _ROOT = Path(__file__).resolve().parents[2]
 
 

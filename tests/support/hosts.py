@@ -19,6 +19,8 @@ from pathlib import Path
 
 from psycopg.conninfo import make_conninfo
 
+from tests.support.ports import free_port
+
 _APART = ("unshare", "--net", "--uts")
 _ROOT = Path(__file__).resolve().parents[2]
 _LOOPBACK = "127.0.0.1"
@@ -100,7 +102,7 @@ def may_be_apart() -> bool:
 @contextmanager
 def _host(name: str, number: int, hub: int | None, dsn: str) -> Iterator[Host]:
     if hub is None:
-        with _running(_Relay((), _LOOPBACK, 0, dsn)) as relay:
+        with _running(_Relay((), _LOOPBACK, free_port(), dsn)) as relay:
             yield Host(name, relay.dsn, (), None, relay)
         return
     # Addresses of the block for tests of networks (RFC 2544): nobody's, wherever this runs.
@@ -160,7 +162,7 @@ class _Relay:
         words = [sys.executable, "-m", "tests.support.relay", self._address, str(self._port), self._upstream]
         self._process = subprocess.Popen([*self._enter, *words], cwd=_ROOT, stdout=subprocess.PIPE, text=True)
         assert self._process.stdout is not None
-        self._port = int(self._process.stdout.readline())
+        assert int(self._process.stdout.readline()) == self._port
 
     def send(self, number: signal.Signals) -> None:
         """Send it a signal, if it runs."""

@@ -7,7 +7,6 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -18,7 +17,9 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-_DEADLINE_S = 20.0
+from tests.support.ports import free_port
+
+_DEADLINE_S = 60.0
 
 
 @contextlib.contextmanager
@@ -28,9 +29,8 @@ def pooled(dsn: str) -> Iterator[str]:
     if program is None:
         pytest.skip("no PgBouncer to test against: pgbouncer is not installed")
     parts = conninfo_to_dict(dsn)
-    with socket.socket() as free, tempfile.TemporaryDirectory(prefix="syncd-pooler-") as name:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
+    with tempfile.TemporaryDirectory(prefix="syncd-pooler-") as name:
         place = Path(name)
         (place / "users").write_text(f'"{parts["user"]}" "{parts["password"]}"\n')
         (place / "pooler.ini").write_text(
@@ -45,7 +45,6 @@ def pooled(dsn: str) -> Iterator[str]:
             for path in (place, *place.iterdir()):
                 os.chown(path, entry.pw_uid, entry.pw_gid)
             account = {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
-        free.close()
         log = place / "log"
         with (
             log.open("ab") as said,

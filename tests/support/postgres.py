@@ -7,7 +7,6 @@ import os
 import pwd
 import secrets
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -20,6 +19,7 @@ from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
 from syncd.store.embedded import EmbeddedServer
+from tests.support.ports import free_port
 
 SERVED_PROGRAMS = Path("/usr/lib/postgresql/15/bin")
 """Where Debian keeps the oldest supported server that these tests look for."""
@@ -76,9 +76,7 @@ def served_postgres() -> Iterator[str]:
 
 
 def _serving(place: Path, password: str, common: dict[str, object]) -> Iterator[str]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     settings = f"listen_addresses=127.0.0.1 port={port} unix_socket_directories= fsync=off max_connections=200"
     server = [SERVED_PROGRAMS / "postgres", "-D", place / "data"]
     server += [word for setting in settings.split() for word in ("-c", setting)]
