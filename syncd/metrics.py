@@ -1,7 +1,7 @@
 """Metrics of a workspace in the text that Prometheus reads.
 
 The numbers are the daemon's own counts and what ``status`` tells; without a daemon only the latter.  The library that
-writes the format is an extra (``syncd[metrics]``).  May import ``syncd.errors``.
+writes the format is an extra (``syncd[metrics]``).  May import ``syncd.extras``.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from syncd.errors import Refused
+from syncd.extras import missing
 
 if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric
@@ -22,11 +22,11 @@ LABELS = ("workspace", "project")
 
 
 def text(snapshot: Json) -> str:
-    """Return a snapshot as a page for Prometheus.  Raises Refused without the library."""
+    """Return a snapshot as a page for Prometheus.  Raises ConfigError without the library."""
     try:
         from prometheus_client import CollectorRegistry, generate_latest
     except ImportError:
-        raise Refused("the metrics need the library prometheus-client", hint="pip install 'syncd[metrics]'") from None
+        raise missing("the page for Prometheus", "metrics") from None
 
     class _Collected:
         def collect(self) -> Iterator[Metric]:

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from syncd.api import Workspace
 from syncd.errors import ConfigError
+from syncd.extras import missing
 from syncd.log import event
 
 
@@ -66,5 +67,5 @@ def start_valkey(workspace: Workspace, environ: Mapping[str, str]) -> Closable |
     except ModuleNotFoundError as error:
         if error.name != "valkey":
             raise
-        raise ConfigError("pushing to Valkey needs its client", hint="pip install 'syncd[valkey]'") from error
+        raise missing("pushing to Valkey", "valkey") from error
     return Mirror(workspace, url)

@@ -13,7 +13,8 @@ import typer
 
 from syncd.cli.options import command, globals_of, group, workspace
 from syncd.cli.output import emit, show
-from syncd.errors import ConfigError, UsageError
+from syncd.errors import UsageError
+from syncd.extras import missing
 
 if TYPE_CHECKING:
     from syncd.api import Workspace
@@ -57,8 +58,7 @@ def mcp(
     except ImportError as error:
         if error.name is None or error.name.partition(".")[0] == "syncd":
             raise
-        missing = f"the MCP server needs {error.name}, which is not installed"
-        raise ConfigError(missing, hint="pip install 'syncd[mcp]'") from error
+        raise missing("the MCP server", "mcp") from error
     configure(given.log_format)
     name = owner or os.environ.get("SYNCD_OWNER") or f"mcp.{secrets.token_hex(3)}"
 

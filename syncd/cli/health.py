@@ -64,7 +64,7 @@ def metrics(
     """Print the metrics of this workspace for Prometheus.
 
     What status tells, and what the daemon counts: cycles, their steps, changes, failures. Needs the extra
-    'metrics' (pip install 'syncd[metrics]'); --json does without.
+    'metrics'; --json does without.
     """
     with workspace(context) as opened:
         if globals_of(context).json:

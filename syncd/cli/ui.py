@@ -9,7 +9,8 @@ import typer
 from syncd.cli.options import command, globals_of, group, workspace
 from syncd.cli.output import json_line, show, write_bytes
 from syncd.cli.screen import Line, Span, line
-from syncd.errors import Refused, UsageError
+from syncd.errors import Refused
+from syncd.extras import missing
 
 commands = group("The dashboard.")
 
@@ -33,7 +34,7 @@ def ui(
         from syncd.web.security import is_loopback
         from syncd.web.server import serve
     except ModuleNotFoundError as error:
-        raise UsageError("the dashboard is not installed", hint="pip install 'syncd[ui]'") from error
+        raise missing("the dashboard", "ui") from error
 
     if not is_loopback(host) and not public:
         raise Refused(

@@ -227,5 +227,6 @@ def _man_options(options: tuple[Option, ...]) -> list[str]:
 
 def _roff(text: str) -> str:
     """Return text in which roff sees no request and no special character."""
-    text = text.replace("\\", r"\e").replace("-", r"\-")
+    # Not every terminal has an ellipsis, and roff warns of one that it cannot show.
+    text = text.replace("\\", r"\e").replace("-", r"\-").replace("…", "...")
     return rf"\&{text}" if text.startswith((".", "'")) else text
