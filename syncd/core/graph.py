@@ -54,12 +54,6 @@ def circle_text(circle: Sequence[str]) -> str:
     return f"a circle of dependencies: {' → '.join((*cards[first:], *cards[:first], cards[first]))}"
 
 
-def unknown_dependencies(depends_on: DependsOn) -> dict[str, Path]:
-    """Return, for each card that depends on cards that are not there, which ones."""
-    unknown = {id: tuple(each for each in needed if each not in depends_on) for id, needed in depends_on.items()}
-    return {id: missing for id, missing in unknown.items() if missing}
-
-
 def _path(depends_on: DependsOn, starts: Collection[str], goal: str) -> Path | None:
     """Return a shortest path from one of ``starts`` to ``goal``, both included."""
     came_from: dict[str, str | None] = dict.fromkeys(starts)

@@ -16,7 +16,7 @@ from syncd.ports import Store
 from syncd.store.flatfile.rules import ManifestStore
 from syncd.store.migrate import migrate
 from syncd.store.postgres import PostgresStore
-from tests.support.flatfile import flatfile
+from tests.support.flatfile import delete_outright, flatfile
 from tests.support.memory_store import MemoryDatabase
 from tests.support.postgres import fresh_database
 
@@ -83,7 +83,7 @@ class FlatfileWorld:
     age_history = age_replicas = advance
 
     def delete_outright(self, id: str) -> None:
-        self.open().delete_outright(id)
+        delete_outright(self.open(), id)
 
     def _now(self) -> datetime:
         return datetime.now(UTC) + timedelta(seconds=self._late_s)

@@ -26,7 +26,7 @@ from syncd.schemas.card import Status
 from syncd.store.flatfile import files as files_module
 from syncd.store.flatfile.rules import ManifestStore
 from tests.support.desk import DEADLINE_S, until
-from tests.support.flatfile import flatfile
+from tests.support.flatfile import delete_outright, flatfile
 
 
 def make(store: ManifestStore, *ids: str) -> None:
@@ -63,7 +63,7 @@ def test_the_manifest_is_as_its_schema_says(tmp_path: Path) -> None:
     store.commit(Batch("c1", (), (Conflict("A", "title", "a", "b", None, Winner.LOCAL),)))
     store.reserve_ids("T", 3, 0)
     store.touch_replica("r1", "host", "/path")
-    store.delete_outright("B")
+    delete_outright(store, "B")
     fold(store)
     text = (tmp_path / "manifest.json").read_text()
     kept = json.loads(text)

@@ -21,3 +21,9 @@ def flatfile(
     files = manifest_files(folder / "manifest.json", project)
     files.now = clock
     return ManifestStore(files, project=project, actor="tester", face="test", replica=replica)
+
+
+def delete_outright(store: ManifestStore, id: str) -> None:
+    """Delete a card as a foreign client of a database does: no tombstone is left, the feed and the trail tell of it."""
+    with store._keeper.writing() as manifest:
+        store._keep(manifest, store._keeper.now(), gone=(id,))

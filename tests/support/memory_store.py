@@ -19,6 +19,7 @@ from syncd.schemas.card import Card
 from syncd.store.flatfile.manifest import Manifest
 from syncd.store.flatfile.records import Record
 from syncd.store.flatfile.rules import ManifestStore
+from tests.support.flatfile import delete_outright
 
 CommitHook = Callable[[str, Batch], None]
 """Called with ``before`` and ``after`` a batch is applied; what it raises, ``commit`` raises."""
@@ -66,7 +67,7 @@ class MemoryDatabase:
     def delete_outright(self, project: str, id: str) -> None:
         """Delete a row as a foreign client does: no tombstone is left in the table."""
         with self.lock:
-            self.store(project).delete_outright(id)
+            delete_outright(self.store(project), id)
 
     def write(self, project: str, cards: Iterable[Card]) -> None:
         """Write rows as one transaction: versions and stamps move on a real change only."""

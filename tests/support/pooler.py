@@ -9,17 +9,14 @@ import shutil
 import signal
 import subprocess
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from tests.support.ports import free_port
-
-_DEADLINE_S = 60.0
+from tests.support.postgres import wait_until_it_answers
 
 
 @contextlib.contextmanager
@@ -54,20 +51,7 @@ def pooled(dsn: str) -> Iterator[str]:
         ):
             try:
                 through = make_conninfo(dsn, host="127.0.0.1", port=port)
-                _wait_until_it_answers(through, process, log)
+                wait_until_it_answers(through, process, log)
                 yield through
             finally:
                 process.send_signal(signal.SIGINT)
-
-
-def _wait_until_it_answers(dsn: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + _DEADLINE_S
-    while True:
-        try:
-            psycopg.connect(dsn, connect_timeout=2).close()
-        except psycopg.OperationalError:
-            if process.poll() is not None or time.monotonic() > deadline:
-                raise AssertionError(f"PgBouncer did not start: {log.read_text()[-2000:]}") from None
-            time.sleep(0.02)
-        else:
-            return

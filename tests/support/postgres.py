@@ -89,20 +89,21 @@ def _serving(place: Path, password: str, common: dict[str, object]) -> Iterator[
     ):
         try:
             dsn = make_conninfo(host="127.0.0.1", port=port, user="syncd", password=password, dbname="postgres")
-            _wait_until_it_answers(dsn, process, log)
+            wait_until_it_answers(dsn, process, log)
             yield dsn
         finally:
             process.send_signal(signal.SIGINT)
 
 
-def _wait_until_it_answers(dsn: str, process: subprocess.Popen[bytes], log: Path) -> None:
+def wait_until_it_answers(dsn: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    """Wait until a server takes connections; fail with its last words when it has ended, or takes too long."""
     deadline = time.monotonic() + _DEADLINE_S
     while True:
         try:
             psycopg.connect(dsn, connect_timeout=2).close()
         except psycopg.OperationalError:
             if process.poll() is not None or time.monotonic() > deadline:
-                raise AssertionError(f"the served Postgres did not start: {log.read_text()[-2000:]}") from None
+                raise AssertionError(f"the server did not start: {log.read_text()[-2000:]}") from None
             time.sleep(0.02)
         else:
             return

@@ -532,12 +532,6 @@ class ManifestStore:
                     self._keep(manifest, now, forgotten=(*commits, *replicas))
             return Pruned(len(entries) - len(kept), len(commits), len(replicas))
 
-    def delete_outright(self, id: str) -> None:
-        """Delete a card without a tombstone; the feed and the audit trail tell of it.  Raises NotFound."""
-        with self._keeper.writing() as manifest:
-            self._known(manifest, id)
-            self._keep(manifest, self._keeper.now(), gone=(id,))
-
     # --- within a change --------------------------------------------------------------------------
 
     def _keep(

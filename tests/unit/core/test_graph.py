@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from syncd.core.graph import find_cycles, find_knots, unknown_dependencies, would_close
+from syncd.core.graph import find_cycles, find_knots, would_close
 
 ids = st.sampled_from([f"A{at}" for at in range(7)])
 graphs = st.dictionaries(ids, st.lists(ids, max_size=3, unique=True).map(tuple), max_size=7)
@@ -40,11 +40,6 @@ def test_a_chain_of_any_length_is_searched() -> None:
     chain = {f"A{at}": (f"A{at + 1}",) for at in range(20_000)}
     assert find_cycles(chain) == []
     assert len(find_cycles({**chain, "A20000": ("A0",)})[0]) == 20_001
-
-
-def test_dependencies_on_nobody_are_named() -> None:
-    """A dependency on a card that is not there is told for each card that has one."""
-    assert unknown_dependencies({"A": ("B", "X"), "B": ("A",)}) == {"A": ("X",)}
 
 
 @given(graphs)
