@@ -177,7 +177,7 @@ def probe(directory: Path, exchanging: Rename = exchange) -> Replacement:
     Raises:
         OSError: the directory cannot be written.
     """
-    names = [directory / f".syncd-probe-{secrets.token_hex(6)}" for _ in range(2)]
+    names = [directory / f".probe.syncd-{secrets.token_hex(6)}" for _ in range(2)]
     try:
         for name in names:
             os.close(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))

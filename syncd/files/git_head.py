@@ -15,7 +15,7 @@ def head_of(folder: Path) -> str | None:
     It is the commit that HEAD names, and how long its reflog is: a checkout may lead back to the same commit.
     A worktree's ``.git`` file and packed refs are followed; a repository that cannot be read is none.
     """
-    git = _git_of(folder)
+    git = git_of(folder)
     commit = None if git is None else _commit_of(git)
     return None if git is None or commit is None else f"{commit}@{_size_of(git / 'logs' / 'HEAD')}"
 
@@ -25,7 +25,7 @@ def has_checked_out(folder: Path, since: str) -> bool:
 
     The reflog tells a commit from a checkout, reset, merge or rebase; without one every move counts.
     """
-    git, now = _git_of(folder), head_of(folder)
+    git, now = git_of(folder), head_of(folder)
     if git is None or now is None or now == since:
         return False
     commit, _, size = since.partition("@")
@@ -45,13 +45,13 @@ def lock_of(folder: Path) -> int | None:
 
     git holds it while it writes files, and moves HEAD right after it has let it go.
     """
-    git = _git_of(folder)
+    git = git_of(folder)
     with suppress(OSError):
         return None if git is None else (git / "index.lock").stat().st_ctime_ns
     return None
 
 
-def _git_of(folder: Path) -> Path | None:
+def git_of(folder: Path) -> Path | None:
     """Return the git folder of the repository, or of the worktree, around a folder."""
     git = next((each / ".git" for each in (folder, *folder.parents) if (each / ".git").exists()), None)
     if git is None or git.is_dir():
@@ -60,6 +60,13 @@ def _git_of(folder: Path) -> Path | None:
         return (git.parent / git.read_text().removeprefix("gitdir:").strip()).resolve()
     except (OSError, UnicodeDecodeError):
         return None
+
+
+def common_of(git: Path) -> Path:
+    """Return the git folder that all worktrees of a repository share; a repository's own where it has no others."""
+    with suppress(OSError, UnicodeDecodeError):
+        return (git / (git / "commondir").read_text().strip()).resolve()
+    return git
 
 
 def _commit_of(git: Path) -> str | None:
@@ -79,9 +86,7 @@ def _size_of(path: Path) -> int:
 
 def _resolved(git: Path, ref: str) -> str | None:
     """Return the commit of a branch; the shared folder of worktrees holds what their own does not."""
-    common = git
-    with suppress(OSError):
-        common = (git / (git / "commondir").read_text().strip()).resolve()
+    common = common_of(git)
     for folder in (git, common):
         with suppress(OSError):
             return (folder / ref).read_text().strip()

