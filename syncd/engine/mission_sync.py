@@ -13,7 +13,13 @@ from functools import partial
 from typing import Final
 
 from syncd.core.mission_guard import GuardedMissions, MissionSight, guard_missions, unreadable
-from syncd.core.mission_merge import MissionPlan, RecordChange, advance_missions, reconcile_missions
+from syncd.core.mission_merge import (
+    MissionPlan,
+    RecordChange,
+    advance_missions,
+    is_same_value,
+    reconcile_missions,
+)
 from syncd.core.plan import ChangeKind, Conflict, Wait
 from syncd.core.sight import Thresholds
 from syncd.core.trips import STORE_REWOUND
@@ -28,7 +34,7 @@ from syncd.parsers.document import Problem
 from syncd.parsers.mission_json import parse_mission
 from syncd.ports import MissionBatch, MissionResult, MissionStore, MissionView, State, SyncStore, TaskFiles
 from syncd.schemas.card import Fields, Value
-from syncd.schemas.mission import Record, RecordKey, RecordKind, Records
+from syncd.schemas.mission import RECORD_FIELDS, Record, RecordKey, RecordKind, Records
 
 PASSES_MAX: Final = 4
 RECENT_S: Final = 10.0
@@ -248,19 +254,28 @@ class MissionSync:
     # --- remembering ------------------------------------------------------------------------------
 
     def _recover(self) -> None:
-        """Finish or forget the write that the journal names.  Raises StoreUnreachable: nothing was touched."""
+        """Finish or forget the write that the journal names.
+
+        As with cards, what was sent and stands in the store now was on both sides, whatever became of the batch.
+
+        Raises: StoreUnreachable: nothing was touched.
+        """
         journal = self._memory.journal
         if journal is None:
             return
         agreed: list[Record] = []
-        if journal.sent and self._commits.has_commit(journal.commit_id):
-            left_out = self._commits.left_out(journal.commit_id)
-            agreed += [each for key, each in journal.sent.items() if str(key) not in left_out]
+        missions = self._missions()
+        if journal.sent and missions is not None:
+            is_committed = self._commits.has_commit(journal.commit_id)
+            left_out = self._commits.left_out(journal.commit_id) if is_committed else frozenset(map(str, journal.sent))
+            stored = self._load(missions).records
+            for key, each in journal.sent.items():
+                agreed.append(_standing(each, stored.get(key)) if str(key) in left_out else each)
         for staged in journal.staged:
             if was_replaced(self._files, staged):
                 self._files.make_durable(staged.path)
                 agreed += journal.written.get(staged.path, {}).values()
-        self._memory.take_over(agreed)
+        self._memory.take_over(each for each in agreed if each.fields)
         self._memory.clear_journal()
 
     def _advance(
@@ -315,6 +330,17 @@ class MissionSync:
             problems=(*look.problems, *refused, *write.problems),
             waits=(*write.waits, *waits),
         )
+
+
+def _standing(sent: Record, stored: Record | None) -> Record:
+    """Return what of a record that was sent the store shows."""
+    there, kinds = stored.fields if stored is not None else {}, RECORD_FIELDS[sent.key.kind]
+    stands = {
+        name: value
+        for name, value in sent.fields.items()
+        if name in there and is_same_value(kinds[name], value, there[name])
+    }
+    return replace(sent, fields=stands)
 
 
 def _with_paths(changes: Iterable[RecordChange], look: MissionLook) -> tuple[RecordChange, ...]:

@@ -17,6 +17,7 @@ from syncd.errors import Refused
 from syncd.missions import Missions
 from syncd.ports import MissionBatch, NewCard
 from syncd.schemas.mission import RecordKey, RecordKind
+from tests.support.doom import Killed, doomed_cycle
 from tests.support.laptop import Line, another, back, laptop, put_on
 from tests.support.workspace import TABLE, Site, site
 
@@ -272,6 +273,29 @@ def test_a_change_whose_answer_was_lost(here: tuple[Site, Line], there: Site, cu
     back(here)
     assert made.wiring.store().conflicts() == []
     assert milestones(made)["M1"][0] == ("By the office" if cuts_after else "Groundwork")
+
+
+@pytest.mark.parametrize("is_away", [False, True])
+def test_a_kill_between_the_commit_and_the_base(here: tuple[Site, Line], is_away: bool) -> None:
+    """Whichever of both took the change, and whether the line is cut or mended then: the next edit is no clash with it.
+
+    What stood in is gone after the return, and with it whoever knew of the commit.
+    """
+    made, line = here
+    line.is_cut = is_away
+    change(made, '"Foundations"', '"Groundwork"')
+    made.cycle = doomed_cycle("companion.memory", "advance", after=False, how=Killed())(made.wiring)
+    with pytest.raises(Killed):
+        made.sync()
+    made.restart()
+    put_on(made, line)
+    change(made, '"Groundwork"', '"Cellar"')
+    line.is_cut = not is_away
+    if line.is_cut:
+        assert made.sync().conflicts == ()
+    back(here)
+    assert made.wiring.store().conflicts() == []
+    assert milestones(made)["M1"][0] == "Cellar"
 
 
 def test_a_batch_that_was_planned_elsewhere(here: tuple[Site, Line], there: Site) -> None:

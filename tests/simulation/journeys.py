@@ -125,12 +125,12 @@ class World(Cuts):
     def _die(self, traveller: Traveller, step: int) -> None:
         """Have the cycle that takes in an edit die at a call, before or after its work.
 
-        Whoever starts again may find the line cut, and edit once more.
+        Whoever starts again may find the line cut, and the same place edited once more.
         """
         port, method = self.random.choice(DEATHS)
         after, is_cut = self.random.random() < 0.5, self.random.random() < 0.5
         edits = [edit for story in self.stories for edit in story.edits]
-        self.random.choice(edits)(traveller, step)
+        again = self.random.choice(edits)(traveller, step)
         self.tell(step, f"{traveller.name} dies {'after' if after else 'before'} {port}.{method}")
         self._begin_anew(traveller)
         traveller.kill(doomed_cycle(port, method, after=after, how=Killed()))
@@ -138,8 +138,8 @@ class World(Cuts):
             self._cycle(traveller)
         if is_cut:
             self.cut(traveller, step)
-        if self.random.random() < 0.5:
-            self.random.choice(edits)(traveller, step)
+        if again is not None and self.random.random() < 0.5:
+            again()
         traveller.kill()
 
     def _cycle(self, traveller: Traveller) -> None:

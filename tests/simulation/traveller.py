@@ -120,10 +120,10 @@ class Traveller:
         """Put a row behind the others."""
         self.save(self.file, self.file.read_text() + line)
 
-    def take_out(self, id: str) -> None:
+    def take_out(self, title: str) -> None:
         """Take a row out."""
         lines = self.file.read_text().splitlines(keepends=True)
-        self.save(self.file, "".join(each for each in lines if not each.startswith(f"| {id} |")))
+        self.save(self.file, "".join(each for each in lines if f"| {title} |" not in each))
 
     @property
     def mission_file(self) -> Path:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from syncd.errors import SyncdError
 from tests.simulation.oracle import Violation
-from tests.simulation.stories.story import Deed, Known, Story, World
+from tests.simulation.stories.story import Deed, Edit, Known, Story, World
 from tests.simulation.traveller import Traveller, line_of
 
 CARDS = 6
@@ -23,16 +23,20 @@ class Fields(Story):
         self.priorities = {f"T{card}": Known("0") for card in range(CARDS)}
 
     @property
-    def edits(self) -> Sequence[Deed]:
+    def edits(self) -> Sequence[Edit]:
         return (self.type,) * 4
 
     @property
     def deeds(self) -> Sequence[Deed]:
         return (self.give,) * 2
 
-    def type(self, traveller: Traveller, step: int) -> None:
+    def type(self, traveller: Traveller, step: int) -> Callable[[], None]:
         """Type a title into a row of one's own."""
         id = f"T{self.random.choice([card for card in range(CARDS) if card % 2 == traveller.number % 2])}"
+        self._type(traveller, step, id)
+        return lambda: self._type(traveller, step, id)
+
+    def _type(self, traveller: Traveller, step: int, id: str) -> None:
         title = f"{id} typed at {step}"
         while title == self.titles[id].value:
             title += "."

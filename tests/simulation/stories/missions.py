@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from syncd.core.mission_merge import RecordChange
@@ -11,7 +11,7 @@ from syncd.core.plan import ChangeKind
 from syncd.ports import MissionBatch
 from syncd.schemas.mission import RecordKey, RecordKind
 from tests.simulation.oracle import Violation
-from tests.simulation.stories.story import Deed, Known, Story, World
+from tests.simulation.stories.story import Deed, Edit, Known, Story, World
 from tests.simulation.traveller import Traveller
 
 MILESTONES = 4
@@ -40,18 +40,19 @@ class Missions(Story):
         (root / "mission.json").write_text(json.dumps(mission, indent=2) + "\n")
 
     @property
-    def edits(self) -> Sequence[Deed]:
+    def edits(self) -> Sequence[Edit]:
         return (self.type,) * 3
 
     @property
     def deeds(self) -> Sequence[Deed]:
         return (self.set_issue,)
 
-    def type(self, traveller: Traveller, step: int) -> None:
+    def type(self, traveller: Traveller, step: int) -> Callable[[], None]:
         """Give a milestone another value in the file."""
         milestone = self.random.randrange(MILESTONES)
-        is_own = milestone % 2 == traveller.number % 2
-        self._type(traveller, step, f"M{milestone}", self.random.choice(TYPED) if is_own else "branch")
+        name = self.random.choice(TYPED) if milestone % 2 == traveller.number % 2 else "branch"
+        self._type(traveller, step, f"M{milestone}", name)
+        return lambda: self._type(traveller, step, f"M{milestone}", name)
 
     def _type(self, traveller: Traveller, step: int, id: str, name: str) -> None:
         value = self._value(step, name)

@@ -10,7 +10,7 @@ from enum import StrEnum
 from syncd.errors import SyncdError
 from syncd.ports import CardFilter, NewCard
 from tests.simulation.oracle import Violation
-from tests.simulation.stories.story import Deed, Story, World
+from tests.simulation.stories.story import Deed, Edit, Story, World
 from tests.simulation.traveller import Traveller, line_of
 
 CARDS = 6
@@ -48,7 +48,7 @@ class Rows(Story):
         self.things = {f"thing {card}": Thing(card % len(world.travellers)) for card in range(CARDS)}
 
     @property
-    def edits(self) -> Sequence[Deed]:
+    def edits(self) -> Sequence[Edit]:
         return (self.put_in, self.put_in_nameless, self.take_out, self.take_out)
 
     @property
@@ -57,32 +57,38 @@ class Rows(Story):
 
     # --- deeds ------------------------------------------------------------------------------------
 
-    def put_in(self, traveller: Traveller, step: int) -> None:
+    def put_in(self, traveller: Traveller, step: int) -> Callable[[], None]:
         """Put a row with an id into the file."""
-        self._put_in(traveller, step, f"N{traveller.number}-{step}{self._again(step)}")
+        return self._put_in(traveller, step, f"N{traveller.number}-{step}", f"row of step {step}")
 
-    def put_in_nameless(self, traveller: Traveller, step: int) -> None:
+    def put_in_nameless(self, traveller: Traveller, step: int) -> Callable[[], None]:
         """Put a row without an id into the file; syncd gives it one."""
-        self._put_in(traveller, step, "")
+        return self._put_in(traveller, step, "", f"nameless row of step {step}")
 
-    def _put_in(self, traveller: Traveller, step: int, id: str) -> None:
-        title = f"row of step {step}{self._again(step)}"
+    def _put_in(self, traveller: Traveller, step: int, id: str, title: str) -> Callable[[], None]:
         self.world.tell(step, f"{traveller.name} puts in a row {id!r}: {title!r}")
         traveller.put_in(line_of(id, title, STATUS))
         self.things[title] = Thing(traveller.number)
+        return lambda: self._take_out(traveller, step, title)
 
-    def _again(self, step: int) -> str:
-        return "." * sum(title.startswith(f"row of step {step}") for title in self.things)
-
-    def take_out(self, traveller: Traveller, step: int) -> None:
+    def take_out(self, traveller: Traveller, step: int) -> Callable[[], None] | None:
         """Take a row of one's own out of the file."""
+        mine = [(id, row.title) for id, row in traveller.lines if self._is_of(traveller, row.title)]
+        if not mine:
+            return None
+        id, title = self.random.choice(mine)
+        self._take_out(traveller, step, title)
+        return (lambda: self._put_back(traveller, step, id, title)) if id else None
+
+    def _take_out(self, traveller: Traveller, step: int, title: str) -> None:
         self.world.database.advance(OLD_S)
-        mine = [(id, row.title) for id, row in traveller.lines if id and self._is_of(traveller, row.title)]
-        if mine:
-            id, title = self.random.choice(mine)
-            self.world.tell(step, f"{traveller.name} takes out {id}: {title!r}")
-            traveller.take_out(id)
-            self.things[title].being = Being.GONE
+        self.world.tell(step, f"{traveller.name} takes out {title!r}")
+        traveller.take_out(title)
+        self.things[title].being = Being.GONE
+
+    def _put_back(self, traveller: Traveller, step: int, id: str, title: str) -> None:
+        if id not in traveller.rows:
+            self._put_in(traveller, step, id, title)
 
     def make(self, traveller: Traveller, step: int) -> None:
         """Make a card by a command."""

@@ -15,6 +15,9 @@ from tests.support.memory_store import MemoryDatabase
 Deed = Callable[[Traveller, int], None]
 """Something that one working copy does at a step.  Raises Killed."""
 
+Edit = Callable[[Traveller, int], Callable[[], None] | None]
+"""A deed that saves a file; returns what edits the same place once more."""
+
 
 class World(Protocol):
     """What a story sees of its world."""
@@ -53,7 +56,7 @@ class Story:
         self.random = world.random
 
     @property
-    def edits(self) -> Sequence[Deed]:
+    def edits(self) -> Sequence[Edit]:
         return ()
 
     @property
