@@ -84,7 +84,8 @@ def undo(
     """Take back syncd's last write to the task file.
 
     The file is as it was before that write, and that is synced: the values that come back go to the store
-    as any edit does. A second undo takes the first one back. Refused when the file was edited since.
+    as any edit does. Ids that rows were given stay. A second undo takes the first one back. Refused when the file
+    was edited since.
     """
     from syncd.cli.screens import history as screens
     from syncd.cli.shapes import undo_json

@@ -46,7 +46,7 @@ def fold(expected: bytes | None, displaced: bytes, current: bytes, *, path: str,
     was, meant, now = (parse(data, path=path, options=options) for data in (expected, displaced, current))
     if not (was.readable and meant.readable and now.readable):
         return Folded(current, (), is_whole=False)
-    expected, displaced = (_with_ids(each, was, now) for each in (was, meant))
+    expected, displaced = (with_given_ids(each, was, now) for each in (was, meant))
     was, meant = (parse(data, path=path, options=options) for data in (expected, displaced))
     merge = merge_files(expected, displaced, current, path=path, options=options)
     merged = parse(_standing(merge), path=path, options=options)
@@ -61,14 +61,19 @@ def _united(displaced: bytes, current: bytes, *, path: str, options: ParseOption
     was, meant, now = (parse(data, path=path, options=options) for data in (b"", displaced, current))
     if not (meant.readable and now.readable):
         return Folded(current, (), is_whole=False)
-    meant = parse(_with_ids(meant, was, now), path=path, options=options)
+    meant = parse(with_given_ids(meant, was, now), path=path, options=options)
     edits, conflicts = _lost(was, meant, now, set())
     data = apply(now, edits)
     return Folded(data, (*conflicts, *_unshown(parse(data, path=path, options=options), edits)), is_whole=True)
 
 
-def _with_ids(document: Document, was: Document, now: Document) -> bytes:
-    """Return a version with the ids that its nameless rows were given since: they are those rows, by their titles."""
+def with_given_ids(document: Document, was: Document, now: Document) -> bytes:
+    """Return a version with the ids that its nameless rows were given since: they are those rows, by their titles.
+
+    Args:
+        was: what the version was made of; ids that stand there were not given since.
+        now: the file, in which the ids stand.
+    """
     given = {_title(card): card.id for card in now.cards if card.id is not None and was.card_by_id(card.id) is None}
     counts = Counter(_title(card) for version in (document, now) for card in version.cards)
     return apply(

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from syncd.core.plan import RemoteCard
 from syncd.core.values import CLAIM_OWNER, STATUS
+from syncd.engine.displaced import with_given_ids
 from syncd.engine.placing import MADE, place
 from syncd.errors import NotFound, Refused, UsageError
 from syncd.parsers.document import ParseOptions
@@ -24,7 +25,6 @@ class Undone:
     """A file that is again what it was; ``kept`` is where syncd keeps what it was until now."""
 
     path: str
-    digest: str
     kept: str
 
 
@@ -71,7 +71,10 @@ def choose_file(files: TaskFiles, path: str | None) -> str:
 def undo(files: TaskFiles, state: State, digest: Callable[[bytes], str], path: str, leases: Leases) -> Undone:
     """Put a file back as it was before the last write of syncd, as a version that was never seen before.
 
-    Raises: NotFound when syncd has not written it; Refused when it was edited since, or shows a lease that would end.
+    Ids that the write gave to rows stay: without them the rows would be other cards, and those that they are deleted.
+
+    Raises: NotFound when syncd has not written it, or has given ids only; Refused when it was edited since, or shows
+    a lease that would end.
     Effects: replaces the file; what it was until now is kept, and a second undo brings it back.
     """
     now = files.read(path)
@@ -86,13 +89,22 @@ def undo(files: TaskFiles, state: State, digest: Callable[[bytes], str], path: s
     is_written = state.version_rank(path, now.digest) == 0 and state.version_rank(path, last.digest) == 1
     if not is_written or digest(before) != last.digest:
         raise _edited(path, last.absolute)
+    before = _with_ids(before, now.data, path, leases.options)
+    if before == now.data:
+        raise NotFound(f"syncd's last write to {path} gave rows their ids, and those stay: there is nothing to undo")
     leases.keep(path, before, now.data)
-    staged = StagedFile(path, files.stage(path, before), now.digest, last.digest)
+    staged = StagedFile(path, files.stage(path, before), now.digest, digest(before))
     # That makes it the newest version, an edit; as an older one it would be held as time travel.
     if not place(files, state, staged, before, now.data):
         raise _edited(path, last.absolute)
     kept = files.last_displaced(path)
-    return Undone(path, last.digest, kept.absolute if kept is not None else "")
+    return Undone(path, kept.absolute if kept is not None else "")
+
+
+def _with_ids(before: bytes, now: bytes, path: str, options: ParseOptions) -> bytes:
+    """Return the file as it was, with the ids that its nameless rows have by now."""
+    was, shown = (parse(data, path=path, options=options) for data in (before, now))
+    return with_given_ids(was, was, shown) if was.readable and shown.readable else before
 
 
 def _edited(path: str, kept: str) -> Refused:

@@ -231,6 +231,22 @@ def test_undo_is_refused_after_an_edit(shop: Shop) -> None:
     assert "More words" in shop.text
 
 
+def test_undo_leaves_rows_the_ids_that_they_were_given(shop: Shop) -> None:
+    """What a write gave ids to are cards by now: they keep them, and their history, while the rest is taken back."""
+    row = "| A3 | not-started | Write the docs | A1, A2 | 0 | |\n"
+    shop.edit(row, row + "|  | not-started | Ship it | A3 | 1 | |\n")
+    shop("sync")
+    text = shop.text
+    assert "gave rows their ids" in refused(shop, "undo", code=3)["message"]
+    assert (shop.text, shop.cell("version", "A4")) == (text, "1")
+    shop.edit("| Ship it | A3 | 1 | |\n", "| Ship it | A3 | 1 | |\n|  | not-started | Rest | — | 1 | |\n")
+    settled(shop, "update backlog set status = 'done' where id = 'A1'")
+    assert (shop.text.count("| A5 |"), shop.cell("status", "A1")) == (1, "done")
+    told(shop, "undo", "undo")
+    assert (shop.text.count("| A5 |"), shop.cell("status", "A1"), shop.cell("version", "A5")) == (1, "ready", "1")
+    assert "| A1 | not-started |" in shop.text
+
+
 def test_undo_asks_which_file(tmp_path: Path, postgres_dsn: str) -> None:
     """With several task files that syncd wrote, the one that is meant is named."""
     shop = opened(tmp_path / "shop", postgres_dsn, tasks=["TASKS.md", "other.md"])
