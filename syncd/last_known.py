@@ -25,7 +25,7 @@ SOON_S: Final = 0.4
 LATER_S: Final = 0.5
 """How long it has then, when the server is well."""
 
-_HINT: Final = "The daemon waits for it, and goes on when it answers. What was last known is shown."
+_HINT: Final = "The daemon goes on without it in a moment, and merges when it answers. What was last known is shown."
 
 
 def status_in_time(wiring: Wiring, daemon: Daemon) -> StatusReport:

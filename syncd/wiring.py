@@ -41,10 +41,13 @@ if TYPE_CHECKING:
     from syncd.store.flatfile.files import ManifestFiles
     from syncd.store.postgres import PostgresStore
     from syncd.store.reach import Reach
+    from syncd.store.silence import Vigil
 
 DAEMON_TIMEOUT_S: Final = 30.0
 PROBE_S: Final = 0.7
-"""How long a server has to answer something that needs nothing, before it counts as one that hangs."""
+"""How long a server may be silent when it is asked something that needs nothing, before it counts as one that hangs."""
+PROBE_MAX_S: Final = 1.0
+"""How long that may take where it is far away."""
 
 ACTOR_VARIABLE: Final = "SYNCD_ACTOR"
 UNMADE: Final = "store.unmade"
@@ -243,14 +246,14 @@ class Wiring:
         if self.reach is not None:
             self.reach.hurry()
 
-    def hangs(self, *, within_s: float = PROBE_S) -> bool:
-        """Return whether the database takes what it is sent and answers nobody in this time."""
+    def hangs(self, *, silent_s: float = PROBE_S) -> bool:
+        """Return whether the database takes what it is sent and says nothing to anybody for so long."""
         if self.choice.kind is StoreKind.FLATFILE:
             return False
         from syncd.store.probe import hangs
 
         try:
-            return hangs(self.dsn(may_make=False), within_s=within_s)
+            return hangs(self.dsn(may_make=False), silent_s=silent_s, within_s=PROBE_MAX_S)
         except SyncdError:
             return False
 
@@ -276,6 +279,13 @@ class Wiring:
         """Return the mission records as files and store last agreed on them."""
         return mission_wiring.agreed(self._state or self.state(may_write=False))
 
+    @cached_property
+    def vigil(self) -> Vigil:
+        """What the connections of this process know of a database that says nothing."""
+        from syncd.store.silence import Vigil
+
+        return Vigil()
+
     def database(self) -> PostgresStore:
         """Return a store on the database itself, which an embedded one is started and migrated for."""
         from syncd.store.postgres import PostgresStore
@@ -297,6 +307,7 @@ class Wiring:
             pooled=is_served and self.config.pooled,
             listen_dsn=(self.environ.get(LISTEN_VARIABLE) or None) if is_served else None,
             retry=self.retry,
+            vigil=self.vigil,
         )
 
     def followed(self) -> Store:
@@ -333,8 +344,8 @@ class Wiring:
         self.store().touch_replica(self.replica, socket.gethostname(), str(self.layout.root))
 
     def revive(self) -> bool:
-        """Start the embedded server again when it died; a served one is left to those who run it."""
-        if self.choice.data_dir is None:
+        """Start the embedded server again when it died; one that hangs, and a served one, are left alone."""
+        if self.choice.data_dir is None or (self._server is not None and self.hangs()):
             return False
         with self._making:
             dead, self._server = self._server, embedded_server(self.choice, self.config, may_make=True)
@@ -440,8 +451,10 @@ class Wiring:
         from syncd.engine.status import AwayStore, Identity, describe
 
         store: SyncStore
+        known = None
         try:
-            if cycle is None and self.absence() is None and self.hangs():
+            known = self.absence()
+            if cycle is None and known is None and self.hangs():
                 self.give_up(UNANSWERED)
             store = self.store(may_make=cycle is not None)
         except SyncdError as error:
@@ -454,6 +467,7 @@ class Wiring:
             daemon=daemon or DaemonStatus(running=False),
             mode="flatfile" if self.choice.kind is StoreKind.FLATFILE else mode,
             absence=self.absence,
+            known=known,
             missions=mission_wiring.read_missions(self.mission_files, self.config),
         )
 

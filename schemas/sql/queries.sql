@@ -5,6 +5,14 @@
 -- name: connected
 select value::integer from backlog_meta where project = '*' and key = 'schema_version'
 
+-- name: dismiss
+-- What a connection left behind on the server that was given up ends, and what it has not begun is never done.  Its
+-- number may be another's by now, who is younger.
+select pg_terminate_backend(pid, 1000)
+from pg_stat_activity
+where pid = %(pid)s and usename = current_user
+  and backend_start <= clock_timestamp() - make_interval(secs => %(age_s)s)
+
 -- name: found
 select to_regclass('backlog') is not null,
        to_regclass('backlog_meta') is not null,

@@ -16,8 +16,11 @@ from syncd.errors import Busy, StoreUnreachable
 
 T = TypeVar("T")
 
-ANSWER_S: Final = 2.0
-"""How long an answer is waited for before the server is looked at, and between two such looks."""
+ANSWER_S: Final = 8.0
+"""How long an answer is waited for before the server is looked at, and between two such looks.
+
+By then whoever waits for a server that hangs has found out, and goes on without it.
+"""
 
 UNANSWERED: Final = "the database takes what it is sent, and does not answer"
 

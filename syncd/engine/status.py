@@ -58,6 +58,7 @@ def describe(
     daemon: DaemonStatus,
     mode: str,
     absence: Callable[[], Absence | None],
+    known: Absence | None,
     missions: Sequence[Mission],
 ) -> StatusReport:
     """Return the drift report.
@@ -66,6 +67,7 @@ def describe(
         kind: the store's kind, known even while it is away.
         mode: ``live`` or ``poll`` as a daemon sees it; ``poll`` without one.
         absence: since when the database is away, as this very look may have found out.
+        known: the same, as it was known before.
         missions: what the mission files say, to be held against the cards.
     """
     conflicts, paused = [], False
@@ -82,8 +84,11 @@ def describe(
         found = StoreStatus(kind=kind, reachable=False, error=error.message, hint=error.hint)
     if (away := absence()) is not None:
         mode = "offline"
-        hint = f"Work goes on here, and is merged when the database answers: tried {_when(away)}, or now by syncd sync."
-        found = StoreStatus(kind=kind, reachable=False, since=instant_json(away.since), error=away.reason, hint=hint)
+        when = _when(away, has_daemon=daemon.running)
+        hint = f"Work goes on here, and is merged when the database answers: tried {when}, or now by syncd sync."
+        # Who finds it away only now knows nothing of before.
+        since = instant_json(away.since) if known is not None else None
+        found = StoreStatus(kind=kind, reachable=False, since=since, error=away.reason, hint=hint)
     report = preview.report
     told = [mission_json(each, cycle.remote.remote, missions) for each in missions]
     return StatusReport(
@@ -123,9 +128,12 @@ def mission_json(mission: Mission, remote: Mapping[str, RemoteCard], missions: S
     }
 
 
-def _when(away: Absence) -> str:
-    """Return when a database that is away is tried again."""
-    return f"again at {away.retry_at.astimezone():%H:%M:%S}" if away.retry_at is not None else "with the next command"
+def _when(away: Absence, *, has_daemon: bool) -> str:
+    """Return when a database that is away is tried again; without a daemon only commands try it."""
+    if away.retry_at is None:
+        return "with the next command"
+    at = f"{away.retry_at.astimezone():%H:%M:%S}"
+    return f"again at {at}" if has_daemon else f"with the next command after {at}"
 
 
 def card_counts(cycle: Cycle) -> Mapping[str, int]:

@@ -1,7 +1,7 @@
 """What a failure of psycopg means: the error of syncd's own tree that a user can act on.
 
 No exception of psycopg leaves the package, and no message repeats a password.  May import
-``syncd.errors``.
+``syncd.errors`` and ``silence``.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from syncd.errors import (
     StoreUnreachable,
     SyncdError,
 )
+from syncd.store.silence import ServerHangs
 
 _NO_SCHEMA: Final = (
     errors.UndefinedTable,
@@ -78,6 +79,8 @@ def query_failure(error: Error, address: str) -> SyncdError:
     """Return the error for a query that failed on a connection."""
     message = f"{address}: {said(error)}"
     match error:
+        case ServerHangs():
+            return StoreUnreachable(message, hint="Is its machine asleep, or its disk stuck?")
         case _ if isinstance(error, _NO_SCHEMA):
             return SchemaVersionError(message, hint="syncd db migrate")
         case errors.InsufficientPrivilege():

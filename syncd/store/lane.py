@@ -4,7 +4,7 @@ A cursor costs a query of one row more than the server does: it looks at the tex
 each column, and builds itself, each time.  What a session runs hundreds of times a second (a claim, a
 completion) has the same text and the same columns every time, so a lane keeps both.  Values are turned
 into text and back by psycopg's own adapters.  One statement at a time, in autocommit mode, on a
-connection that is nobody else's meanwhile.  May import ``syncd.store.queries`` and ``rows``.
+connection that is nobody else's meanwhile.  May import the store's own modules.
 """
 
 from __future__ import annotations
@@ -14,15 +14,18 @@ import select
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from psycopg import Connection, Error, errors, pq
+from psycopg import Error, errors, pq
 from psycopg.adapt import PyFormat, Transformer
 
+from syncd.store.link import Link
+from syncd.store.probe import SLICE_S
 from syncd.store.queries import query
 from syncd.store.rows import Row
+from syncd.store.silence import ServerHangs
 
 _PARAMETER: Final = re.compile(r"%\((\w+)\)s")
-_LOOK_UP_MS: Final = 100
-"""How often a wait looks up for a signal that another thread took."""
+_LOOK_UP_MS: Final = SLICE_S * 1000
+"""How often a wait looks up for a signal that another thread took, and counts that the server says nothing."""
 
 _DONE: Final = (pq.ExecStatus.TUPLES_OK, pq.ExecStatus.COMMAND_OK)
 
@@ -34,7 +37,7 @@ class Lane:
         text_of: where a query's text comes from: ``queries.sql``.
     """
 
-    def __init__(self, link: Connection[Row], text_of: Callable[[str], str] = query) -> None:
+    def __init__(self, link: Link, text_of: Callable[[str], str] = query) -> None:
         self.link = link
         self._text_of = text_of
         self._statements: dict[str, _Statement] = {}
@@ -75,21 +78,29 @@ class Lane:
     def _answer(self, send: Callable[[], None]) -> pq.abc.PGresult:
         pgconn = self.link.pgconn
         result = None
+        silence = self.link.silence()
         try:
             send()
             while pgconn.flush():
                 self._poll.modify(self.link.fileno(), select.POLLIN | select.POLLOUT)
-                self._poll.poll()
+                is_heard = self._poll.poll(_LOOK_UP_MS)
                 self._poll.modify(self.link.fileno(), select.POLLIN)
+                if not is_heard:
+                    silence.lasts()
                 pgconn.consume_input()
             while True:
                 while pgconn.is_busy():
                     if self._poll.poll(_LOOK_UP_MS):
                         pgconn.consume_input()
+                    else:
+                        silence.lasts()
                 following = pgconn.get_result()
                 if following is None:
                     break
                 result = following
+        except ServerHangs:
+            self.link.cut()
+            raise
         except Error:
             raise
         except BaseException:
@@ -105,7 +116,7 @@ class Lane:
 class _Statement:
     """A query with numbered parameters, and how its values and columns are read."""
 
-    def __init__(self, name: str, text: str, link: Connection[Row]) -> None:
+    def __init__(self, name: str, text: str, link: Link) -> None:
         self._parameters: Final = tuple(dict.fromkeys(_PARAMETER.findall(text)))
         self._formats: Final = [PyFormat.TEXT] * len(self._parameters)
         self._transformer: Final = Transformer(link)

@@ -6,8 +6,8 @@ less often, down to every ten, while nothing changes.
 
 One notification may speak for several transactions, some of which have not ended when it comes: then the
 subscriber is woken again when they have.  Should the one that spoke for them have died of it, the
-heartbeat finds what changed.  May import ``syncd.errors``, ``syncd.log`` and the
-store's own modules.
+heartbeat finds what changed.  A server that hangs would not be missed before somebody needs it: it is asked for a sign
+of life every other second.  May import ``syncd.errors``, ``syncd.log`` and the store's own modules.
 """
 
 from __future__ import annotations
@@ -30,10 +30,13 @@ from syncd.errors import SyncdError
 from syncd.log import event
 from syncd.store.dsn import with_keepalives
 from syncd.store.session import Link, connect, execute
+from syncd.store.silence import Vigil
 
 CHANNEL: Final = "syncd"
 HEARTBEAT_S: Final = 30.0
 HEARTBEAT_WAIT_S: Final = 3.0
+PULSE_S: Final = 2.0
+"""So long after it last said something the server is asked for a sign of life."""
 POLL_MIN_S: Final = 1.0
 POLL_MAX_S: Final = 10.0
 RECONNECT_MAX_S: Final = 60.0
@@ -77,6 +80,7 @@ class PostgresListener:
         wake: called from the listener's thread whenever the project may have changed.
         may_listen: False behind a transaction pooler, where LISTEN reaches nobody.
         heartbeat_s: how often the heartbeat is sent.
+        vigil: what the process's other connections to this server know of its silence.
     """
 
     def __init__(
@@ -87,12 +91,14 @@ class PostgresListener:
         wake: Callable[[], None],
         may_listen: bool = True,
         heartbeat_s: float = HEARTBEAT_S,
+        vigil: Vigil | None = None,
     ) -> None:
         self._dsn = with_keepalives(dsn)
         self._project = project
         self._wake = wake
         self._may_listen = may_listen
         self._heartbeat_s = heartbeat_s
+        self._vigil = vigil
         self._heard: set[str] = set()
         self._beat_channel = f"syncd_beat_{secrets.token_hex(8)}"
         self._mode = "poll"
@@ -138,7 +144,7 @@ class PostgresListener:
 
     def _connect_and_serve(self) -> None:
         try:
-            link = connect(self._dsn, pooled=not self._may_listen)
+            link = connect(self._dsn, pooled=not self._may_listen, vigil=self._vigil)
         except SyncdError as error:
             event("store.listener.unreachable", level=logging.DEBUG, message=error.message)
             return
@@ -166,6 +172,7 @@ class PostgresListener:
         beat_due = time.monotonic() if self._may_listen else float("inf")
         beat_lost = float("inf")
         poll_due = time.monotonic() + poll_s
+        pulse_due = time.monotonic() + PULSE_S
         under_way = _UnderWay()
         while not self._closing.is_set():
             now = time.monotonic()
@@ -184,6 +191,9 @@ class PostgresListener:
                 poll_s = POLL_MIN_S if seen != place else min(poll_s * 2, POLL_MAX_S)
                 place, poll_due = seen, now + poll_s
                 self._wake()
+            if now >= pulse_due:
+                link.execute("", prepare=False)
+                pulse_due = now + PULSE_S
             heard = self._take_heard(link)
             if self._beat_channel in heard:
                 self._mode, beat_lost = "live", float("inf")
@@ -194,7 +204,7 @@ class PostgresListener:
                 if under_way.have_ended(link):
                     self._wake()
             elif not heard:
-                dues = [beat_due, beat_lost, under_way.due] + ([poll_due] if self._mode == "poll" else [])
+                dues = [beat_due, beat_lost, pulse_due, under_way.due] + ([poll_due] if self._mode == "poll" else [])
                 self._wait(link, min(dues) - time.monotonic())
 
     def _place(self, link: Link) -> str:

@@ -36,6 +36,7 @@ from syncd.store.listener import HEARTBEAT_S, PostgresListener
 from syncd.store.missions import PostgresMissions
 from syncd.store.queries import SCHEMA_VERSION
 from syncd.store.session import Session
+from syncd.store.silence import Vigil
 from syncd.store.workers import PostgresRegistry
 
 
@@ -52,6 +53,7 @@ class PostgresStore:
         pooled: a transaction pooler stands in front of the server.
         listen_dsn: a way past the pooler, for LISTEN.
         retry: when a card that failed is tried again.
+        vigil: what the process's other connections to this database know of its silence.
 
     Nothing is connected before it is used.
     """
@@ -68,8 +70,11 @@ class PostgresStore:
         pooled: bool = False,
         listen_dsn: str | None = None,
         retry: RetryPolicy = RETRIES,
+        vigil: Vigil | None = None,
     ) -> None:
-        self._session = Session(dsn, project=project, actor=actor, face=face, pooled=pooled)
+        vigil = vigil or Vigil()
+        self._session = Session(dsn, project=project, actor=actor, face=face, pooled=pooled, vigil=vigil)
+        self._vigil = vigil if listen_dsn in (None, dsn) else Vigil()
         self._replica = replica
         self._kind = kind
         self._retry = retry
@@ -111,6 +116,7 @@ class PostgresStore:
             wake=wake,
             may_listen=self._may_listen,
             heartbeat_s=heartbeat_s,
+            vigil=self._vigil,
         )
 
     def conflicts(self, *, settled: bool = False) -> Sequence[ConflictRecord]:

@@ -9,52 +9,68 @@ from __future__ import annotations
 
 import select
 import threading
-import time
+from typing import Final
 
 from psycopg import Error, pq
 
 from syncd.store.dsn import with_keepalives
 
+SLICE_S: Final = 0.1
+"""Silence is counted in such slices: one in which this machine itself stood still counts once, however long it was."""
+
 _ENDS = (pq.PollingStatus.OK, pq.PollingStatus.FAILED)
 
 
-def hangs(dsn: str, *, within_s: float) -> bool:
-    """Return whether no answer comes in this time; a refusal is one.
+def hangs(dsn: str, *, silent_s: float, within_s: float) -> bool:
+    """Return whether a server is silent for so long when it is asked, or has not let us in after ``within_s``."""
+    return Question(dsn, silent_s=silent_s).answered(within_s) is not True
 
-    Asked in a thread that nobody waits for longer, since a name that is looked up blocks whoever needs it.
+
+class Question:
+    """A question to a server, asked in a thread of its own, since a name that is looked up blocks whoever needs it.
+
+    Args:
+        silent_s: it is not answered when nothing at all comes for so long.
     """
-    answered = threading.Event()
 
-    def ask() -> None:
-        if _is_answered(dsn, time.monotonic() + within_s):
-            answered.set()
+    def __init__(self, dsn: str, *, silent_s: float) -> None:
+        self._dsn = with_keepalives(dsn)
+        self._slices_max = max(1, round(silent_s / SLICE_S))
+        self._is_answered: bool | None = None
+        self._ended = threading.Event()
+        threading.Thread(target=self._run, name="syncd-probe", daemon=True).start()
 
-    threading.Thread(target=ask, name="probe", daemon=True).start()
-    return not answered.wait(within_s)
+    def answered(self, within_s: float = 0.0) -> bool | None:
+        """Return whether it was answered, a refusal being an answer; ``None`` while that is not known."""
+        if within_s > 0:
+            self._ended.wait(within_s)
+        return self._is_answered
 
+    def _run(self) -> None:
+        link = pq.PGconn.connect_start(self._dsn.encode())
+        try:
+            self._is_answered = self._asked(link)
+        except Error:
+            self._is_answered = True
+        finally:
+            link.finish()
+            self._ended.set()
 
-def _is_answered(dsn: str, deadline: float) -> bool:
-    link = pq.PGconn.connect_start(with_keepalives(dsn).encode())
-    try:
+    def _asked(self, link: pq.abc.PGconn) -> bool:
         while link.status != pq.ConnStatus.BAD and (state := link.connect_poll()) not in _ENDS:
-            if not _is_ready(link, deadline, for_writing=state == pq.PollingStatus.WRITING):
+            if not self._is_ready(link, for_writing=state == pq.PollingStatus.WRITING):
                 return False
         if link.status != pq.ConnStatus.OK:
             return True
         link.send_query(b"")
         while link.is_busy():
-            if not _is_ready(link, deadline):
+            if not self._is_ready(link):
                 return False
             link.consume_input()
-    except Error:
         return True
-    finally:
-        link.finish()
-    return True
 
-
-def _is_ready(link: pq.abc.PGconn, deadline: float, *, for_writing: bool = False) -> bool:
-    """Wait until the connection can be read, or written; return False once the deadline is over."""
-    poll = select.poll()
-    poll.register(link.socket, select.POLLOUT if for_writing else select.POLLIN)
-    return bool(poll.poll(max(0.0, deadline - time.monotonic()) * 1000))
+    def _is_ready(self, link: pq.abc.PGconn, *, for_writing: bool = False) -> bool:
+        """Wait until the connection can be read, or written; return False when it is silent for too long."""
+        poll = select.poll()
+        poll.register(link.socket, select.POLLOUT if for_writing else select.POLLIN)
+        return any(poll.poll(SLICE_S * 1000) for _ in range(self._slices_max))

@@ -92,6 +92,8 @@ class Reach:
         self._has_heard = False
         self._has_looked = False
         """Whether this process has looked for a manifest that nobody remembers."""
+        self._is_trying = False
+        """Whether somebody waits for the database right now, to see whether it is back."""
         self._returned: dict[str, Card] = {}
         self._shadow: Absence | None = None
         """The absence as a process sees it that must not write it down."""
@@ -159,11 +161,15 @@ class Reach:
         absence = self.absence()
         if absence is None and (self._has_looked or not self._is_left()):
             return False
+        if absence is not None and self._is_trying:
+            return True
         with self._lock:
+            # What a process only imagined while it looked is over once it may write.
+            is_read_only = self._contact(True).is_read_only
             absence = self.absence()
             if absence is None:
                 return False
-            return self._contact(True).is_read_only or not (self._may_try(absence) and self._go_back(absence, database))
+            return is_read_only or not (self._may_try(absence) and self._go_back(absence, database))
 
     def step_aside(self, error: StoreUnreachable, pending: Pending | None = None) -> None:
         """Have the manifest stand in for a database that does not answer.
@@ -195,7 +201,7 @@ class Reach:
             if contact.is_read_only:
                 self._fill(manifest, _known(contact))
                 self.standin.imagine(manifest)
-                self._shadow = absence
+                self._shadow = replace(absence, retry_at=None)
                 return
             with self.standin.exclusive():
                 if contact.absence() is None and not self._take_up(error.message):
@@ -325,9 +331,7 @@ class Reach:
         """Merge what was done meanwhile into the database; return False when it still does not answer."""
         self._has_heard = False
         try:
-            self.revive()
-            store = database()
-            store.info()
+            store = self._tried(database)
             with self.standin.exclusive():
                 current = self._contact(True).absence()
                 if current is not None:
@@ -341,6 +345,17 @@ class Reach:
         for listener in tuple(self._listeners):
             listener.switch()
         return True
+
+    def _tried(self, database: Callable[[], Store]) -> Store:
+        """Return the database once it has answered; others go on with what stands in meanwhile."""
+        self._is_trying = True
+        try:
+            self.revive()
+            store = database()
+            store.info()
+        finally:
+            self._is_trying = False
+        return store
 
     def _merge(self, absence: Absence, store: Store) -> None:
         try:

@@ -3,11 +3,13 @@
 A session connects when it is first used and again after the connection broke.  One lock lets one thread
 in at a time: what a store does is short, and a workspace costs the server one connection (and one more
 for LISTEN).  Every transaction may run again after a deadlock or a serialization failure, so what it
-does outside the database must be repeatable.  May import ``syncd.errors`` and the store's own modules.
+does outside the database must be repeatable.  May import ``syncd.errors``, ``syncd.log`` and the store's own
+modules.
 """
 
 from __future__ import annotations
 
+import logging
 import os
 import random
 import socket
@@ -15,22 +17,23 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
-from typing import Any, Final, TypeAlias, TypeVar
+from typing import Any, Final, TypeVar
 
 import msgspec
 import psycopg
-from psycopg import Connection
 from psycopg.types.json import set_json_loads
 
 from syncd.errors import SchemaVersionError
+from syncd.log import event
 from syncd.store.dsn import address, with_keepalives
-from syncd.store.failures import RETRIED, connect_failure, query_failure
+from syncd.store.failures import RETRIED, connect_failure, query_failure, said
 from syncd.store.lane import Lane
+from syncd.store.link import Link as Link
 from syncd.store.queries import SCHEMA_VERSION, query
 from syncd.store.rows import Row
+from syncd.store.silence import LeftBehind, Vigil
 
 T = TypeVar("T")
-Link: TypeAlias = Connection[Row]
 
 TIMEOUTS: Final = {
     "statement_timeout": "60s",
@@ -58,14 +61,18 @@ class Session:
         face: through which face, for the audit trail.
         pooled: a transaction pooler stands in front: no prepared statements, and every setting is made
             anew in each transaction.
+        vigil: what the other connections of the process know of this server's silence.
     """
 
-    def __init__(self, dsn: str, *, project: str, actor: str, face: str, pooled: bool = False) -> None:
+    def __init__(
+        self, dsn: str, *, project: str, actor: str, face: str, pooled: bool = False, vigil: Vigil | None = None
+    ) -> None:
         self.address = address(dsn)
         self.project = project
         self.pooled = pooled
         self._dsn = with_keepalives(dsn)
         self._settings = {"syncd.actor": actor, "syncd.face": face, "TimeZone": "UTC"}
+        self._vigil = vigil or Vigil()
         self._lock = threading.RLock()
         self._lane: Lane | None = None
         self.read_on: Link | None = None
@@ -165,7 +172,7 @@ class Session:
         if self._lane is not None and not self._lane.is_quiet:
             self.close()
         if self._lane is None:
-            link = connect(self._dsn, pooled=self.pooled)
+            link = connect(self._dsn, pooled=self.pooled, vigil=self._vigil)
             try:
                 self._prepare(link)
             except psycopg.Error as error:
@@ -175,7 +182,20 @@ class Session:
                 link.close()
                 raise
             self._lane = Lane(link)
+        self._dismiss(self._lane.link, self._vigil.take_left())
         return self._lane
+
+    def _dismiss(self, link: Link, left: list[LeftBehind]) -> None:
+        """End what connections left behind that were given up, before anything is done that it might undo later."""
+        while left:
+            try:
+                execute(link, "dismiss", pid=left[-1].pid, age_s=time.monotonic() - left[-1].made_at)
+            except psycopg.OperationalError:
+                self._vigil.leave(*left)
+                raise
+            except psycopg.Error as error:
+                event("store.left_behind", level=logging.WARNING, message=said(error))
+            left.pop()
 
     def _prepare(self, link: Link) -> None:
         if not self.pooled:
@@ -207,12 +227,19 @@ def together(link: Link) -> Any:
     return link.pipeline() if psycopg.Pipeline.is_supported() else nullcontext()
 
 
-def connect(dsn: str, *, pooled: bool = False) -> Link:
-    """Return a new connection in autocommit mode.  Raises StoreUnreachable, CredentialsError, ConfigError."""
+def connect(dsn: str, *, pooled: bool = False, vigil: Vigil | None = None) -> Link:
+    """Return a new connection in autocommit mode.
+
+    Args:
+        vigil: what others know of this server's silence.
+
+    Raises: StoreUnreachable, CredentialsError, ConfigError.
+    """
     try:
-        link = psycopg.connect(dsn, autocommit=True, prepare_threshold=None if pooled else 2)
+        link = Link.connect(dsn, autocommit=True, prepare_threshold=None if pooled else 2)
     except psycopg.Error as error:
         raise connect_failure(error, address(dsn)) from error
+    link.watch(dsn, vigil or Vigil(), pooled=pooled)
     set_json_loads(msgspec.json.decode, link)
     return link
 

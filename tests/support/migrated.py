@@ -25,8 +25,8 @@ class Database:
 
     def store(self, **options: Any) -> PostgresStore:
         """Open a store of the project ``default``."""
-        settings = {"project": "default", "actor": "tester", "face": "test", "replica": "r1", **options}
-        store = PostgresStore(self.dsn, **settings)
+        settings = {"dsn": self.dsn, "project": "default", "actor": "tester", "face": "test", "replica": "r1"}
+        store = PostgresStore(**{**settings, **options})
         self._open.callback(store.close)
         return store
 

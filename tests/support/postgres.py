@@ -110,8 +110,12 @@ def wait_until_it_answers(dsn: str, process: subprocess.Popen[bytes], log: Path)
 
 
 @contextlib.contextmanager
-def frozen(dsn: str) -> Iterator[None]:
-    """Stop a server with all its processes: the kernel takes what is sent to it, and nothing is answered."""
+def frozen(dsn: str, *, but_go_on_without: int | None = None) -> Iterator[None]:
+    """Stop a server with all its processes: the kernel takes what is sent to it, and nothing is answered.
+
+    Args:
+        but_go_on_without: a process of it that stays as it is when the others go on.
+    """
     with psycopg.connect(dsn) as connection:
         stat = Path(f"/proc/{connection.info.backend_pid}/stat").read_text()
     postmaster = int(stat.rpartition(")")[2].split()[1])
@@ -124,6 +128,6 @@ def frozen(dsn: str) -> Iterator[None]:
                 stopped.append(int(child))
         yield
     finally:
-        for process in reversed(stopped):
+        for process in reversed([each for each in stopped if each != but_go_on_without]):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(process, signal.SIGCONT)

@@ -27,6 +27,9 @@ _AGAIN_MAX_S: Final = 0.05
 _LAUNCHES_MAX: Final = 5
 """A server that ends without a complaint was killed; whoever does that may do so a few times."""
 
+MUTE_S: Final = 5.0
+"""A server that is asked and says nothing for so long hangs; one that starts says so."""
+
 _FREE_BYTES_MIN: Final = 1_000_000
 _WATCHER: Final = Path(__file__).with_name("watcher.py")
 
@@ -79,17 +82,19 @@ class Arrival:
         pause_s = _AGAIN_S
         try:
             while True:
-                probe = sockets.probe(self._home.cluster, timeout_s=min(5.0, self._deadline.left_s))
+                probe = sockets.probe(self._home.cluster, timeout_s=min(MUTE_S, self._deadline.left_s))
                 match probe.answer:
                     case Answer.READY:
                         return probe
                     case Answer.STRANGER:
                         raise self._not_ours(probe)
+                    case Answer.MUTE if self._ended is None:
+                        raise self._too_late(probe)
                     case Answer.SILENT if not self._may_start:
                         return None
                     case Answer.SILENT if self._ended is None:
                         self._launch()
-                    case Answer.SILENT | Answer.STARTING:
+                    case Answer.SILENT | Answer.STARTING | Answer.MUTE:
                         pass
                 if self._deadline.is_over:
                     raise self._too_late(probe)

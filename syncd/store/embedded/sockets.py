@@ -46,6 +46,8 @@ class Answer(StrEnum):
     """Nobody listens."""
     STARTING = "starting"
     """Somebody listens and takes no queries yet, or no longer."""
+    MUTE = "mute"
+    """Somebody listens and says nothing."""
     READY = "ready"
     """Queries are taken."""
     STRANGER = "stranger"
@@ -133,7 +135,9 @@ def probe(cluster: Path, *, timeout_s: float = 1.0) -> Probe:
             return _greeted(connection)
     except (FileNotFoundError, NotADirectoryError, ConnectionError):
         return Probe(Answer.SILENT)
-    except (TimeoutError, BlockingIOError, EOFError) as failure:
+    except TimeoutError:
+        return Probe(Answer.MUTE, detail="it takes what it is sent, and does not answer")
+    except (BlockingIOError, EOFError) as failure:
         return Probe(Answer.STARTING, detail=str(failure))
     except PermissionError as failure:
         raise InputOutputError(
