@@ -91,7 +91,7 @@ class Backlog:
             wait_seconds: how long to wait for a card when there is none, or while the queue is paused.
             stop: ends the wait before its time, from another thread.
 
-        Raises: Paused.
+        Raises: Paused; BadValue for a lease of no time.
         """
         found = self.claim_many(owner, ttl_seconds, id=id, wait_seconds=wait_seconds, stop=stop)
         return next(iter(found), None)

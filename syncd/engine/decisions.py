@@ -270,7 +270,7 @@ def _must_be_claimed(card: Card, conflict: Conflict, value: Value) -> BadValue:
 
 
 def read_value(text: str, like: Value) -> Value:
-    """Return a typed value as the kind of one that clashed."""
+    """Return a typed value as the kind of one that clashed.  Raises BadValue."""
     if isinstance(like, tuple):
         return tuple(part for part in (each.strip() for each in text.split(",")) if part)
     if isinstance(like, int):

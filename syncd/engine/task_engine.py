@@ -103,7 +103,10 @@ class TaskEngine:
         return await done
 
     def begin(self, work: Callable[[Store], T]) -> Future[T]:
-        """Do the same from another thread, which may wait, or cancel it: what is not begun is dropped then."""
+        """Do the same from another thread, which may wait, or cancel it: what is not begun is dropped then.
+
+        Raises: Stopping while the engine does not run yet.
+        """
         if self._loop is None:
             raise Stopping("the daemon is starting", hint="Try again.")
         return asyncio.run_coroutine_threadsafe(self.submit(work), self._loop)

@@ -1,36 +1,17 @@
 """Running a command while the lock for editing task files is held, as ``flock(1)`` does.
 
-May import ``syncd.errors``.
+May import ``syncd.files``.
 """
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
-from types import FrameType
-from typing import Final
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 
-from syncd.errors import InputOutputError, UsageError
+from syncd.files import forwarding
 from syncd.files.layout import Layout
 from syncd.files.lock import HELD_VARIABLE, advisory_lock, is_held_above
 from syncd.files.workspace import make_dot
-
-SIGNALED: Final = 128
-"""What a shell adds to the number of the signal that ended a command."""
-
-_FORWARDED: Final = (
-    signal.SIGTERM,
-    signal.SIGHUP,
-    signal.SIGINT,
-    signal.SIGQUIT,
-    signal.SIGUSR1,
-    signal.SIGUSR2,
-    signal.SIGCONT,
-)
-_BY_TERMINAL: Final = frozenset({signal.SIGINT, signal.SIGQUIT})
 
 
 def run_locked(layout: Layout, command: Sequence[str], environ: Mapping[str, str], *, wait_s: float | None) -> int:
@@ -39,68 +20,10 @@ def run_locked(layout: Layout, command: Sequence[str], environ: Mapping[str, str
     Args:
         wait_s: how long to wait for the lock; ``None`` for ever.
 
-    Raises: Busy when somebody else holds it for longer; UsageError when there is no such command.
+    Raises: Busy when somebody else holds it for longer; as ``forwarding.run``.
     Effects: ``SYNCD_LOCK_HELD`` tells the command's own calls of syncd that the lock is theirs.
     """
     make_dot(layout)
     lock = nullcontext() if is_held_above(layout, environ) else advisory_lock(layout, -1 if wait_s is None else wait_s)
     with lock:
-        try:
-            with forwarding() as send_to:
-                process = subprocess.Popen(command, env={**environ, HELD_VARIABLE: str(layout.advisory_lock)})
-                send_to(process)
-                code = process.wait()
-        except FileNotFoundError:
-            raise UsageError(f"no such command: {command[0]}") from None
-        except OSError as error:
-            raise InputOutputError(f"{command[0]} cannot be run: {error.strerror}") from error
-    return code if code >= 0 else SIGNALED - code
-
-
-class Receiver:
-    """Sends on the signals that this process gets, once there is somebody to send them to."""
-
-    def __init__(self) -> None:
-        self._process: subprocess.Popen[bytes] | None = None
-        self._early: list[int] = []
-
-    def __call__(self, process: subprocess.Popen[bytes]) -> None:
-        """Name the process; it gets what came before."""
-        self._process = process
-        for number in self._early:
-            process.send_signal(number)
-
-    def take(self, number: int, _frame: FrameType | None) -> None:
-        """Send a signal on, unless the terminal has sent it to the command as well."""
-        if number in _BY_TERMINAL and _is_foreground():
-            return
-        if self._process is None:
-            self._early.append(number)
-        else:
-            self._process.send_signal(number)
-
-
-@contextmanager
-def forwarding() -> Iterator[Receiver]:
-    """Send the signals that this process gets on to a command, once it is named."""
-    receiver = Receiver()
-    before = {each: signal.signal(each, receiver.take) for each in _FORWARDED}
-    try:
-        yield receiver
-    finally:
-        for each, handler in before.items():
-            signal.signal(each, handler)
-
-
-def _is_foreground() -> bool:
-    """Return whether this process is in the foreground of a terminal, whose keys reach the command by themselves."""
-    try:
-        terminal = os.open(os.ctermid(), os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY)
-    except OSError:
-        return False
-    try:
-        return os.tcgetpgrp(terminal) == os.getpgrp()
-    except OSError:
-        return False
-    finally:
-        os.close(terminal)
+        return forwarding.run(command, {**environ, HELD_VARIABLE: str(layout.advisory_lock)})

@@ -11,7 +11,6 @@ import fcntl
 import hashlib
 import os
 import socket
-import subprocess
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -19,10 +18,10 @@ from pathlib import Path
 from typing import Final
 
 from syncd.core.session import Proof
-from syncd.errors import Busy, InputOutputError, NotFound, UsageError
+from syncd.errors import Busy, NotFound
+from syncd.files import forwarding
 from syncd.files.atomic import failure
 from syncd.files.layout import Layout, private_folder
-from syncd.files.locked_command import SIGNALED, forwarding
 from syncd.files.workspace import make_dot
 
 BEAT_S: Final = 60.0
@@ -124,7 +123,7 @@ def run_command(
         lock: the session's lock, which the command inherits: it stays held while any process of it lives.
         beat: called in a thread of its own; what it raises ends the heartbeat, not the command.
 
-    Raises: UsageError when there is no such command.
+    Raises: as ``forwarding.run``.
     """
     is_over = threading.Event()
 
@@ -132,16 +131,8 @@ def run_command(
         while not is_over.wait(beat_s):
             beat()
 
+    heart = threading.Thread(target=beating, name="heartbeat", daemon=True)
     try:
-        with forwarding() as send_to:
-            process = subprocess.Popen(command, env=dict(environ), pass_fds=(lock,))
-            send_to(process)
-            threading.Thread(target=beating, name="heartbeat", daemon=True).start()
-            code = process.wait()
-    except FileNotFoundError:
-        raise UsageError(f"no such command: {command[0]}") from None
-    except OSError as error:
-        raise InputOutputError(f"{command[0]} cannot be run: {error.strerror}") from error
+        return forwarding.run(command, environ, pass_fds=(lock,), begun=heart.start)
     finally:
         is_over.set()
-    return code if code >= 0 else SIGNALED - code

@@ -13,6 +13,7 @@ from __future__ import annotations
 import gzip
 import os
 import secrets
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -113,7 +114,7 @@ def restore(session: Session, path: Path, *, replace: bool, dry_run: bool) -> Re
             link.execute("set local statement_timeout = 0")
             execute(link, "lock_edges", project=session.project)
             if not replace and not dry_run:
-                _refuse_overwriting(link, session.project)
+                _refuse_overwriting(link, session.project, path)
             link.execute("create temporary table restored (kind text, row jsonb) on commit drop")
             with link.cursor().copy("copy restored from stdin") as copy:
                 for entry in _entries(path):
@@ -137,12 +138,12 @@ def restore(session: Session, path: Path, *, replace: bool, dry_run: bool) -> Re
     return session.run(work)
 
 
-def _refuse_overwriting(link: Link, project: str) -> None:
+def _refuse_overwriting(link: Link, project: str, path: Path) -> None:
     cards = execute(link, "live_cards", project=project).fetchall()[0][0]
     if cards:
         raise Refused(
             f"project {project} has {cards} cards: restoring overwrites those that differ, and removes the others",
-            hint="syncd db restore --dry-run FILE, then with --replace",
+            hint=f"syncd db restore --dry-run {shlex.quote(str(path))}, then with --replace in its stead",
         )
 
 

@@ -51,7 +51,7 @@ class Job:
 def work(path: Path | None, job: Job, *, mode: str | None, environ: Mapping[str, str], log_format: str = "text") -> int:
     """Work until told to end; return the exit code: 1 when ``until_done`` leaves cards that cannot go on.
 
-    Raises: UsageError for a command or folder that is not there; what opening a workspace raises.
+    Raises: UsageError for a command, NotFound for a folder that is not there; what opening a workspace raises.
     """
     configure(log_format)
     with (

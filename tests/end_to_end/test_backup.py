@@ -51,7 +51,8 @@ def test_a_project_comes_back_as_it_was(shop: Shop) -> None:
     shop.sql("insert into backlog (id, title) values ('B9', 'made since')")
     shop.sql("update backlog set attempts = 7 where id = 'A2'")
     shop("sync")
-    assert refused(shop, "db", "restore", "cards.jsonl.gz", code=4)["code"] == "refused"
+    error = refused(shop, "db", "restore", "cards.jsonl.gz", code=4)
+    assert (error["code"], error["hint"].split(",")[0]) == ("refused", "syncd db restore --dry-run cards.jsonl.gz")
     planned = told(shop, "restored", "db", "restore", "cards.jsonl.gz", "--dry-run")
     assert (planned["added"], planned["changed"], planned["removed"], planned["done"]) == (1, 2, 1, False)
     assert cards(shop)["A1"]["title"] == "spoilt"
