@@ -51,9 +51,14 @@ def lock_of(folder: Path) -> int | None:
     return None
 
 
+def entry_of(folder: Path) -> Path | None:
+    """Return the entry that makes a folder, or one above it, a repository or a worktree: its ``.git``."""
+    return next((each / ".git" for each in (folder, *folder.parents) if (each / ".git").exists()), None)
+
+
 def git_of(folder: Path) -> Path | None:
     """Return the git folder of the repository, or of the worktree, around a folder."""
-    git = next((each / ".git" for each in (folder, *folder.parents) if (each / ".git").exists()), None)
+    git = entry_of(folder)
     if git is None or git.is_dir():
         return git
     try:

@@ -76,13 +76,33 @@ def test_a_link_out_of_the_repository_is_not_followed(root: Path, tmp_path: Path
     exclude.unlink(missing_ok=True)
     exclude.parent.mkdir(exist_ok=True)
     exclude.symlink_to(other)
-    (root / "else").mkdir()
-    (root / "else" / ".git").write_text(f"gitdir: {tmp_path}\n")
     make_dot(Layout(root))
-    make_dot(Layout(root / "else"))
     assert other.read_text() == "export A=1\n"
     assert exclude.is_symlink()
-    assert not (tmp_path / "info").exists()
+
+
+@pytest.mark.parametrize("way", ["file", "link", "folder", "worktree"])
+def test_another_repository_is_not_written(root: Path, tmp_path: Path, way: str) -> None:
+    """A ``.git`` that leads to a repository which knows nothing of this folder is a stranger's."""
+    guest = tmp_path / "guest"
+    guest.mkdir()
+    match way:
+        case "file":
+            (guest / ".git").write_text(f"gitdir: {root / '.git'}\n")
+        case "link":
+            (guest / ".git").symlink_to(root / ".git")
+        case "folder":
+            (guest / ".git").mkdir()
+            (guest / ".git" / "commondir").write_text(f"{root / '.git'}\n")
+        case "worktree":
+            (guest / "git").mkdir()
+            (guest / ".git").write_text("gitdir: git\n")
+            (guest / "git" / "gitdir").write_text("../.git\n")
+            (guest / "git" / "commondir").write_text(f"{root / '.git'}\n")
+    exclude = root / ".git" / "info" / "exclude"
+    before = exclude.read_bytes() if exclude.exists() else None
+    make_dot(Layout(guest))
+    assert (exclude.read_bytes() if exclude.exists() else None) == before
 
 
 def test_without_a_repository_nothing_is_made(tmp_path: Path) -> None:
