@@ -5,6 +5,7 @@ May import everything below the faces.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
@@ -57,7 +58,9 @@ class Backlog:
         return made
 
     def list(self, chosen: CardFilter) -> Sequence[Card]:
-        """Return live cards, highest priority first, then oldest."""
+        """Return live cards, highest priority first, then oldest.  Raises BadValue, NotFound for the cursor."""
+        if chosen.limit is not None and chosen.limit < 0:
+            raise BadValue(f"{chosen.limit} cards cannot be listed")
         return self._read.list(chosen)
 
     def show(self, id: str) -> Card:
@@ -109,6 +112,10 @@ class Backlog:
         """Lease up to ``count`` claimable cards; nothing to claim is an empty list.  Args, Raises: as ``claim``."""
         if ttl_seconds is not None and ttl_seconds <= 0:
             raise BadValue(f"a lease of {ttl_seconds} s", hint="Give a time of at least one second.")
+        if count < 1:
+            raise BadValue(f"{count} cards cannot be claimed", hint="Claim at least one.")
+        if math.isnan(wait_seconds):
+            raise BadValue("a wait has to have a length")
         store = self._write
         if wait_seconds <= 0:
             return store.claim(owner, ttl_seconds, id=id, count=count)
@@ -226,6 +233,8 @@ class Backlog:
 
     def _require_card(self, new: NewCard) -> None:
         """Refuse a card that no task file could show."""
+        if isinstance(new.depends_on, str):
+            raise BadValue("depends_on is a list of ids, and this is one text", hint=f"({new.depends_on!r},)")
         _require_ids((new.id, *new.depends_on))
         _require_title(new.title)
         self._require_priority(new.priority)
@@ -252,8 +261,9 @@ def _require_ids(ids: Iterable[str]) -> None:
     from syncd.parsers.fields import ID_MAX, is_id
 
     for id in ids:
-        if not is_id(id):
-            shown = id if len(id) <= SHOWN_MAX else f"{id[:SHOWN_MAX]}…"
+        if not (isinstance(id, str) and is_id(id)):
+            text = str(id)
+            shown = text if len(text) <= SHOWN_MAX else f"{text[:SHOWN_MAX]}…"
             raise BadValue(
                 f"{shown!r} is no id of a card",
                 hint=f"An id is 1 to {ID_MAX} characters without white space, '|' and control characters.",

@@ -29,7 +29,6 @@ _USUAL: Final[Mapping[str, Any]] = {
     "attempts": 0,
     "unmet": 0,
     "project": None,
-    "version": None,
     "createdAt": None,
     "idempotencyKey": None,
 }

@@ -35,7 +35,7 @@ def parse_acceptance(text: str | None) -> Any:
         return None
     if text.lstrip()[0] in '[{"':
         try:
-            return json.loads(text)
+            return _json(text)
         except ValueError as error:
             raise BadValue(
                 f"acceptance is not JSON: {error}", hint="""'["first", "second"]' or "first; second\""""
@@ -73,12 +73,24 @@ def parse_cards(lines: bytes) -> list[NewCard]:
     for number, text in enumerate(lines.split(b"\n"), 1):
         if text.strip():
             try:
-                found.append(_new_card(json.loads(text)))
+                found.append(_new_card(_json(text)))
             except BadValue as error:
                 raise BadValue(f"line {number}: {error.message}", hint=error.hint) from error
             except ValueError as error:
                 raise BadValue(f"line {number} is not JSON: {error}") from error
     return found
+
+
+def _json(text: str | bytes) -> Any:
+    """Return what JSON says.  Raises ValueError for what is none, nests without end, or names no number."""
+    try:
+        return json.loads(text, parse_constant=_no_number)
+    except RecursionError:
+        raise ValueError("it is nested too deep") from None
+
+
+def _no_number(word: str) -> None:
+    raise ValueError(f"{word} is no number")
 
 
 def _new_card(value: Any) -> NewCard:

@@ -45,7 +45,7 @@ def claim_in_time(
 
     A pause is waited out.  Raises: Paused when the wait ends in one, and what ``claim`` raises.
     """
-    deadline = time.monotonic() + wait_s
+    deadline = time.monotonic() + min(wait_s, threading.TIMEOUT_MAX)
     woken, stop = threading.Event(), stop or Stop()
     stop.wakes(woken.set)
     listener = store.listen(woken.set)

@@ -6,6 +6,7 @@ A store locks the rows, asks here what each shall be, and writes that.  May impo
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from typing import Any, Final
@@ -57,6 +58,8 @@ def new_card(new: NewCard, *, project: str, now: datetime | None) -> Card:
         require_integer(number)
     if new.delay_s is not None and not 0 <= new.delay_s <= DELAY_MAX_S:
         raise BadValue(f"{new.id}: a delay is between 0 and {DELAY_MAX_S} seconds, not {new.delay_s:g}")
+    if new.max_retries is not None and new.max_retries < 0:
+        raise BadValue(f"{new.id}: a card is tried again 0 times or more, not {new.max_retries}")
     require_id(new.id)
     for each in new.depends_on:
         require_id(each)
@@ -249,21 +252,37 @@ def added_dependencies(before: Card | None, after: Card) -> set[str]:
     return set(after.depends_on) - set(before.depends_on if before else ())
 
 
-def require_id(id: str) -> None:
-    """Raise BadValue for an id that no store can hold."""
+def require_id(id: str, what: str = "an id") -> None:
+    """Raise BadValue for an id, or the name of an owner, that no store can hold."""
     require_storable(id)
     if not id or len(id.encode()) > ID_BYTES_MAX:
-        raise BadValue(f"an id has 1 to {ID_BYTES_MAX} bytes; this one has {len(id.encode())}")
+        raise BadValue(f"{what} has 1 to {ID_BYTES_MAX} bytes; this one has {len(id.encode())}")
+
+
+def require_claim(owner: str, ttl_s: int | None) -> None:
+    """Raise BadValue for an owner who cannot be named, and for a lease that is over at once."""
+    require_id(owner, "an owner's name")
+    require_ttl(ttl_s)
+
+
+def require_ttl(ttl_s: int | None) -> None:
+    """Raise BadValue for a time to live that no lease can have."""
+    require_integer(ttl_s)
+    if ttl_s is not None and ttl_s <= 0:
+        raise BadValue(f"a lease lasts more than 0 seconds, not {ttl_s}")
 
 
 def require_integer(number: Value) -> None:
     """Raise BadValue for what an ``integer`` column cannot hold."""
-    if number is not None and (not isinstance(number, int) or not -INTEGER_MAX - 1 <= number <= INTEGER_MAX):
+    if number is None:
+        return
+    is_whole = isinstance(number, int) and not isinstance(number, bool)
+    if not is_whole or not -INTEGER_MAX - 1 <= number <= INTEGER_MAX:
         raise BadValue(f"not a whole number between {-INTEGER_MAX - 1} and {INTEGER_MAX}: {number!s:.40}")
 
 
 def require_storable(value: Any) -> None:
-    """Raise BadValue for text that Postgres cannot hold: a NUL, half a surrogate pair."""
+    """Raise BadValue for what Postgres, or JSON, cannot hold: a NUL, half a surrogate pair, no number."""
     match value:
         case None:
             pass
@@ -277,6 +296,8 @@ def require_storable(value: Any) -> None:
                     raise BadValue("text that is not valid Unicode cannot be stored") from None
         case int() if abs(value) > 2**63:
             raise BadValue("a number this large cannot be stored")
+        case float() if not math.isfinite(value):
+            raise BadValue(f"{value} is no number that JSON can hold")
         case list() | tuple():
             for each in value:
                 require_storable(each)

@@ -53,8 +53,9 @@ class Lane:
         try:
             return self._fetch(name, parameters)
         except errors.InvalidSqlStatementName:
-            # psycopg forgets everything prepared when a transaction is rolled back, ours too.
-            self._statements.clear()
+            # psycopg forgets everything prepared when a transaction is rolled back, ours too; what was prepared
+            # since stands, and would not be prepared twice.
+            del self._statements[name]
             return self._fetch(name, parameters)
 
     def _fetch(self, name: str, parameters: dict[str, Any]) -> list[Row]:

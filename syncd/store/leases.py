@@ -14,7 +14,7 @@ from syncd.core.retry import RetryPolicy, retry_delay_s
 from syncd.errors import BadValue
 from syncd.schemas.card import Card, Status
 from syncd.store import refusals
-from syncd.store.changes import require_id, require_integer, require_storable
+from syncd.store.changes import require_claim, require_storable, require_ttl
 from syncd.store.rows import card_of, cards_of
 from syncd.store.session import Link, Session, execute
 
@@ -26,10 +26,7 @@ def claim(session: Session, owner: str, ttl_s: int | None, *, id: str | None, co
 
     Raises: Paused, BadValue.  Holds: I13.
     """
-    require_id(owner)
-    require_integer(ttl_s)
-    if ttl_s is not None and ttl_s <= 0:
-        raise BadValue(f"a lease lasts more than 0 seconds, not {ttl_s}")
+    require_claim(owner, ttl_s)
     if id is not None:
         return _or_paused(session, _cards(session, "claim_id", owner=owner, ttl=ttl_s, id=id))
     cards = _claim(session, owner, ttl_s, count)
@@ -46,8 +43,8 @@ def _claim(session: Session, owner: str, ttl_s: int | None, count: int) -> list[
 
 
 def renew(session: Session, id: str, owner: str, ttl_s: int | None, attempt: int | None) -> Card:
-    """Extend a live lease from now.  Raises NotFound, NotOwner."""
-    require_integer(ttl_s)
+    """Extend a live lease from now.  Raises NotFound, NotOwner, BadValue."""
+    require_ttl(ttl_s)
     return _held(session, "renew", id, owner=owner, ttl=ttl_s, attempt=attempt)
 
 

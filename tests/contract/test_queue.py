@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 
@@ -136,6 +137,31 @@ def test_a_delay_that_is_no_time_is_refused(world: World, delay_s: float) -> Non
     """A negative or endless delay is a bad value."""
     with pytest.raises(BadValue):
         world.store.create(NewCard(id="A", title="x", delay_s=delay_s))
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"max_retries": -1},
+        {"priority": True},
+        {"acceptance": [math.nan]},
+        {"extra": {"share": math.inf}},
+    ],
+)
+def test_a_value_that_only_one_store_could_hold_is_refused_by_all(world: World, wrong: dict[str, Any]) -> None:
+    """What is no count, no whole number or no JSON is a bad value, and the store stays readable."""
+    with pytest.raises(BadValue):
+        world.store.create(NewCard(id="A", title="x", **wrong))
+    assert list(world.store.list(CardFilter())) == []
+
+
+def test_a_lease_cannot_be_renewed_for_no_time(world: World) -> None:
+    """A time to live of zero or less would end a lease that it is to extend."""
+    make(world.store, "A")
+    leased(world.store, "A")
+    for ttl_s in (0, -5):
+        with pytest.raises(BadValue):
+            world.store.renew("A", "w", ttl_s)
 
 
 def test_the_next_lease_that_ends_is_what_a_claimer_waits_for(world: World) -> None:

@@ -149,6 +149,9 @@ def test_every_other_verb_does_what_its_command_does(shop: Desk) -> None:
             await answer(client, "backlog_create", id="B1", title="New", depends_on=["A1"], extra={"area": "x"})
             changed = await answer(client, "backlog_update", id="B1", title="Newer", extra={"area": None})
             assert changed["version"] == 2
+            shown = await answer(client, "backlog_show", id="B1")
+            assert shown["version"] == 2
+            assert "stale-version" in await refusal(client, "backlog_update", id="B1", title="No", if_version=1)
             await answer(client, "backlog_unlink", id="B1", depends_on="A1")
             await answer(client, "backlog_link", id="B1", depends_on="A2")
             assert (await answer(client, "backlog_graph"))["waits"] == {"A2": ["A1"], "B1": ["A2"]}

@@ -43,6 +43,18 @@ def test_a_rolled_back_transaction_forgets_nothing_for_good(lane: Lane) -> None:
     assert lane.fetch("cards", CARD)
 
 
+def test_what_was_prepared_since_a_rollback_is_not_prepared_twice(lane: Lane) -> None:
+    """A query that is new after a rollback and one that was forgotten in it both go on, in any order."""
+    assert lane.fetch("cards", CARD)
+    with pytest.raises(psycopg.errors.DivisionByZero), lane.link.transaction():
+        lane.link.execute("select 1/0")
+    lane.link.execute("select 1")
+    missing = {"project": "default", "id": "missing", "owner": None, "attempt": None}
+    for _ in range(2):
+        assert lane.fetch("complete", missing) == []
+        assert lane.fetch("cards", CARD)
+
+
 def test_an_error_is_the_one_of_a_cursor_and_the_lane_goes_on(database: Database, lane: Lane) -> None:
     """A refusal by the server is raised as psycopg's own class, and the next query works."""
     database.rows(

@@ -53,9 +53,9 @@ from syncd.store.changes import (
     new_card,
     planned,
     removed,
-    require_id,
-    require_integer,
+    require_claim,
     require_storable,
+    require_ttl,
 )
 from syncd.store.flatfile.manifest import Manifest, place_of
 from syncd.store.flatfile.missions import ManifestMissions
@@ -352,10 +352,7 @@ class ManifestStore:
 
         Raises: Paused, BadValue.  Holds: I13.
         """
-        require_id(owner)
-        require_integer(ttl_s)
-        if ttl_s is not None and ttl_s <= 0:
-            raise BadValue(f"a lease lasts more than 0 seconds, not {ttl_s}")
+        require_claim(owner, ttl_s)
         with self._keeper.writing() as manifest:
             now = self._keeper.now()
             if id is not None:
@@ -373,8 +370,8 @@ class ManifestStore:
             return [manifest.cards[card.id] for card in leased]
 
     def renew(self, id: str, owner: str, ttl_s: int | None = None, *, attempt: int | None = None) -> Card:
-        """Extend a live lease from now.  Raises NotFound, NotOwner."""
-        require_integer(ttl_s)
+        """Extend a live lease from now.  Raises NotFound, NotOwner, BadValue."""
+        require_ttl(ttl_s)
         with self._keeper.writing() as manifest:
             card, now = self._held(manifest, id, owner, attempt), self._keeper.now()
             if not is_leased(card, now):

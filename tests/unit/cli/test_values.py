@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from syncd.cli.values import parse_acceptance, parse_extra, parse_fields, parse_ids, parse_use
+from syncd.cli.values import parse_acceptance, parse_cards, parse_extra, parse_fields, parse_ids, parse_use
 from syncd.errors import BadValue
 
 
@@ -37,6 +37,15 @@ def test_broken_json_in_acceptance_is_refused() -> None:
     """Acceptance that begins like JSON and is none is not taken as text."""
     with pytest.raises(BadValue, match="not JSON"):
         parse_acceptance('["tests pass"')
+
+
+def test_json_that_no_store_can_hold_is_refused() -> None:
+    """Nesting without end and numbers that are none are bad values, in a line as in an option."""
+    for text in ("[" * 100_000 + "]" * 100_000, '{"share": NaN}', "[-Infinity]"):
+        with pytest.raises(BadValue, match="not JSON"):
+            parse_acceptance(text)
+        with pytest.raises(BadValue, match="line 2 is not JSON"):
+            parse_cards(b'{"id": "A", "title": "a"}\n' + b'{"id": "B", "acceptance": %b}' % text.encode())
 
 
 def test_extra_keeps_everything_behind_the_first_equals_sign() -> None:
