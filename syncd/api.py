@@ -484,8 +484,11 @@ class Workspace:
     def edit(self, id: str, fields: Fields) -> Card:
         """Set fields of a card in its task file, as an author would, and sync that as soon as may be.
 
-        Raises: NotFound when no file shows the card, Refused when its place cannot show a value, Busy.
+        Raises: NotFound when no file shows the card, Refused when its place cannot show a value, BadValue, Busy.
         """
+        from syncd.backlog import require_priority
+
+        require_priority(self._wiring.config, fields.get("priority"))
         self._wiring.ask({"op": "edit", "id": id, "fields": list(fields)})
         row = self._wiring.edit_row(id, fields)
         if not (self._wiring.is_lock_held and self._wiring.socket.exists()):

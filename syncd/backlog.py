@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from syncd.engine.waiting import Stop
     from syncd.ports import CardFilter, NewCard, QueueStats, Store
     from syncd.schemas.card import Fields, Value
+    from syncd.schemas.config import Config
     from syncd.wiring import Wiring
 
 DEFAULT_TTL_S: Final = 900
@@ -73,9 +74,7 @@ class Backlog:
             _require_title(fields["title"])
         if isinstance(depends_on := fields.get("dependsOn"), tuple):
             _require_ids(depends_on)
-        priority = fields.get("priority")
-        if isinstance(priority, int):
-            self._require_priority(priority)
+        require_priority(self._wiring.config, fields.get("priority"))
         return self._write.update(id, fields, if_version=if_version)
 
     def claim(
@@ -233,19 +232,10 @@ class Backlog:
 
     def _require_card(self, new: NewCard) -> None:
         """Refuse a card that no task file could show."""
-        if isinstance(new.depends_on, str):
-            raise BadValue("depends_on is a list of ids, and this is one text", hint=f"({new.depends_on!r},)")
-        _require_ids((new.id, *new.depends_on))
+        _require_ids((new.id,))
+        _require_ids(new.depends_on)
         _require_title(new.title)
-        self._require_priority(new.priority)
-
-    def _require_priority(self, priority: int) -> None:
-        bounds = self._wiring.config.priority_range
-        if bounds is not None and not bounds[0] <= priority <= bounds[1]:
-            raise BadValue(
-                f"a priority is between {bounds[0]} and {bounds[1]} here, not {priority}",
-                hint="syncd config get priority_range",
-            )
+        require_priority(self._wiring.config, new.priority)
 
     @property
     def _read(self) -> Store:
@@ -256,10 +246,22 @@ class Backlog:
         return self._wiring.store()
 
 
-def _require_ids(ids: Iterable[str]) -> None:
+def require_priority(config: Config, priority: Value) -> None:
+    """Raise BadValue for a priority that the settings do not allow."""
+    bounds = config.priority_range
+    if bounds is not None and isinstance(priority, int) and not bounds[0] <= priority <= bounds[1]:
+        raise BadValue(
+            f"a priority is between {bounds[0]} and {bounds[1]} here, not {priority}",
+            hint="syncd config get priority_range",
+        )
+
+
+def _require_ids(ids: Iterable[object]) -> None:
     """Refuse what cannot stand in a task file as an id."""
     from syncd.parsers.fields import ID_MAX, is_id
 
+    if isinstance(ids, str):
+        raise BadValue(f"ids are a list, and {ids!r} is one text", hint=f"({ids!r},)")
     for id in ids:
         if not (isinstance(id, str) and is_id(id)):
             text = str(id)

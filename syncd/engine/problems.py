@@ -173,10 +173,14 @@ class Refusals:
     def problems(self, view: LocalView) -> list[Problem]:
         """Return a problem for each refusal that still matters."""
         return [
-            _at(view, id, "refused", f"{id}: {refusal.message}", "Change the row; it stays in the file as it is.")
+            _at(view, id, "refused", _named(id, refusal.message), "Change the row; it stays in the file as it is.")
             for id, (_, refusal) in self._kept.items()
             if id in view.local
         ]
+
+
+def _named(id: str, message: str) -> str:
+    return message if message.startswith(id) else f"{id}: {message}"
 
 
 def _at(view: LocalView, id: str, code: str, message: str, hint: str) -> Problem:

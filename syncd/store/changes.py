@@ -276,8 +276,7 @@ def require_integer(number: Value) -> None:
     """Raise BadValue for what an ``integer`` column cannot hold."""
     if number is None:
         return
-    is_whole = isinstance(number, int) and not isinstance(number, bool)
-    if not is_whole or not -INTEGER_MAX - 1 <= number <= INTEGER_MAX:
+    if not isinstance(number, int) or isinstance(number, bool) or not -INTEGER_MAX - 1 <= number <= INTEGER_MAX:
         raise BadValue(f"not a whole number between {-INTEGER_MAX - 1} and {INTEGER_MAX}: {number!s:.40}")
 
 

@@ -68,7 +68,8 @@ def _create(link: Link, project: str, wanted: Sequence[Card], delays_s: Mapping[
     written = ids_of(inserted)
     taken = [card.id for card in fresh.values() if card.id not in written and card.idempotency_key not in by_key]
     if taken:
-        raise refusals.taken(taken)
+        here = [id for id in taken if id in stored]
+        raise refusals.taken(here) if here else refusals.anothers(taken)
     return [stored[card.id] if card.idempotency_key is None else by_key[card.idempotency_key] for card in wanted]
 
 

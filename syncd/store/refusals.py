@@ -73,6 +73,14 @@ def taken(ids: Sequence[str]) -> AlreadyExists:
     return AlreadyExists(f"there are cards {_named(ids)} already", hint=hint)
 
 
+def anothers(ids: Sequence[str]) -> AlreadyExists:
+    """Return the error for cards whose id or key is another project's, in a table that has each only once."""
+    return AlreadyExists(
+        f"another project has the id or the idempotency key of {_named(ids)} in the same table",
+        hint="Give another one: an adopted table has each only once.",
+    )
+
+
 def given_twice(id: str) -> AlreadyExists:
     """Return the error for two cards of one request under one id."""
     return AlreadyExists(f"{id} is given twice")

@@ -142,6 +142,9 @@ def test_a_priority_outside_the_workspaces_range_is_refused(shop: Shop) -> None:
     assert "between 1 and 10" in error["message"]
     shop.error("backlog", "update", "A1", "priority=0", code=2)
     assert shop.json("backlog", "update", "A1", "priority=10")["priority"] == 10
+    before = shop.tasks.read_bytes()
+    assert "between 1 and 10" in shop.error("edit", "A1", "priority=77", code=2)["message"]
+    assert shop.tasks.read_bytes() == before
 
 
 def test_pauses_after_failures_are_the_workspaces(shop: Shop) -> None:

@@ -24,6 +24,7 @@ from syncd.files.lock import MANIFEST_WAIT_S
 from syncd.ports import Batch, CardFilter, NewCard
 from syncd.schemas.card import Status
 from syncd.store.flatfile import files as files_module
+from syncd.store.flatfile.log import line_of
 from syncd.store.flatfile.rules import ManifestStore
 from tests.support.desk import DEADLINE_S, until
 from tests.support.flatfile import delete_outright, flatfile
@@ -162,6 +163,15 @@ def test_a_missing_line_stops(tmp_path: Path) -> None:
     make(flatfile(tmp_path), "A", "B", "C")
     edit(tmp_path / "manifest.log", lambda data: b"".join(data.splitlines(keepends=True)[i] for i in (0, 1, 3)))
     with pytest.raises(StoreDamaged, match="change 2 is missing"):
+        flatfile(tmp_path).get("A")
+
+
+def test_a_line_of_another_shape_stops(tmp_path: Path) -> None:
+    """A line that is whole but says what no card can hold is damage with a place, too."""
+    make(flatfile(tmp_path), "A")
+    change = {"seq": 2, "at": "2026-11-28T12:00:00Z", "cards": [{"id": "B", "title": "b", "priority": True}]}
+    edit(tmp_path / "manifest.log", lambda data: data + line_of(change))
+    with pytest.raises(StoreDamaged, match="change 2 cannot be read"):
         flatfile(tmp_path).get("A")
 
 

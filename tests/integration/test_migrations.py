@@ -9,8 +9,8 @@ import psycopg
 import pytest
 
 from syncd.core.plan import Change, ChangeKind
-from syncd.errors import NotFound, Refused, SchemaVersionError
-from syncd.ports import Batch
+from syncd.errors import AlreadyExists, NotFound, Refused, SchemaVersionError
+from syncd.ports import Batch, NewCard
 from syncd.store.adopt import adopt
 from syncd.store.migrate import migrate, pending, status
 from syncd.store.postgres import PostgresStore
@@ -182,6 +182,11 @@ def test_an_id_of_another_project_in_an_adopted_table(postgres_dsn: str) -> None
     with contextlib.closing(store):
         changes = tuple(Change(ChangeKind.CREATE, id, {"title": "t"}) for id in ("A", "Z"))
         result = store.commit(Batch("c1", changes, ()))
+        for new in (NewCard(id="A", title="t"), NewCard(id="Y", title="t", idempotency_key="k")):
+            with pytest.raises(AlreadyExists, match="another project"):
+                store.create(new)
+        with pytest.raises(AlreadyExists, match="there is a card Z already"):
+            store.create(NewCard(id="Z", title="t"))
     assert {id: each.code for id, each in result.refused.items()} == {"A": "already-exists"}
     assert result.cards.keys() == {"Z"}
 

@@ -311,13 +311,20 @@ class ManifestFiles:
                 if at < len(data) or not is_torn(line):
                     raise damaged(f"{self.log} is damaged: the checksum of change {manifest.seq + 1} is another")
                 return
-            record = _decode_record(body)
+            record = self._record_of(body, manifest.seq + 1)
             if record.seq > manifest.seq + 1:
                 raise damaged(f"{self.log} is damaged: change {manifest.seq + 1} is missing")
             if record.seq > manifest.seq:
                 manifest.apply(record)
             self._end += len(line) + 1
             self._lines += 1
+
+    def _record_of(self, body: bytes, seq: int) -> Record:
+        """Return what a line says.  Raises StoreDamaged for what no syncd of this version wrote."""
+        try:
+            return _decode_record(body)
+        except msgspec.MsgspecError as error:
+            raise damaged(f"{self.log} is damaged: change {seq} cannot be read: {error}") from error
 
     def _logged(self) -> list[HistoryEntry]:
         """Return the audit trail's entries that are in the log."""
