@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import http.client
 import json
 import os
+import select
 import signal
 import subprocess
 import tempfile
@@ -31,6 +33,9 @@ OUTPUT_MAX: Final = 64 * 1024
 SIGNATURE: Final = "X-Syncd-Signature"
 _SHOWN: Final = 200
 _CHUNK: Final = 1 << 16
+_EOF_WAIT_S: Final = 1.0
+"""So long after its time a command's output is still read: what it left behind elsewhere may hold it open."""
+
 _TRY_LATER: Final = (408, 425, 429)
 
 
@@ -109,7 +114,7 @@ class CommandCourier:
         timer.start()
         try:
             assert process.stdout is not None
-            said = _read(process.stdout)
+            said = _read(process.stdout, time.monotonic() + self._timeout_s + _EOF_WAIT_S)
             code = process.wait()
         finally:
             timer.cancel()
@@ -157,8 +162,8 @@ class WebhookCourier:
             with error:
                 reason = f"{error.code} {error.reason}"
             raise (Away if error.code >= 500 or error.code in _TRY_LATER else Refused)(reason) from None
-        except (OSError, ValueError) as error:
-            raise Away(str(error)) from error
+        except (OSError, ValueError, http.client.HTTPException) as error:
+            raise Away(str(error) or type(error).__name__) from error
 
     def abort(self) -> None:
         """Leave a request to its timeout: the thread that waits for it ends with the process."""
@@ -202,10 +207,12 @@ def _json(told: Told) -> bytes:
     return json.dumps(told, ensure_ascii=False, separators=(",", ":")).encode()
 
 
-def _read(stream: IO[bytes]) -> str:
-    """Read a stream to its end; return the end of what was said."""
+def _read(stream: IO[bytes], until: float) -> str:
+    """Read a stream to its end, or until this time; return the end of what was said."""
     kept = bytearray()
-    while data := os.read(stream.fileno(), _CHUNK):
+    ready = select.poll()
+    ready.register(stream, select.POLLIN)
+    while ready.poll(max(0.0, until - time.monotonic()) * 1000) and (data := os.read(stream.fileno(), _CHUNK)):
         kept += data
         del kept[:-OUTPUT_MAX]
     stream.close()
