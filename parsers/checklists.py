@@ -127,7 +127,7 @@ def _collect(reading: Reading, block: Block, parent: int | None, entries: list[E
         position = parent
         if item is not None:
             position = len(entries)
-            entry = Entry(each.first, each.end, item, parent)
+            entry = Entry(each.first, each.end if parent is None else _own_end(reading, each), item, parent)
             entry.is_card = bool(item.title() or item.find("id")) and not item.is_template
             entries.append(entry)
             if parent is not None:
@@ -139,6 +139,23 @@ def _collect(reading: Reading, block: Block, parent: int | None, entries: list[E
                 _collect(reading, child, position, entries)
         if item is not None and position is not None:
             _find_body(reading, entries, position)
+
+
+def _own_end(reading: Reading, item: Block) -> int:
+    """Return the line behind a nested item.
+
+    Markdown lets its text go on in lines that are indented less; a person means the item above with them.
+    """
+    lines = reading.source.lines
+    width = _width(lines[item.first])
+    return next(
+        (n for n in range(item.first + 1, item.end) if lines[n].strip() and _width(lines[n]) <= width), item.end
+    )
+
+
+def _width(line: str) -> int:
+    text = line.expandtabs(4)
+    return len(text) - len(text.lstrip())
 
 
 def _read_bullets(reading: Reading, entry: Entry, block: Block) -> None:

@@ -49,7 +49,7 @@ def spelled_id(token: str, style: str, model: Entry | None) -> str:
         before = line[own.start : own.value_start].replace("~~", "")
         if style in LEADING_STYLES:
             before = before[max(before.rfind(" "), before.rfind("\t")) + 1 :]
-        after = line[own.value_end : own.end]
+        after = line[own.value_end : own.end].replace("~~", "")
         return before + token + (after if style not in LEADING_STYLES or after[-1:] in (" ", "\t") else after + " ")
     if style == "open":
         return f"**{token}** "

@@ -26,13 +26,16 @@ _PLACEHOLDER: Final = re.compile(
     r"[A-Za-z]{0,8}[-_]?(?:XXX+|xxx+|YYY+|ZZZ+|NNN+|nnn+|##+|\?\?+)(?:\.\d+)*|[A-Z]{1,4}-?XX|.*\{\{.*\}\}.*"
     r"|<[^<>]*>|\[[A-Z_# ]+\]|\.{2,}|…"
 )
-_DECORATION: Final = re.compile(r"\*\*|__|~~|`")
-_LINK: Final = re.compile(r"\[([^\[\]]*)\](?:\([^()]*\))?")
+_DECORATION: Final = re.compile(r"\*\*|__|~~|`|<a [^<>]*>|</a>")
+LINK_TARGET: Final = r"\((?:[^()]|\([^()]*\))*\)"
+"""Where a link leads, as a pattern; an address may hold parentheses of its own."""
+
+_LINK: Final = re.compile(rf"\[([^\[\]]*)\](?:{LINK_TARGET})?")
 _REMARK: Final = re.compile(r"\([^()]*\)")
 _BREAK: Final = re.compile(r"<br\s*/?>", re.IGNORECASE)
 _TO: Final = re.compile(r" (?:through|thru|to|bis) (?=\S*\d)")
 _LIST_GAP: Final = re.compile(r"[\s,;，；、]+")
-_JOINERS: Final = frozenset({"and", "&", "+", "und", "et", "y", "e", "task", "tasks"})
+_JOINERS: Final = frozenset({"and", "&", "+", "/", "und", "et", "y", "e", "task", "tasks"})
 _DOTS: Final = re.compile(r"(.*?)(\d+)(?:\.{2,3}|…|–|—)(.*?)(\d+)")
 _SLASHES: Final = re.compile(r"(.*?)(\d+)((?:/\d+)+)")
 _SIGNS: Final = re.compile(PICTOGRAPH)
@@ -70,7 +73,7 @@ def is_placeholder(text: str) -> bool:
 def undecorated(text: str) -> str:
     """Return an id as written without bold, strike, code marks, brackets and link target."""
     text = text.strip()
-    if text[:1] not in "*_~`[":
+    if text[:1] not in "*_~`[<":
         return text
     text = _DECORATION.sub("", text).strip()
     if link := _LINK.fullmatch(text):

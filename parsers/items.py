@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
-from syncd.parsers.fields import are_ids, is_id, is_placeholder, looks_like_id
+from syncd.parsers.fields import LINK_TARGET, are_ids, is_id, is_placeholder, looks_like_id
 from syncd.parsers.words import PICTOGRAPH, PRIORITY_SIGNS
 
 CHECKBOX: Final = re.compile(r"(?P<lead>\s*(?:[-*+]|\d{1,9}[.)])[ \t]+)\[(?P<mark>.?)\]\*?(?=\s|$)[ \t]*")
@@ -27,11 +27,13 @@ _LEADING: Final = tuple(
         ("worded", rf"(?:~~)?(?:[Tt]ask|TASK|[Aa]ufgabe|任务)[ \t]*#?(?P<id>\d[\w.\-]*?){_GAP}"),
         ("paren", r"\(task:(?P<id>[^\s()]+)\)(?:[ \t]+|$)"),
         ("bold", rf"(?:~~)?\*\*{_CORE}[:.]?\*\*{_GAP}"),
+        ("bold", rf"\*\*~~{_CORE}[:.]?~~[:.]?\*\*{_GAP}"),
         ("bracket", rf"(?:~~)?\*\*\[{_CORE}\][:.]?\*\*{_GAP}"),
         ("bold", rf"__{_CORE}[:.]?__{_GAP}"),
         ("code", rf"(?:~~)?`{_CORE}`{_GAP}"),
-        ("bracket", rf"(?:~~)?\[{_CORE}\](?:\([^()]*\))?{_GAP}"),
-        ("open", rf"(?:~~)?\*\*{_CORE}[:.]?[ \t]+(?:[-–—][ \t]+)?(?=[^*\s][^*]*\*\*)"),
+        ("bracket", rf"(?:~~)?\[{_CORE}\](?:{LINK_TARGET})?{_GAP}"),
+        ("open", rf"(?:~~)?\*\*(?:~~)?{_CORE}[:.]?[ \t]+(?:[-–—][ \t]+)?(?=[^*\s][^*]*\*\*)"),
+        ("plain", rf"~~{_CORE}[:.]?~~{_GAP}"),
         ("plain", rf"(?:~~)?{_CORE}{_GAP}"),
     )
 )
@@ -49,7 +51,7 @@ _PAREN_DEPS: Final = re.compile(
 )
 _OWNER: Final = re.compile(r"\(?@(?P<name>[\w][\w.:/+-]*)\)?")
 _PRIORITY: Final = re.compile(r"!(?P<value>-?\d{1,9})")
-_PHASE: Final = re.compile(r"#(?P<name>(?!\d+$)[^\s#]+)")
+_PHASE: Final = re.compile(r"#(?P<name>(?!\d+[\W_]*$)[^\s#()\[\]{},;]+)")
 _RANK: Final = re.compile(r"\[(?P<value>[Pp][0-4])\](?:[ \t]+|$)")
 _ASSIGNEE: Final = re.compile(r"\[(?P<name>[a-z][\w.-]*)\](?!\()(?:[ \t]+|$)")
 _TRAILING_MAX: Final = 100
@@ -101,17 +103,13 @@ class ItemLine:
     def pieces(self) -> list[tuple[int, int]]:
         """Return where the title stands: the stretches between the tokens, without a strike through them all."""
         spans = list(_stripped_gaps(self.line, self.text_at, len(self.line.rstrip()), self.tokens))
-        if not spans or not self.line.endswith("~~", 0, spans[-1][1]):
+        if not spans or not self.line.endswith("~~", 0, spans[-1][1]) or not self.line.startswith("~~", spans[0][0]):
             return spans
-        own = self.find("id")
-        opened_before = own is not None and "~~" in self.line[own.start : own.value_start]
-        opened_here = self.line.startswith("~~", spans[0][0])
-        if self.title_count(spans, "~~") != 2 - opened_before or opened_before == opened_here:
+        if self.title_count(spans, "~~") != 2:
             return spans
         start, end = spans[-1]
         spans[-1] = (start, end - 2)
-        if opened_here:
-            spans[0] = (spans[0][0] + 2, spans[0][1])
+        spans[0] = (spans[0][0] + 2, spans[0][1])
         return [(start, end) for start, end in spans if start < end]
 
     def title_count(self, spans: Sequence[tuple[int, int]], text: str) -> int:
@@ -211,6 +209,7 @@ def _scan_leading(item: ItemLine, accept_number: bool, *, is_heading: bool = Fal
             if style == "open":
                 close = line.index("**", at)
                 item.tokens.append(Token("comment", close, close + 2, close, close + 2, style))
+            _scan_strike(item, found)
             break
         else:
             item.is_template = item.is_template or is_placeholder(line[at:].split(" ")[0])
@@ -220,6 +219,15 @@ def _scan_leading(item: ItemLine, accept_number: bool, *, is_heading: bool = Fal
         item.tokens.append(Token("priority", rank.start(), rank.end(), *rank.span("value"), "rank"))
         if (own := item.find("id")) and own.style == "paren" and (name := _ASSIGNEE.match(line, rank.end())):
             item.tokens.append(Token("owner", name.start(), name.end(), *name.span("name"), "bracket"))
+
+
+def _scan_strike(item: ItemLine, found: re.Match[str]) -> None:
+    """Find the end of a strike that opens before the id; a remark may stand behind it."""
+    line, start, end = item.line, *found.span("id")
+    if "~~" not in line[found.start() : start] or "~~" in line[end : found.end()] or line.count("~~", end) != 1:
+        return
+    close = line.index("~~", end)
+    item.tokens.append(Token("comment", close, close + 2, close, close + 2, "strike"))
 
 
 def _is_leading_id(found: re.Match[str], style: str, accept_number: bool) -> bool:

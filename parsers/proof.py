@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from syncd.parsers.document import Document, Edit, FileCard, InsertCard
-from syncd.parsers.source import Replacement, patch
+from syncd.parsers.source import Replacement, outdented, patch
 from syncd.parsers.tasks_md import parse
 from syncd.parsers.values import as_list
 from syncd.schemas.card import OWNER_TEXT, STATUS_WORD, Fields, Value
@@ -50,7 +50,8 @@ def read_alone(
     for first, end in container.sample(position):
         start, stop = document.text.starts[first], document.text.starts[end]
         inside = [each for each in written if start <= each.start and each.end <= stop]
-        part = patch(document.text.text[start:stop], inside, start)
+        # What is nested deep would be code, read alone.
+        part = outdented(patch(document.text.text[start:stop], inside, start), document.text.lines[first])
         parts.append(part if part.endswith(("\n", "\r")) or not part else part + "\n")
     parts += [f"{line}\n" for line in behind]
     if document.is_single:

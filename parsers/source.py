@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from itertools import accumulate
+from itertools import accumulate, zip_longest
 from typing import Final, NamedTuple
 
 _CHUNK: Final = 8192
@@ -170,6 +170,19 @@ def patch(text: str, replacements: list[Replacement], offset: int = 0) -> str:
         is_cut = at == len(text) and start < end and not new and _is_closed(parts)
     parts.append(text[at:])
     return "".join(parts)
+
+
+def outdented(text: str, model: str) -> str:
+    """Return lines without the white space with which another line begins, as far as they have it too."""
+    lead = model[: len(model) - len(model.lstrip(" \t"))]
+    if not lead:
+        return text
+    starts = [0, *(end.end() for end in _LINE_END.finditer(text))]
+    return "".join(text[start + _shared(text, start, lead) : end] for start, end in zip_longest(starts, starts[1:]))
+
+
+def _shared(text: str, start: int, lead: str) -> int:
+    return next((n for n, each in enumerate(lead) if not text.startswith(each, start + n)), len(lead))
 
 
 def _is_closed(parts: list[str]) -> bool:

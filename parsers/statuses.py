@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from syncd.parsers.fields import is_empty, like
@@ -36,6 +36,7 @@ _FOLDED_DEFAULTS: Final = frozenset(map(fold, DEFAULT_WORDS.values()))
 _EMOJI: Final = re.compile(PICTOGRAPH)
 _EMOJI_RUN: Final = re.compile(rf"(?:{PICTOGRAPH}|\u200d|\s)+")
 _DRESS: Final = re.compile(r"(\*\*|__|~~|`|\*|_)(.+)\1", re.DOTALL)
+_STRUCK: Final = re.compile(r"~~[^~]+~~")
 _HEAD_WORD: Final = re.compile(
     r"(.+?) ?(?:[(\[:,;@|%–—]| - | \d|\. | (?:by|in|on|at|since|until|with|via|as)(?= )|(?<!ready) for(?= )).*",
     re.IGNORECASE,
@@ -74,6 +75,9 @@ def read_status(text: str, lexicon: Lexicon) -> Spelling:
     if is_empty(text):
         return Spelling(text, None, None)
     bare = text.replace(_HARD_SPACE, " ")
+    if "~~" in bare and (left := _STRUCK.sub("", bare).strip()):
+        # A word that is struck out counts no more, when another stands beside it.
+        return replace(read_status(left, lexicon), text=text, is_plain=False)
     while dress := _DRESS.fullmatch(bare):
         bare = dress[2].strip()
     mark = None
@@ -153,7 +157,13 @@ def write_status(
         spelling = read_status(text, lexicon)
         if spelling.state is state and spelling.is_plain:
             return text
-    return default_text(state, current, habits)
+    return default_text(state, current if current.text else _most_worn(habits, lexicon) or current, habits)
+
+
+def _most_worn(habits: Mapping[str, int], lexicon: Lexicon) -> Spelling | None:
+    """Return the spelling whose dress an empty place takes: the most usual one that shows its state."""
+    spellings = (read_status(text, lexicon) for text in ranked(habits))
+    return next((each for each in spellings if each.is_plain and (not each.emoji or emoji_state(each.emoji))), None)
 
 
 def ranked(habits: Mapping[str, int]) -> list[str]:

@@ -7,7 +7,7 @@ find is joined here.  May import ``syncd.schemas``.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from syncd.parsers.blocks import Block, read_blocks
@@ -20,7 +20,7 @@ from syncd.parsers.reparse import with_changed_lines
 from syncd.parsers.source import Source
 from syncd.parsers.yaml_block import FrontBlock, read_front_matter
 
-PARSER_VERSION: Final = 3
+PARSER_VERSION: Final = 4
 """Raised whenever the same bytes would give other cards, so that no file seems edited by an update."""
 
 DEFAULT_OPTIONS: Final = ParseOptions()
@@ -164,9 +164,25 @@ def _offer(reading: Reading, dialects: Sequence[Dialect], blocks: Sequence[Block
             reading.take(block.kind, block.first, _NO_TASKS[block.kind])
         offer = Offer(blocks, index, current, block.first < ignored_end)
         taken = (each.offer(offer) for each in dialects if block.kind in each.kinds)
-        index = next((behind for behind in taken if behind is not None), index + 1)
+        behind = next((behind for behind in taken if behind is not None), index + 1)
+        if block.kind == "list":
+            for table in _tables_in(reading, block):
+                inner = Offer([table], 0, current, offer.is_ignored)
+                any(each.offer(inner) is not None for each in dialects if table.kind in each.kinds)
+        index = behind
     for each in dialects:
         each.finish()
+
+
+def _tables_in(reading: Reading, block: Block) -> Iterator[Block]:
+    """Yield the tables that stand in the items of a list; below a checkbox one is text of that card."""
+    for item in block.children:
+        if any(child.kind != "paragraph" for child in item.children) and reading.item(item.first) is None:
+            for child in item.children:
+                if child.kind == "table":
+                    yield child
+                elif child.kind == "list":
+                    yield from _tables_in(reading, child)
 
 
 _NO_TASKS: Final = {
