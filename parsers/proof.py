@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from typing import Final
 
-from syncd.parsers.document import Document, Edit, FileCard, InsertCard
+from syncd.parsers.document import Document, Edit, FileCard, InsertCard, ParseOptions
 from syncd.parsers.source import Replacement, outdented, patch
 from syncd.parsers.tasks_md import parse
 from syncd.parsers.values import as_list
@@ -47,19 +47,27 @@ def read_alone(
     """
     container, position = document.homes[key]
     parts: list[str] = []
+    model = ""
     for first, end in container.sample(position):
         start, stop = document.text.starts[first], document.text.starts[end]
         inside = [each for each in written if start <= each.start and each.end <= stop]
         # What is nested deep would be code, read alone.
-        part = outdented(patch(document.text.text[start:stop], inside, start), document.text.lines[first])
+        model = document.text.lines[first]
+        part = outdented(patch(document.text.text[start:stop], inside, start), model)
         parts.append(part if part.endswith(("\n", "\r")) or not part else part + "\n")
-    parts += [f"{line}\n" for line in behind]
+    parts += [outdented(f"{line}\n", model) for line in behind]
     if document.is_single:
         return parse("".join(parts).encode(), options=document.options)
     parts.append(f"\n# {_SENTINEL}\n")
-    again = parse("".join(parts).encode(), options=replace(document.options, ignore_headings=frozenset()))
+    again = parse("".join(parts).encode(), options=_options_alone(document))
     is_closed = bool(again.headings and again.headings[-1].text == _SENTINEL)
     return again if is_closed or is_open_allowed else None
+
+
+def _options_alone(document: Document) -> ParseOptions:
+    """Return how lines are read without the file around them: with the words of its front matter."""
+    statuses = {**document.front.statuses, **document.options.statuses}
+    return replace(document.options, ignore_headings=frozenset(), statuses=statuses)
 
 
 def _equal(name: str, value: Value, card: FileCard) -> bool:

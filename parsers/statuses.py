@@ -75,7 +75,7 @@ def read_status(text: str, lexicon: Lexicon) -> Spelling:
     if is_empty(text):
         return Spelling(text, None, None)
     bare = text.replace(_HARD_SPACE, " ")
-    if "~~" in bare and (left := _STRUCK.sub("", bare).strip()):
+    if "~~" in bare and (left := _STRUCK.sub("", bare).strip()) and left != bare:
         # A word that is struck out counts no more, when another stands beside it.
         return replace(read_status(left, lexicon), text=text, is_plain=False)
     while dress := _DRESS.fullmatch(bare):

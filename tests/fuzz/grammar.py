@@ -184,11 +184,13 @@ def _table(chooser: Chooser) -> str:
     for _ in range(chooser.number(0, 4)):
         cells = [pick(chooser, IDS if n == 0 else WORDS if n == 1 else TITLES) for n, _ in enumerate(heads)]
         rows.append(row(cells[: len(cells) - (chooser.number(0, 9) == 0)]))
-    return "\n".join([*rows, ""])
+    indent = pick(chooser, ["", "", "", "  ", "   "])
+    intro = ["- A part:", ""] if indent else []
+    return "\n".join([*intro, *(indent + each for each in rows), ""])
 
 
 def _item(chooser: Chooser, depth: int) -> list[str]:
-    lead = "  " * depth + pick(chooser, ["- ", "- ", "* ", "+ ", "1. ", "1) ", "-\t"])
+    lead = pick(chooser, ["  ", "    ", "\t"]) * depth + pick(chooser, ["- ", "- ", "* ", "+ ", "1. ", "1) ", "-\t"])
     id = pick(chooser, IDS)
     spelled = pick(chooser, ["{} ", "{}: ", "**{}**: ", "`{}` ", "[{}] ", "(task:{}) ", "**{} bold** ", "", "{} - "])
     tail = pick(

@@ -1,6 +1,6 @@
 """What holds for every task file and every edit; each law raises ``AssertionError`` and says what went wrong.
 
-Hypothesis asks them in ``tests/property/test_fuzz.py``, ``make fuzz`` for as long as one likes.
+Hypothesis asks them in ``tests/property/test_parsers.py``, ``make fuzz`` for as long as one likes.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ import pytest
 
 from syncd.parsers.dialects import DIALECTS
 from syncd.parsers.document import AssignId, Document, Edit, InsertCard, RemoveCard, SetField
-from syncd.parsers.render import apply, render
+from syncd.parsers.render import apply, can_show, render
 from syncd.parsers.tasks_md import parse
 from syncd.schemas.card import Value
 
@@ -89,6 +89,28 @@ def test_every_edit_is_shown(name: str) -> None:
     assert shown & {"claimOwner", "extra.owner"}
     if any(card["id"] is None for card in expected(name)["cards"]):
         assert "id" in shown
+
+
+@pytest.mark.parametrize("name", sorted(set(NAMES) - {"problems", "unknown_marks"}))
+def test_every_card_takes_every_state_that_its_place_knows(name: str) -> None:
+    """Whatever state the store gives a card, its row says so, wherever it stands; some places know no such state."""
+    document = read(name)
+    silent = {
+        (card.id, state)
+        for card in document.cards
+        for state in ("ready", "claimed", "blocked", "done")
+        if card.id and state != card.fields.get("status") and not can_show(document, card.key, "status", state)
+    }
+    assert silent == {(id, state) for state, ids in _SILENT.get(name, {}).items() for id in ids}
+
+
+_SILENT = {
+    # A board of headings without such a section; one of items has marks for what it has no section for, but an empty
+    # mark is the section's state.  A cross in a column "Done" says no, and no more.
+    "heading_board": {"blocked": ["G-1", "G-2", "G-3"]},
+    "kanban_plugin": {"ready": ["k-1", "k-3", "k-4"]},
+    "ticked_table": {"blocked": ["M-1", "M-2", "M-3", "M-4"]},
+}
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -27,6 +27,10 @@ LEXICON = Lexicon(ParseOptions())
         ("?&nbsp;review", Status.BLOCKED, "review"),
         ("x cancelled", Status.BLOCKED, "cancelled"),
         ("partially done", None, "partially done"),
+        ("~~todo~~ done", Status.DONE, "done"),
+        ("~~in-progress~~ **cancelled** (#4)", Status.BLOCKED, "**cancelled** (#4)"),
+        ("~~done~~", Status.DONE, "done"),
+        ("~~~ done", Status.DONE, "~~~ done"),
     ],
 )
 def test_a_word_with_a_remark_or_a_sign(text: str, state: Status | None, word: str) -> None:
