@@ -84,6 +84,8 @@ def rejoin(
     Holds: I8, I13 (one lease a card: one that was taken meanwhile is lost), I2.
     """
     apart = remote_now - local_now
+    leased = {id: fields for id, fields in agreed.items() if id in base and id in remote}
+    base = {**base, **{id: _with_lease(base[id], fields, remote[id]) for id, fields in leased.items()}}
     local = {id: _without_expiry(base.get(id), card, local_now) for id, card in local.items()}
     # Of the others nothing goes to the store, and what they are there is all that is wanted.
     ids = dict.fromkeys((*touched(base, local), *agreed)) if is_known else dict.fromkeys((*local, *remote))
@@ -119,6 +121,17 @@ def touched(base: Mapping[str, Card], local: Mapping[str, Card]) -> list[str]:
 
 
 # --- the three sides -----------------------------------------------------------------------------
+
+
+def _with_lease(base: Card, agreed: Fields, remote: Card) -> Card:
+    """Return a card of the last contact with the lease that was given here and in the store, if it stands there yet.
+
+    It is the one if it has the same owner and the next number: then its end, too, is for who works here to tell.
+    """
+    is_given = remote.status is Status.CLAIMED and remote.claim_owner == agreed.get(CLAIM_OWNER)
+    if not is_given or remote.attempts != base.attempts + 1:
+        return base
+    return changed(base, status=Status.CLAIMED, **{name: getattr(remote, name) for name in _LEASE})
 
 
 def _without_expiry(base: Card | None, local: Card, now: datetime) -> Card:
@@ -225,9 +238,9 @@ def _with_queue(change: Change, base: Card | None, local: Card, remote: Card | N
     if remote is None or _is_untouched(base, remote):
         if change.kind is ChangeKind.CLAIM or (remote is None and local.status is Status.CLAIMED):
             columns |= {name: getattr(local, name) for name in _LEASE}
-        elif STATUS in change.fields:
+        elif STATUS in change.fields or (base is not None and local.attempts != base.attempts):
             columns["attempts"] = local.attempts
-        columns |= _changed_retries(base, local)
+        columns |= _changed_retries(base, local) | _renewed(base, local)
     elif change.fields.get(STATUS) == Status.DONE and remote.status is Status.CLAIMED:
         # Both leases may have the same number: whoever holds this one must not take the work for their own.
         columns["attempts"] = remote.attempts + max(1, local.attempts - (base.attempts if base is not None else 0))
@@ -240,6 +253,14 @@ def _changed_retries(base: Card | None, local: Card) -> dict[str, Any]:
     """Return what failing or retrying a card has changed."""
     names = (*_RETRIES, "run_after")
     return {name: getattr(local, name) for name in names if base is None or getattr(local, name) != getattr(base, name)}
+
+
+def _renewed(base: Card | None, local: Card) -> dict[str, Any]:
+    """Return what renewing a lease of the last contact, or taking it anew, has changed."""
+    if base is None or not base.status is local.status is Status.CLAIMED or base.claim_owner != local.claim_owner:
+        return {}
+    names = ("claim_ttl_seconds", "claimed_at")
+    return {name: getattr(local, name) for name in names if getattr(local, name) != getattr(base, name)}
 
 
 def _queue_alone(
@@ -260,15 +281,8 @@ def _queue_alone(
             continue
         if there.status is not before.status:
             continue
-        columns = _changed_retries(before, card)
-        is_same_lease = card.status is Status.CLAIMED and before.status is Status.CLAIMED
-        if is_same_lease and all(getattr(card, name) == getattr(before, name) for name in ("claim_owner", "attempts")):
-            columns |= {
-                name: getattr(card, name)
-                for name in ("claim_ttl_seconds", "claimed_at")
-                if getattr(card, name) != getattr(before, name)
-            }
-        elif card.attempts != before.attempts:
+        columns = _changed_retries(before, card) | _renewed(before, card)
+        if card.attempts != before.attempts:
             columns["attempts"] = card.attempts
         if columns:
             yield Change(ChangeKind.UPDATE, id, {}, version=there.version, columns=columns)

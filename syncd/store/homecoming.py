@@ -17,7 +17,7 @@ from typing import Final, cast
 from syncd.core.history import HistoryEntry
 from syncd.core.plan import CARD_FIELD, Change, ChangeKind, Conflict, Policy, Winner
 from syncd.core.rejoin import Fate, Return, rejoin
-from syncd.core.values import is_same
+from syncd.core.values import CLAIM_OWNER, STATUS, is_same
 from syncd.errors import Busy, NotFound
 from syncd.ports import Absence, Actable, Batch, BatchResult, Contact, Feed, Store
 from syncd.schemas.card import Fields, card_fields
@@ -133,6 +133,9 @@ def _with_what_stands(absence: Absence, feed: Feed) -> Absence:
     for id, fields in absence.perhaps.items():
         there = card_fields(feed.cards[id]) if id in feed.cards else {}
         stands = {name: value for name, value in fields.items() if there and is_same(name, there.get(name), value)}
+        if CLAIM_OWNER in fields and CLAIM_OWNER not in stands:
+            # Somebody else's lease.
+            stands.pop(STATUS, None)
         if stands:
             agreed[id] = {**stands, **agreed.get(id, {})}
     return replace(absence, perhaps={}, agreed=agreed)

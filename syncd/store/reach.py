@@ -24,7 +24,7 @@ from syncd.core.values import CLAIM_OWNER, STATUS, is_same
 from syncd.errors import StoreDamaged, StoreUnreachable, SyncdError
 from syncd.log import event
 from syncd.ports import Absence, Contact, KnownMissions, MissionView, Pending, Store
-from syncd.schemas.card import Card, Fields, card_fields
+from syncd.schemas.card import Card, Fields, Status, card_fields
 from syncd.schemas.mission import Records
 from syncd.store.failover_listener import FailoverListener
 from syncd.store.flatfile.manifest import Manifest
@@ -124,7 +124,7 @@ class Reach:
     def doubt(self, cards: Iterable[Card]) -> None:
         """Write down what a verb did to cards of what stands in, when the database was asked first and did not answer.
 
-        It may have done the same; leases are told apart by their number.
+        It may have done the same.
         """
         with self._lock:
             contact = self._contact(True)
@@ -393,13 +393,14 @@ class Reach:
 
 
 def _changed(before: Card | None, after: Card) -> Fields:
-    """Return the fields that differ between two states of a card, its lease aside."""
+    """Return the fields that differ between two states of a card; of its lease only that it was given, not its end."""
     was, is_now = card_fields(before) if before is not None else {}, card_fields(after)
     names = dict.fromkeys((*is_now, *was))
+    left_out = () if after.status is Status.CLAIMED else (STATUS, CLAIM_OWNER)
     return {
         name: is_now.get(name)
         for name in names
-        if name not in (STATUS, CLAIM_OWNER) and not is_same(name, was.get(name), is_now.get(name))
+        if name not in left_out and not is_same(name, was.get(name), is_now.get(name))
     }
 
 

@@ -204,6 +204,29 @@ def test_finished_work_stays_finished(here: tuple[Site, Line], there: Site) -> N
     assert made.card("A3").unmet == 0
 
 
+def test_a_lease_that_was_renewed_beside_an_edit_goes_on(here: tuple[Site, Line]) -> None:
+    """An edit of the same card does not take the renewal away."""
+    made, line = here
+    made.wiring.store().claim("laptop", 900, id="A2")
+    line.is_cut = True
+    made.wiring.store().renew("A2", "laptop", 7200)
+    made.wiring.store().update("A2", {"title": "Edited away"})
+    back(here)
+    assert (made.column("claim_ttl_seconds", "A2"), made.column("title", "A2")) == (7200, "Edited away")
+
+
+def test_a_number_that_was_given_away_is_not_given_again(here: tuple[Site, Line]) -> None:
+    """A lease that began and ended away counts beside an edit of the same card, too."""
+    made, line = here
+    line.is_cut = True
+    made.wiring.store().claim("laptop", 900, id="A2")
+    made.wiring.store().release("A2", "laptop")
+    made.wiring.store().update("A2", {"title": "Edited away"})
+    back(here)
+    (card,) = made.wiring.store().claim("laptop", 900, id="A2")
+    assert (card.attempts, card.title) == (2, "Edited away")
+
+
 def test_work_that_was_finished_away_is_nobody_elses(here: tuple[Site, Line], there: Site) -> None:
     """Whoever was given the card meanwhile, at the same number, is not told that their own work counts."""
     made, line = here

@@ -60,6 +60,72 @@ def test_a_lost_lease_that_was_renewed_goes_on(here: tuple[Site, Line]) -> None:
     assert made.wiring.store().conflicts() == []
 
 
+ENDS: dict[str, tuple[Callable[[Store], object], tuple[object, ...]]] = {
+    "complete": (lambda store: store.complete("A2", owner="laptop.1", attempt=1), ("done", None, 1, 0)),
+    "release": (lambda store: store.release("A2", "laptop.1", attempt=1), ("ready", None, 1, 0)),
+    "fail": (lambda store: store.fail("A2", "broken", owner="laptop.1", attempt=1), ("ready", None, 1, 1)),
+}
+
+
+def test_a_lost_lease_that_was_given_back_and_taken_again(here: tuple[Site, Line]) -> None:
+    """It has its new number and its new end in the database."""
+    made, line = here
+    store = made.wiring.store()
+    lost(line)
+    store.claim("laptop.1", 900, id="A2")
+    store.release("A2", "laptop.1")
+    store.claim("laptop.1", 7200, id="A2")
+    back(here)
+    assert made.wiring.store().conflicts() == []
+    assert made.sql("select claim_owner, claim_ttl_seconds, attempts from backlog where id = 'A2'") == [
+        ("laptop.1", 7200, 2)
+    ]
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_a_lost_lease_ends_as_its_owner_says(here: tuple[Site, Line], end: str) -> None:
+    """What the database holds for an owner is theirs to end while it is away: nobody is in between."""
+    made, line = here
+    store = made.wiring.store()
+    lost(line)
+    store.claim("laptop.1", 900)
+    verb, after = ENDS[end]
+    verb(store)
+    back(here)
+    assert made.wiring.store().conflicts() == []
+    assert made.sql("select status::text, claim_owner, attempts, failures from backlog where id = 'A2'") == [after]
+
+
+def test_a_lease_of_a_process_that_died_goes_on(here: tuple[Site, Line]) -> None:
+    """Its owner asks again, without the database, and is given the same card at the same number: it is one lease."""
+    made, line = here
+    with closing(made.wiring.database()) as database:
+        database.claim("laptop", 900, id="A2")
+    line.is_cut = True
+    made.wiring.store().claim("laptop", 900, id="A2")
+    made.wiring.store().renew("A2", "laptop", 7200)
+    back(here)
+    assert made.wiring.store().conflicts() == []
+    assert made.sql("select claim_owner, claim_ttl_seconds, attempts from backlog where id = 'A2'") == [
+        ("laptop", 7200, 1)
+    ]
+
+
+def test_a_lost_answer_says_nothing_of_the_lease_of_others(here: tuple[Site, Line]) -> None:
+    """The database had given the card to somebody else already: they are told that it was finished."""
+    made, line = here
+    with closing(made.wiring.database()) as database:
+        database.claim("office", 900, id="A2")
+    lost(line)
+    made.wiring.store().claim("laptop.1", 900, id="A2")
+    made.wiring.store().complete("A2", owner="laptop.1", attempt=1)
+    back(here)
+    (conflict,) = [each.conflict for each in made.wiring.store().conflicts()]
+    assert (conflict.id, conflict.local, conflict.remote) == ("A2", "done", "claimed")
+    with pytest.raises(NotOwner):
+        made.wiring.store().complete("A2", owner="office", attempt=1)
+
+
 def test_a_lost_lease_that_others_got_is_theirs(here: tuple[Site, Line]) -> None:
     """Two leases of one card are never both live: the database's stands, and the other owner is told."""
     made, line = here
