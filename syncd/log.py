@@ -19,6 +19,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 LOGGER: Final = logging.getLogger("syncd")
+_DRIVER: Final = logging.getLogger("psycopg")
 
 LISTED_MAX: Final = 50
 """Entries of a list that a structured event keeps."""
@@ -53,6 +54,9 @@ def configure(log_format: str, environ: Mapping[str, str] | None = None) -> None
     LOGGER.handlers[:] = [handler]
     LOGGER.setLevel(logging.INFO)
     LOGGER.propagate = False
+    if not _DRIVER.handlers:
+        # What the database's driver warns of, it raises as well: nothing of it belongs between a command's messages.
+        _DRIVER.addHandler(logging.NullHandler())
 
 
 def _fields_of(record: logging.LogRecord) -> dict[str, Any]:

@@ -49,12 +49,14 @@ RELEASE: Final = """
 if redis.call('get', KEYS[1]) == ARGV[1] then return redis.call('del', KEYS[1]) end
 return 0"""
 
-# A lock is taken when there is none, or one of an older attempt; one's own gets a new time to live.
+# A lock is taken when there is none, or one of an older attempt; one's own gets a new time to live.  What somebody
+# else wrote there in another form stands until it ends.
 ACQUIRE: Final = """
 local held = redis.call('get', KEYS[1])
 if held and held ~= ARGV[1] then
-    local attempt = cjson.decode(held)['attempt']
-    if attempt >= tonumber(ARGV[3]) then return 0 end
+    local is_json, said = pcall(cjson.decode, held)
+    local attempt = is_json and type(said) == 'table' and tonumber(said['attempt'])
+    if not attempt or attempt >= tonumber(ARGV[3]) then return 0 end
 end
 if ARGV[2] == '0' then redis.call('set', KEYS[1], ARGV[1]) else redis.call('set', KEYS[1], ARGV[1], 'PX', ARGV[2]) end
 return 1"""

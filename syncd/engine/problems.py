@@ -85,7 +85,7 @@ def _flaws(depends_on: Mapping[str, Sequence[str]]) -> Iterator[_Flaw]:
             yield (
                 (id,),
                 "unknown-dependency",
-                f"{id} depends on {', '.join(unknown)}, which does not exist",
+                f"{id} depends on {', '.join(unknown)}, which {'does' if len(unknown) == 1 else 'do'} not exist",
                 "Correct the id, or add that card; until then it counts as not done.",
             )
     for circle in find_cycles(depends_on):

@@ -94,6 +94,8 @@ def depended_on(id: str, dependents: Sequence[str]) -> Refused:
 
 def closes_cycle(path: Sequence[str], *, hint: str | None = None) -> CycleRefused:
     """Return the error for a dependency that closes a cycle: ``path`` begins and ends with the same card."""
+    if len(path) == 2:
+        return CycleRefused(f"this closes a cycle: {' → '.join(path)}", hint="A card cannot wait for itself.")
     return CycleRefused(
         f"this closes a cycle: {' → '.join(path)}",
         hint=hint or f"syncd backlog unlink --from {shlex.quote(path[-2])} --to {shlex.quote(path[-1])}",

@@ -88,6 +88,19 @@ def test_the_list_holds_what_can_be_claimed_best_first(server: Any, shop: Desk, 
         told.close()
 
 
+def test_a_lock_of_another_form_holds_up_nothing(server: Any, shop: Desk, workspace: Workspace) -> None:
+    """A lock that somebody wrote in their own form stays, and the list goes on following the store."""
+    with closing(connect(server.connection_url)) as client:
+        for value, id in (("me", "A1"), ('["me"]', "A2")):
+            client.set(Names("default").lock(id), value)
+            shop("backlog", "claim", "--owner", "w", "--id", id)
+        with closing(Mirror(workspace, server.connection_url)):
+            shop("backlog", "complete", "--id", "A1")
+            until(lambda: ready(client) == ["A3"], "the dependent is pushed")
+        assert client.get(Names("default").lock("A1")) == "me"
+        assert client.get(Names("default").lock("A2")) == '["me"]'
+
+
 def test_an_agent_is_pushed_its_card_and_claims_it_in_the_store(server: Any, shop: Desk, workspace: Workspace) -> None:
     """A popped id is claimed in the store; one that is claimed already is passed over; the wait ends by itself."""
     url = server.connection_url

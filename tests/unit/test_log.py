@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import logging
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -71,3 +73,12 @@ def test_a_journal_that_is_gone_leaves_stderr(tmp_path: Path, capsys: pytest.Cap
     handler.emit(_record("store.back"))
     handler.close()
     assert capsys.readouterr().err == "store.back\n"
+
+
+def test_the_databases_driver_says_nothing_between_messages() -> None:
+    """What psycopg warns of does not reach stderr, of which an error's JSON is the last line."""
+    said = (
+        "import logging; from syncd.log import configure; configure('text'); logging.getLogger('psycopg').warning('x')"
+    )
+    ended = subprocess.run([sys.executable, "-c", said], capture_output=True, text=True, check=True)
+    assert ended.stderr == ""
