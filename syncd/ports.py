@@ -856,7 +856,8 @@ class Journal:
     ``ids`` maps a nameless row (path and text) to the id that was allocated for it.  ``sent`` holds the
     fields, by card, that the files showed and the store gets; ``written`` those that the store held and
     each file gets, by path and card: what the base may take over once the write is known to have happened.
-    ``places`` tells in which file a card of ``sent`` stands.
+    ``places`` tells in which file a card of ``sent`` stands.  ``removed`` are the cards whose rows are gone, and which
+    go from the store.
     """
 
     commit_id: str
@@ -865,6 +866,7 @@ class Journal:
     sent: Mapping[str, Fields]
     written: Mapping[str, Mapping[str, Fields]]
     places: Mapping[str, str] = field(default_factory=dict)
+    removed: frozenset[str] = frozenset()
 
 
 class State(Protocol):

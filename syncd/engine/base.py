@@ -19,6 +19,8 @@ from syncd.schemas.card import STATUS_WORD, Fields
 
 SETTING: Final = frozenset({ChangeKind.CREATE, ChangeKind.UPDATE, ChangeKind.CLAIM, ChangeKind.RESTORE})
 """The changes for the store that set fields."""
+REMOVING: Final = frozenset({ChangeKind.REMOVE, ChangeKind.ARCHIVE})
+"""The changes for the store that take a card out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,7 @@ def outcome_of(view: LocalView, plan: Plan, batch: Batch, result: BatchResult, r
     """
     failed = result.moved | result.refused.keys()
     done = [change for change in batch.changes if change.id not in failed]
-    gone = {change.id for change in done if change.kind in (ChangeKind.REMOVE, ChangeKind.ARCHIVE)}
+    gone = {change.id for change in done if change.kind in REMOVING}
     touched, forgotten = set(plan.agreed), set(plan.forgotten) | gone
     for change in plan.to_file:
         if change.path in replaced:

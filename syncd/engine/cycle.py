@@ -24,7 +24,7 @@ from syncd.core.settling import unsure
 from syncd.core.sight import STORE, Guarded, Thresholds
 from syncd.engine import asking, edits, recovery
 from syncd.engine import draft as drafting
-from syncd.engine.base import Outcome, differs, move_base, outcome_of, shown
+from syncd.engine.base import REMOVING, Outcome, differs, move_base, outcome_of, shown
 from syncd.engine.companion import Companion, NoCompanion
 from syncd.engine.decisions import Decided
 from syncd.engine.draft import Draft, closed_by
@@ -368,6 +368,7 @@ class Cycle:
             sent=sent,
             written=dict(write.written),
             places={id: write.view.local[id].path for id in sent},
+            removed=frozenset(change.id for change in batch.changes if change.kind in REMOVING),
         )
 
     def _clear_journal(self) -> None:

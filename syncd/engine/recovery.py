@@ -8,7 +8,7 @@ May import ``syncd.core``, ``syncd.ports``, ``syncd.schemas``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 
 from syncd.core.plan import BaseCard, Presence, RemoteCard
@@ -24,7 +24,7 @@ def recover(
 
     The journal keeps those ids, and nothing else, until their rows show them.  A value that was sent and stands in
     the store now was on both sides, whatever became of the batch: what stands in for a database that is away knows
-    the cards that a batch made, and not of the batch.
+    the cards that a batch made, and not of the batch.  So was on neither side what was to go, and is not there now.
 
     Args:
         stored: looks at the store's cards.
@@ -35,9 +35,10 @@ def recover(
     journal = state.journal()
     if journal is None:
         return {}
-    is_committed = bool(journal.sent) and store.has_commit(journal.commit_id)
+    asked = journal.sent.keys() | journal.removed
+    is_committed = bool(asked) and store.has_commit(journal.commit_id)
     # What the batch had to leave out never was in the store.
-    left_out = store.left_out(journal.commit_id) if is_committed else journal.sent.keys()
+    left_out = store.left_out(journal.commit_id) if is_committed else asked
     agreed: dict[str, Fields] = {
         id: fields if id not in left_out else _standing(fields, stored().get(id)) for id, fields in journal.sent.items()
     }
@@ -50,7 +51,8 @@ def recover(
             for id, fields in journal.written.get(staged.path, {}).items():
                 agreed[id] = {**agreed.get(id, {}), **fields}
                 places[id] = staged.path
-    _take_over(state, agreed, places)
+    gone = {id for id in journal.removed if id not in left_out or not _is_live(stored().get(id))}
+    _take_over(state, agreed, places, gone)
     # What was taken over must not be taken over again, when both sides have moved on.
     if journal.ids:
         state.write_journal(Journal(commit_id="", staged=(), ids=journal.ids, sent={}, written={}))
@@ -61,9 +63,13 @@ def recover(
 
 def _standing(sent: Fields, card: RemoteCard | None) -> Fields:
     """Return what of the values that were sent the store shows."""
-    if card is None or card.presence is not Presence.LIVE:
+    if card is None or not _is_live(card):
         return {}
     return {name: value for name, value in sent.items() if is_same(name, card.fields.get(name), value)}
+
+
+def _is_live(card: RemoteCard | None) -> bool:
+    return card is not None and card.presence is Presence.LIVE
 
 
 def was_replaced(files: TaskFiles, staged: StagedFile) -> bool:
@@ -88,7 +94,7 @@ def was_replaced(files: TaskFiles, staged: StagedFile) -> bool:
     return True
 
 
-def _take_over(state: State, agreed: Mapping[str, Fields], places: Mapping[str, str]) -> None:
+def _take_over(state: State, agreed: Mapping[str, Fields], places: Mapping[str, str], gone: Collection[str]) -> None:
     base = state.base()
     cards = []
     for id, fields in agreed.items():
@@ -96,5 +102,6 @@ def _take_over(state: State, agreed: Mapping[str, Fields], places: Mapping[str, 
             continue
         card = base.get(id) or BaseCard(id=id, fields={}, version=0, path=places.get(id))
         cards.append(replace(card, fields={**card.fields, **fields}))
-    if cards:
-        state.advance(cards, (), state.cursor())
+    forgotten = base.keys() & gone
+    if cards or forgotten:
+        state.advance(cards, forgotten, state.cursor())

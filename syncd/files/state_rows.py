@@ -36,6 +36,7 @@ class _JournalEntry(msgspec.Struct, frozen=True):
     written: dict[str, dict[str, _Fields]]
     places: dict[str, str] = {}
     removals: list[str] = []
+    removed: list[str] = []
 
 
 def base_card(row: Row) -> BaseCard:
@@ -69,6 +70,7 @@ def journal_of(data: bytes) -> Journal:
         sent=entry.sent,
         written=entry.written,
         places=entry.places,
+        removed=frozenset(entry.removed),
     )
 
 
@@ -83,6 +85,7 @@ def journal_entry(journal: Journal) -> bytes:
             written={path: _plain(cards) for path, cards in journal.written.items()},
             places=dict(journal.places),
             removals=[each.path for each in journal.staged if each.is_removal],
+            removed=sorted(journal.removed),
         )
     )
 

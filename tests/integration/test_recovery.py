@@ -94,6 +94,19 @@ def leftovers(here: Site) -> list[str]:
 # --- what was sent, what was written --------------------------------------------------------------
 
 
+def test_a_row_that_is_put_back_after_a_crash_is_a_card_again(here: Site) -> None:
+    """What was removed before the crash is removed: the row that somebody puts back then is new, and no leftover."""
+    here.edit("| A3 | Write the docs   | not-started | A1, A2 | 0 | |\n", "")
+    here.restart(doomed_cycle("state", "advance", after=False, how=Killed()))
+    with pytest.raises(Killed):
+        here.sync()
+    here.restart()
+    here.write(TABLE)
+    report = here.sync()
+    assert (report.conflicts, here.text) == ((), TABLE)
+    assert here.column("deleted_at", "A3") is None
+
+
 def test_an_unknown_outcome_is_settled_before_the_next_write(here: Site) -> None:
     """After a cut at COMMIT the same process finds out what is durable first: newer news of the field is no clash."""
     here.edit("Write the parser", "Write a parser")

@@ -87,8 +87,11 @@ class Rows(Story):
         self.things[title].being = Being.GONE
 
     def _put_back(self, traveller: Traveller, step: int, id: str, title: str) -> None:
-        if id not in traveller.rows:
+        """Put a row back as it was, into a working copy that is at work; it knows of no row that comes and goes."""
+        if id not in traveller.rows and not traveller.line.is_cut:
+            traveller.kill()
             self._put_in(traveller, step, id, title)
+            traveller.sync()
 
     def make(self, traveller: Traveller, step: int) -> None:
         """Make a card by a command."""
