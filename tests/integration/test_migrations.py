@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
@@ -11,7 +12,7 @@ import pytest
 from syncd.core.plan import Change, ChangeKind
 from syncd.errors import AlreadyExists, NotFound, Refused, SchemaVersionError
 from syncd.ports import Batch, NewCard
-from syncd.store.adopt import adopt
+from syncd.store.adopt import OURS, adopt
 from syncd.store.migrate import migrate, pending, status
 from syncd.store.postgres import PostgresStore
 from syncd.store.queries import SCHEMA_VERSION, migrations, query, sql_file
@@ -199,3 +200,34 @@ def test_what_is_no_mosaic_table_is_not_adopted(postgres_dsn: str) -> None:
         link.execute("create table backlog (id integer primary key)")
     with pytest.raises(SchemaVersionError, match="title text"):
         adopt(postgres_dsn)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ("alter table backlog add column version text", "column version is another one"),
+        ("alter table backlog add column project text", "column project is another one"),
+        ("alter table backlog add column project integer", "column project is another one"),
+        ("alter type backlog_status add value 'review'", "its states are .*review"),
+        ("alter table backlog drop constraint backlog_pkey", "nothing keeps id unique"),
+        ("alter table backlog drop constraint backlog_idempotency_key_key", "nothing keeps idempotency_key unique"),
+        ("alter table backlog rename to cards; create view backlog as select * from cards", "no plain table"),
+    ],
+)
+def test_a_table_that_adopting_would_break_is_refused(postgres_dsn: str, change: str, says: str) -> None:
+    """What would stop clients or syncd afterwards is said before, by the dry run too, and nothing is changed."""
+    with psycopg.connect(postgres_dsn, autocommit=True) as link:
+        link.execute(MOSAIC)
+        link.execute(change)
+        before = catalog(postgres_dsn)
+        for dry_run in (True, False):
+            with pytest.raises(SchemaVersionError, match=says):
+                adopt(postgres_dsn, dry_run=dry_run)
+        assert catalog(postgres_dsn) == before
+
+
+def test_the_columns_that_may_be_there_are_those_that_are_added() -> None:
+    """What adopting looks for beforehand is what its statements add."""
+    added = re.findall(r"if not exists (\w+) +(\w+)(.*)", sql_file("adopt.sql").partition("create")[0])
+    kinds = {"timestamptz": "timestamp with time zone"}
+    assert {name: (kinds.get(kind, kind), "not null" in rest) for name, kind, rest in added} == OURS
