@@ -127,3 +127,17 @@ def differs(batch: Batch, result: BatchResult, remote: RemoteView) -> bool:
         for name, value in change.fields.items()
         if name not in (STATUS_WORD, "priority", "dependsOn")
     )
+
+
+def says_more(written: Iterable[Change], view: LocalView, remote: RemoteView) -> bool:
+    """Return whether a file has a word of its own for what was written into it, which the store has not heard yet.
+
+    Args:
+        written: the changes that are in files now.
+        view: the files as they are after it.
+    """
+    return any(
+        view.local[change.id].fields.get(STATUS_WORD) != remote.remote[change.id].fields.get(STATUS_WORD)
+        for change in written
+        if change.id in view.local and change.id in remote.remote
+    )

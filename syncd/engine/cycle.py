@@ -24,7 +24,7 @@ from syncd.core.settling import unsure
 from syncd.core.sight import STORE, Guarded, Thresholds
 from syncd.engine import asking, edits, recovery
 from syncd.engine import draft as drafting
-from syncd.engine.base import REMOVING, Outcome, differs, move_base, outcome_of, shown
+from syncd.engine.base import REMOVING, Outcome, differs, move_base, outcome_of, says_more, shown
 from syncd.engine.companion import Companion, NoCompanion
 from syncd.engine.decisions import Decided
 from syncd.engine.draft import Draft, closed_by
@@ -277,7 +277,7 @@ class Cycle:
         self.steps.begin(Step.REPLACE)  # 6, and look at what came out
         replaced = self._replace(write)
         self.steps.begin(Step.BASE)  # 7, from results
-        self._advance(write, guarded, outcome_of(view, write.plan, batch, result, replaced), replaced)
+        after = self._advance(write, guarded, outcome_of(view, write.plan, batch, result, replaced), replaced)
         self.steps.begin(Step.CLEAR)  # 8: the journal
         is_whole = replaced == write.staged.keys()
         if is_whole:
@@ -287,7 +287,9 @@ class Cycle:
             each for each, clashes in late.items() if result.moved.isdisjoint(clash.id for clash in clashes)
         )
         self._settle(guarded, self._unwritten(guarded, write, closed, replaced), result.moved | result.refused.keys())
+        written = [change for change in write.plan.to_file if change.path in replaced]
         again = result.moved or not is_whole or differs(batch, result, self.remote)
+        again = again or says_more(written, after, self.remote)
         return self._report(write, guarded, waits), bool(again)
 
     # --- looking and planning ---------------------------------------------------------------------
@@ -412,8 +414,8 @@ class Cycle:
         self._postponement.wrote(path)
         return True
 
-    def _advance(self, write: Draft, guarded: Guarded, outcome: Outcome, replaced: Set[str]) -> None:
-        """Move the base to what the store returned and what the files hold now."""
+    def _advance(self, write: Draft, guarded: Guarded, outcome: Outcome, replaced: Set[str]) -> LocalView:
+        """Move the base to what the store returned and what the files hold now; return the latter."""
         staged = {path: write.staged[path] for path in replaced}
         view = self._observer.after(
             {path: None if each.is_removal else (write.bytes[path], each.new) for path, each in staged.items()}
@@ -421,6 +423,7 @@ class Cycle:
         is_rewound = any(hold.id == STORE for hold in guarded.holds)
         is_decided = any(hold.id == STORE for hold in (*guarded.accepted, *guarded.rejected))
         move_base(self._state, view, self.remote, outcome, is_rewound=is_rewound, is_new_history=is_decided)
+        return view
 
     def _report(self, write: Draft, guarded: Guarded, waits: Sequence[Wait]) -> CycleReport:
         return CycleReport(

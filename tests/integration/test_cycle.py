@@ -424,3 +424,18 @@ def test_a_file_with_a_second_name_is_told(here: Site) -> None:
     here.sql("update backlog set priority = 5 where id = 'A3'")
     assert here.sync().problems == ()
     assert other.read_text() == linked != here.text
+
+
+def test_the_words_of_a_file_are_known_after_one_sync(tmp_path: Path, postgres_dsn: str) -> None:
+    """What the store changed is written in the file's own words, and with the same sync the store has these, too."""
+    text = "| id | status | title |\n|----|--------|-------|\n| A1 | todo | One |\n| A2 | finished | Two |\n"
+    with site(tmp_path / "shop", postgres_dsn, text) as here:
+        here.sync()
+        here.sql("update backlog set status = 'done' where id = 'A1'")
+        here.wiring.store().create(NewCard(id="N1", title="New"))
+        here.cycle.run()
+        assert here.text == text.replace("todo", "finished") + "| N1 | todo | New |\n"
+        assert here.cycle.preview().drift == ()
+        before = footprint(here)
+        here.sync()
+        assert footprint(here) == before
