@@ -20,7 +20,8 @@ PASSING = (".TASKS.md.syncd-00000001-9a9390", ".TASKS.md.syncd-kept-00000001-9a9
 
 def git(folder: Path, *words: str) -> str:
     """Run git in a folder, with no settings but its own."""
-    environ = {**os.environ, "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    environ = {**kept, "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
     person = ("-c", "user.name=a", "-c", "user.email=a@b")
     return subprocess.run(
         ["git", *person, *words], cwd=folder, env=environ, capture_output=True, text=True, check=True
