@@ -314,6 +314,12 @@ where set_config('syncd.notify', 'shared', true) is not null
   and (%(attempt)s::integer is null or (b.status = 'claimed' and b.attempts = %(attempt)s))
 returning {card}
 
+-- name: finisher
+-- Who held a done card when it was finished, as far as the audit trail tells.
+select before->>'claim_owner' from backlog_history
+where project = %(project)s and id = %(id)s and after->>'status' = 'done' and before->>'status' is distinct from 'done'
+order by seq desc limit 1
+
 -- name: fail
 update backlog b set
     status = case when %(delay)s::float8 is null then 'blocked' else 'ready' end::backlog_status,

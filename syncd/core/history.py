@@ -5,7 +5,7 @@ May import ``syncd.schemas``.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -65,6 +65,16 @@ def changes_between(before: Mapping[str, Any], after: Mapping[str, Any]) -> tupl
     return tuple(
         FieldChange(name, one.get(name), other.get(name)) for name in names if one.get(name) != other.get(name)
     )
+
+
+def finisher_of(entries: Iterable[HistoryEntry], id: str) -> str | None:
+    """Return who held a card when it was finished last, as far as these entries, oldest first, tell."""
+    finisher = None
+    for each in entries:
+        before = {change.field: change.before for change in each.changes}
+        if each.id == id and any(change.field == "status" and change.after == "done" for change in each.changes):
+            finisher = before.get("claimOwner")
+    return finisher
 
 
 def deed_of(op: str, changes: Sequence[FieldChange]) -> Deed:

@@ -409,6 +409,16 @@ def test_a_late_attempt_is_told_so_although_the_card_is_done(world: World) -> No
     assert world.store.complete("A", owner="v", attempt=2) == done
 
 
+def test_whose_attempt_had_the_same_number_is_told_so_too(world: World) -> None:
+    """Two who worked apart may have leases of one number: who did not finish the card does not hear that they did."""
+    make(world.store, "A")
+    world.store.claim("v", 60)
+    done = world.store.complete("A", owner="v", attempt=1)
+    with pytest.raises(NotOwner):
+        world.store.complete("A", owner="w", attempt=1)
+    assert world.store.complete("A", owner="v", attempt=1) == world.store.complete("A", attempt=1) == done
+
+
 def test_release_gives_the_card_back(world: World) -> None:
     """A released card is ready, without an owner, and keeps its attempts."""
     make(world.store, "A")

@@ -19,7 +19,7 @@ from typing import Any, Final, Protocol
 from msgspec.structs import replace
 
 from syncd.core.graph import find_cycles, would_close
-from syncd.core.history import HistoryEntry
+from syncd.core.history import HistoryEntry, finisher_of
 from syncd.core.mission import MissionCard
 from syncd.core.plan import Change, ChangeKind, Conflict
 from syncd.core.retry import RETRIES, RetryPolicy, retry_delay_s
@@ -388,11 +388,17 @@ class ManifestStore:
         """Mark a card done; a done card stays as it is.  Raises NotFound, NotOwner."""
         with self._keeper.writing() as manifest:
             card = self._known(manifest, id)
-            if card.status is Status.DONE and attempt in (None, card.attempts):
+            if card.status is Status.DONE and self._may_repeat(card, owner, attempt):
                 return card
             if owner is not None or attempt is not None:
                 self._held(manifest, id, owner, attempt)
             return self._put(manifest, replace(card, status=Status.DONE, **_AS_NEW, **_UNLEASED), self._keeper.now())
+
+    def _may_repeat(self, card: Card, owner: str | None, attempt: int | None) -> bool:
+        """Return whether a done card may be completed once more: by whoever finished it, as far as that is known."""
+        if attempt != card.attempts:
+            return attempt is None
+        return owner in (None, finisher_of(self._keeper.trail(), card.id) or owner)
 
     def fail(self, id: str, error: str, *, owner: str | None = None, attempt: int | None = None) -> Card:
         """End a lease without success: ready again after a pause, or blocked.  Raises NotFound, NotOwner, BadValue."""

@@ -143,7 +143,8 @@ class Leases(Story):
             elif not lease.holder.is_away and not self._stands(lease):
                 self.held.remove(lease)
                 is_told = any(each.id == lease.id and each.local in (lease.owner, Status.CLAIMED) for each in told)
-                if not is_told and not self._will_be_told(lease):
+                is_done = self._cards[lease.id].status is Status.DONE
+                if not (self._will_be_told(lease) if is_done else is_told):
                     raise Violation(f"{lease} was lost, and nobody told: {self._cards[lease.id]}")
 
     def _stands(self, lease: Held) -> bool:
@@ -153,8 +154,6 @@ class Leases(Story):
 
     def _will_be_told(self, lease: Held) -> bool:
         """Return whether a holder whose card another one has finished is refused when they complete it, too."""
-        if self._cards[lease.id].status is not Status.DONE:
-            return False
         try:
             self.world.database.store().complete(lease.id, owner=lease.owner, attempt=lease.attempt)
         except NotOwner:
