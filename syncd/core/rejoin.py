@@ -227,6 +227,19 @@ def _longer_lease(local: Card, remote: Card, apart: timedelta) -> dict[str, Any]
     return columns
 
 
+def _number_beyond(base: Card | None, local: Card, remote: Card) -> dict[str, Any]:
+    """Return a number beyond both leases for a card that one side finished and the other had given to somebody.
+
+    Both leases may have the same number: whoever did not finish the card must not take the work for their own.
+    """
+    known = base.attempts if base is not None else 0
+    is_finished_here = local.status is Status.DONE and remote.status is Status.CLAIMED
+    is_finished_there = remote.status is Status.DONE and local.status is Status.CLAIMED and local.attempts > known
+    if not (is_finished_here or (is_finished_there and local.attempts >= remote.attempts)):
+        return {}
+    return {"attempts": remote.attempts + max(1, local.attempts - known)}
+
+
 def _with_queue(change: Change, base: Card | None, local: Card, remote: Card | None, apart: timedelta) -> Change:
     """Return a change with the lease and the retries of its card, where the store's own stand as they were."""
     if change.kind in (ChangeKind.REMOVE, ChangeKind.ARCHIVE):
@@ -241,11 +254,8 @@ def _with_queue(change: Change, base: Card | None, local: Card, remote: Card | N
         elif STATUS in change.fields or (base is not None and local.attempts != base.attempts):
             columns["attempts"] = local.attempts
         columns |= _changed_retries(base, local) | _renewed(base, local)
-    elif change.fields.get(STATUS) == Status.DONE and remote.status is Status.CLAIMED:
-        # Both leases may have the same number: whoever holds this one must not take the work for their own.
-        columns["attempts"] = remote.attempts + max(1, local.attempts - (base.attempts if base is not None else 0))
     else:
-        columns |= _longer_lease(local, remote, apart)
+        columns |= _longer_lease(local, remote, apart) | _number_beyond(base, local, remote)
     return replace(change, columns=columns)
 
 
@@ -276,7 +286,7 @@ def _queue_alone(
         if id in done or before is None or there is None or not card.is_live or not there.is_live:
             continue
         if not _is_untouched(before, there):
-            if columns := _longer_lease(card, there, apart):
+            if columns := _longer_lease(card, there, apart) | _number_beyond(before, card, there):
                 yield Change(ChangeKind.UPDATE, id, {}, version=there.version, columns=columns)
             continue
         if there.status is not before.status:

@@ -227,6 +227,18 @@ def test_a_number_that_was_given_away_is_not_given_again(here: tuple[Site, Line]
     assert (card.attempts, card.title) == (2, "Edited away")
 
 
+def test_a_lease_made_away_does_not_count_for_work_of_others(here: tuple[Site, Line]) -> None:
+    """Somebody, who is not known, has finished the card meanwhile: the lease is lost, and its number ends nothing."""
+    made, line = here
+    line.is_cut = True
+    made.wiring.store().claim("laptop", 900, id="A2")
+    made.sql("update backlog set status = 'done', attempts = 1 where id = 'A2'")
+    back(here)
+    assert [each.conflict.field for each in made.wiring.store().conflicts()] == ["status"]
+    with pytest.raises(NotOwner):
+        made.wiring.store().complete("A2", owner="laptop", attempt=1)
+
+
 def test_work_that_was_finished_away_is_nobody_elses(here: tuple[Site, Line], there: Site) -> None:
     """Whoever was given the card meanwhile, at the same number, is not told that their own work counts."""
     made, line = here
