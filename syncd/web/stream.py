@@ -70,6 +70,7 @@ class EventHub:
     def close(self) -> None:
         """Let every client go."""
         self._is_closed = True
+        self._has_begun.set()
         for queue in self._clients:
             with suppress(asyncio.QueueFull):
                 queue.put_nowait(None)
