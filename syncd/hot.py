@@ -109,8 +109,8 @@ def _is_trusted(connection: object) -> bool:
 
 
 def _hot_directory(words: list[str]) -> str | None:
-    """Return the folder that a hot command is given in (``-C``, else the current one); ``None`` for others."""
-    directory = os.environ.get("SYNCD_WORKSPACE") or os.curdir
+    """Return the folder that a hot command names (``-C``, else the environment's), "" for none; ``None`` for others."""
+    directory = os.environ.get("SYNCD_WORKSPACE", "")
     names: list[str] = []
     rest = iter(words)
     for word in rest:
@@ -118,7 +118,7 @@ def _hot_directory(words: list[str]) -> str | None:
         if option in LONG_WAY or option == "--log-format":
             return None
         if word == "-C":
-            directory = next(rest, "")
+            directory = next(rest, "") or directory
         elif word.startswith("-C"):
             return None
         elif not word.startswith("-") and len(names) < 2:
@@ -128,11 +128,13 @@ def _hot_directory(words: list[str]) -> str | None:
 
 
 def _root(directory: str) -> str | None:
-    """Return the workspace that a folder is or lies in, by the rule of ``files.layout``."""
-    here = os.path.realpath(directory)
+    """Return the workspace: the folder that is named, or the nearest upwards, by the rule of ``files.layout``."""
+    here = os.path.realpath(directory or os.curdir)
     while True:
         if any(os.path.lexists(f"{here}/{name}") for name in (".syncd", "syncd.yaml")):
             return here
+        if directory:
+            return None
         above = os.path.dirname(here)  # noqa: PTH120 - pathlib would have to be loaded
         if above == here:
             return None

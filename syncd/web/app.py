@@ -95,12 +95,13 @@ class Desk:
         status = given.get("status")
         if status is not None and status not in {each.value for each in Status}:
             raise BadValue(f"no status {status!r}", hint="ready, claimed, blocked or done.")
+        limit = _number(given.get("limit"), "limit")
         chosen = CardFilter(
             status=Status(status) if status else None,
             phase=given.get("phase"),
             owner=given.get("owner"),
             ready_only=given.get("ready") in ("1", "true"),
-            limit=min(_number(given.get("limit"), "limit") or LIMIT_MAX, LIMIT_MAX),
+            limit=LIMIT_MAX if limit is None else min(limit, LIMIT_MAX),
             cursor=given.get("cursor"),
         )
         return [card_json(each) for each in self._workspace.backlog.list(chosen)]

@@ -144,6 +144,7 @@ def test_errors_have_the_shape_of_the_command_line(server: Server) -> None:
     found = server.json("/api/coord/tasks/nope", status=404)
     Draft202012Validator(bundle("error")).validate(found)
     assert server.json("/api/coord/tasks?status=nope", status=400)["error"]["code"] == "bad-value"
+    assert server.json("/api/coord/tasks?limit=0") == []
     assert server.json("/api/coord/tasks?limit=-1", status=400)["error"]["code"] == "bad-value"
     assert server.get("/api/nope")[0] == 404
     for method in ("POST", "PUT", "DELETE"):

@@ -109,6 +109,16 @@ def test_both_ways_print_the_same(shop: Desk, words: tuple[str, ...]) -> None:
     assert (short.returncode, short.stdout, short.stderr) == (long.returncode, long.stdout, long.stderr)
 
 
+def test_a_folder_that_is_named_is_the_workspace_itself(shop: Desk) -> None:
+    """Only who names none is looked for upwards: ``-C`` with a folder inside a workspace is refused, daemon or not."""
+    (shop.root / "docs").mkdir()
+    for words in (("-C", "docs", "backlog", "list"), ("backlog", "list", "-C", "docs", "--json")):
+        short, long = call(shop, *words), long_way(shop, *words)
+        assert short.returncode == long.returncode == 3
+        assert (short.stdout, short.stderr) == (long.stdout, long.stderr)
+    assert call(shop, "-C", ".", "backlog", "list").returncode == 0
+
+
 def test_the_actor_is_the_callers(shop: Desk) -> None:
     """What a caller has the daemon do is recorded as the caller's doing, through the command line."""
     environ = {**shop.environ, "SYNCD_ACTOR": "agent-7"}
