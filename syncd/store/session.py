@@ -17,6 +17,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
+from traceback import clear_frames
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -238,6 +239,8 @@ def connect(dsn: str, *, pooled: bool = False, vigil: Vigil | None = None) -> Li
     try:
         link = Link.connect(dsn, autocommit=True, prepare_threshold=None if pooled else 2)
     except psycopg.Error as error:
+        # The socket goes at once, and not with what the failure's frames keep until the collector comes by.
+        clear_frames(error.__traceback__)
         raise connect_failure(error, address(dsn)) from error
     link.watch(dsn, vigil or Vigil(), pooled=pooled)
     set_json_loads(msgspec.json.decode, link)

@@ -6,6 +6,7 @@ How things stand is told within two seconds in any case.
 from __future__ import annotations
 
 import subprocess
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -16,8 +17,11 @@ from typing import Any
 import psycopg
 import pytest
 
+import syncd
 from syncd.engine.asker import ask
+from syncd.errors import StoreUnreachable
 from syncd.store.embedded import available
+from tests.support.crew import script, working
 from tests.support.desk import DEADLINE_S, TABLE, Desk, Running, bare_environment, desk, until
 from tests.support.embedded import start
 from tests.support.hosts import Host, hosts
@@ -72,6 +76,10 @@ def _is_stuck(shop: Desk) -> bool:
     except TimeoutError:
         return True
     return False
+
+
+def _open_files() -> list[str]:
+    return sorted(str(each.readlink()) for each in Path("/proc/self/fd").iterdir() if each.is_symlink())
 
 
 def _is_away(daemon: Running) -> bool:
@@ -256,6 +264,43 @@ def test_a_command_whose_server_hangs_goes_on_without_it(shop: Desk) -> None:
         other.rollback()
     shop("sync")
     assert (shop.cell("title", "A2"), shop.json("conflicts")) == ("Write a parser", [])
+
+
+def test_a_worker_whose_server_hangs_goes_on_without_it(shop: Desk) -> None:
+    """Its card is completed, and so are those that follow, all of it once."""
+    shop("sync")
+    go = shop.root.parent / "go"
+    begun = shop.root.parent / "begun"
+    text = f'echo "$SYNCD_CARD_ID" >> "{begun}"\nwhile [ ! -e "{go}" ]; do sleep 0.05; done\n'
+    with working(shop, script(shop, text), "--until-done") as worker:
+        until(begun.exists, "a card is worked on")
+        with frozen(shop.dsn):
+            go.touch()
+            assert worker.ended() == 0
+    assert begun.read_text().split() == ["A1", "A2", "A3"]
+    shop("sync")
+    assert {shop.cell("status", id) for id in ("A1", "A2", "A3")} == {"done"}
+    assert {shop.cell("attempts", id) for id in ("A1", "A2", "A3")} == {"1"}
+    assert shop.json("conflicts") == []
+
+
+def test_a_program_whose_server_hangs_goes_on_without_it(shop: Desk) -> None:
+    """The library answers from what is known here, after some seconds, and leaves no thread and no file open."""
+    shop("sync")
+    before = _open_files()
+    with syncd.open(shop.root, environ=shop.environ) as workspace:
+        workspace.backlog.show("A1")  # the connection stands
+        with frozen(shop.dsn):
+            began = time.monotonic()
+            assert workspace.backlog.claim(owner="w", ttl_seconds=600).id == "A1"
+            assert time.monotonic() - began < SOON_S
+            assert workspace.is_away
+            with pytest.raises(StoreUnreachable):
+                workspace.database.status()
+        until(lambda: workspace.backlog.show("A1") and not workspace.is_away, "the work is brought home")
+        assert (shop.cell("status", "A1"), shop.cell("claim_owner", "A1")) == ("claimed", "w")
+    until(lambda: not [each for each in threading.enumerate() if each.name.startswith("syncd-")], "no thread is left")
+    assert _open_files() == before
 
 
 def test_without_a_daemon(shop: Desk) -> None:

@@ -79,6 +79,9 @@ def test_a_server_that_hangs_is_given_up(served: Database, way: str) -> None:
             asked.result(SOON_S)
         until(lambda: not _probes(), "nobody asks any more")
         assert _open_files() < before, "the connection is closed"
+        with pytest.raises(StoreUnreachable, match="timeout"):
+            store.info()
+        assert _open_files() < before, "so is one that was not made"
     assert store.get("A").title in ("a", "b")
     assert _open_files() == before
 
