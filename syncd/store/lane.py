@@ -78,8 +78,7 @@ class Lane:
 
     def _answer(self, send: Callable[[], None]) -> pq.abc.PGresult:
         pgconn = self.link.pgconn
-        result = None
-        silence = self.link.silence()
+        result, silence = None, None
         try:
             send()
             while pgconn.flush():
@@ -87,6 +86,7 @@ class Lane:
                 is_heard = self._poll.poll(_LOOK_UP_MS)
                 self._poll.modify(self.link.fileno(), select.POLLIN)
                 if not is_heard:
+                    silence = silence or self.link.silence()
                     silence.lasts()
                 pgconn.consume_input()
             while True:
@@ -94,6 +94,7 @@ class Lane:
                     if self._poll.poll(_LOOK_UP_MS):
                         pgconn.consume_input()
                     else:
+                        silence = silence or self.link.silence()
                         silence.lasts()
                 following = pgconn.get_result()
                 if following is None:

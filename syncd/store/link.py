@@ -75,12 +75,13 @@ class Link(Connection[Row]):
 
     def _heard(self, gen: Generator[Any, Any, T]) -> Generator[Any, Any, T]:
         """Pass on what ``gen`` waits for, and count the slices in which nothing came."""
-        silence = self.silence()
+        silence = None
         try:
             wanted = next(gen)
             while True:
                 ready = yield wanted
                 if not ready:
+                    silence = silence or self.silence()
                     silence.lasts()
                 wanted = gen.send(ready)
         except StopIteration as ended:
