@@ -86,6 +86,11 @@ def _is_away(daemon: Running) -> bool:
     return bool(daemon.events("store.offline"))
 
 
+def _is_taken(shop: Desk, title: str) -> None:
+    """Wait until what a file says of A2 is what commands say."""
+    until(lambda: shop.json("backlog", "show", "A2")["title"] == title, "the edit is taken")
+
+
 def _is_home(shop: Desk, daemon: Running) -> None:
     """Wait until a daemon has come back to its database by itself, with nothing left to do and nobody asked."""
     until(lambda: daemon.events("store.back"), "the daemon is back")
@@ -116,7 +121,7 @@ def test_beside_a_daemon_whose_server_hangs(shop: Desk) -> None:
             for words, process in asked.items():
                 _, said = process.communicate(timeout=DEADLINE_S)
                 assert process.returncode in ((0, 1) if words == ("diff",) else (0,)), (words, said)
-            assert shop.json("backlog", "show", "A2")["title"] == "Write a parser"
+            _is_taken(shop, "Write a parser")
             assert shop.json("backlog", "claim", "--owner", "w", "--id", "A1")["claimOwner"] == "w"
             until(lambda: "| w |" in shop.unpadded, "the claim is in the file")
         _is_home(shop, daemon)
@@ -161,7 +166,7 @@ def _edited_in_a_commit(shop: Desk, hang: AbstractContextManager[None]) -> None:
         with hang:
             until(lambda: _is_away(daemon), "the daemon has found out")
             shop.edit("Write a parser", "Write another parser")
-            until(lambda: shop.json("backlog", "show", "A2")["title"] == "Write another parser", "the edit is taken")
+            _is_taken(shop, "Write another parser")
         _is_home(shop, daemon)
     assert shop.cell("title", "A2") == "Write another parser"
     assert "Write another parser" in shop.text
@@ -203,7 +208,7 @@ def test_a_server_that_hangs_in_a_transaction(shop: Desk) -> None:
         until(lambda: _waiting(shop), "the daemon waits for the row")
         with frozen(shop.dsn):
             until(lambda: _is_away(daemon), "the daemon has found out")
-            assert shop.json("backlog", "show", "A2")["title"] == "Write a parser"
+            _is_taken(shop, "Write a parser")
         other.commit()
         _is_home(shop, daemon)
         until(lambda: "| 8 |" in shop.text, "the other's change is in the file")
@@ -232,7 +237,7 @@ def test_an_embedded_server_that_hangs(tmp_path: Path, embedded_home: Path) -> N
                 shop.edit("Write the parser", "Write a parser")
                 until(lambda: _is_away(daemon), "the daemon has found out")
                 assert time.monotonic() - began < SOON_S
-                assert shop.json("backlog", "show", "A2")["title"] == "Write a parser"
+                _is_taken(shop, "Write a parser")
             _is_home(shop, daemon)
         assert shop.cell("title", "A2") == "Write a parser"
         with frozen(shop.dsn):
