@@ -26,11 +26,12 @@ _TEXT: Final = re.compile(r"[ ]{0,3}(?:\w|\*\*|_|`\w|\(|\[)")
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A heading that is a state, with the lines under it."""
+    """A heading that is a state, with the lines under it; ``below`` is the first of them."""
 
     text: str
     state: Status
     line: int
+    below: int
     end: int
 
     @property
@@ -61,19 +62,25 @@ class Board:
         plain = [section for section in fitting if section.word is None]
         return next(iter(plain or fitting), None)
 
+    def heads(self) -> list[tuple[int, int]]:
+        """Return the lines of the headings, each with a blank line before it: underlined ones need it."""
+        return [
+            (each.line - (each.line > 0 and self.source.is_blank(each.line - 1)), each.below) for each in self.sections
+        ]
+
     def tail(self, section: Section) -> int:
         """Return the line behind the last item of a section; in one without items behind what introduces it."""
         ends = [end for first, end in self.items if self.section_at(first) is section]
         end = max(ends, default=0) or self._intro_end(section)
         if end is None:
-            return min(section.line + 2, section.end) if self.source.is_blank(section.line + 1) else section.line + 1
+            return min(section.below + 1, section.end) if self.source.is_blank(section.below) else section.below
         while self.source.is_blank(end - 1):
             end -= 1
         return end
 
     def _intro_end(self, section: Section) -> int | None:
         """Return the line behind the text below a heading, when that is a sentence and no machinery of a tool."""
-        first = section.line + 1
+        first = section.below
         while first < section.end and self.source.is_blank(first):
             first += 1
         end = first
@@ -103,7 +110,7 @@ def read_board(
     meant = {line for line, state in states.items() if state is not None}
     used = {heading.line for heading, _ in items if heading is not None}
     sections = [
-        Section(section_word(heading.text, lexicon), state, heading.line, heading.end)
+        Section(section_word(heading.text, lexicon), state, heading.line, heading.below, heading.end)
         for heading in headings
         if (state := states[heading.line]) is not None
     ]

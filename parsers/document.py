@@ -161,11 +161,12 @@ class Taken:
 
 @dataclass(frozen=True, slots=True)
 class Heading:
-    """A heading: its full text, its line from 0, and where its section ends (exclusive)."""
+    """A heading: its full text, its line from 0, the line behind it, and where its section ends (exclusive)."""
 
     text: str
     level: int
     line: int
+    below: int
     end: int
 
 

@@ -338,7 +338,7 @@ class Checklist:
 
     def sample(self, position: int) -> list[tuple[int, int]]:
         """Return the lines of an item, in a board with the headings."""
-        ranges = [(each.line, each.line + 1) for each in self.board.sections] if self.board else []
+        ranges = self.board.heads() if self.board else []
         return sorted([*ranges, self.extent(position)])
 
     # -- new cards ----------------------------------------------------------------------------------------

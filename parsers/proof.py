@@ -16,7 +16,7 @@ from syncd.parsers.document import Document, Edit, FileCard, InsertCard, ParseOp
 from syncd.parsers.source import Replacement, outdented, patch
 from syncd.parsers.tasks_md import parse
 from syncd.parsers.values import as_list
-from syncd.schemas.card import OWNER_TEXT, STATUS_WORD, Fields, Value
+from syncd.schemas.card import OWNER_TEXT, STATUS_WORD, Fields, Status, Value
 
 _SENTINEL: Final = "end of sample"
 
@@ -86,14 +86,14 @@ class Made:
     """A text into which edits were made, with what they were to do.
 
     ``shown`` are the values given to each card, ``named`` the ids, by key; ``removed`` the keys of cards taken out;
-    ``added`` the ids of new cards, empty ones too.  ``is_local`` tells that nothing else can have changed.
+    ``added`` the new cards, nameless ones too.  ``is_local`` tells that nothing else can have changed.
     """
 
     text: str
     shown: Mapping[int, Fields]
     named: Mapping[int, str]
     removed: Set[int]
-    added: Sequence[str]
+    added: Sequence[InsertCard]
     is_local: bool
 
 
@@ -107,9 +107,11 @@ def is_as_meant(document: Document, made: Made) -> bool:
     count = len(document.cards) - len(made.removed) + len(made.added)
     if len(after.cards) < count or (len(after.cards) > count and not made.removed):
         return False
-    if any(id and after.card_by_id(id) is None for id in made.added):
-        return False
-    known = {card.id for card in document.cards} | {None, *made.named.values(), *made.added}
+    for insert in made.added:
+        new = after.card_by_id(insert.id)
+        if insert.id and (new is None or not is_in_state(new, insert)):
+            return False
+    known = {card.id for card in document.cards} | {None, *made.named.values(), *(each.id for each in made.added)}
     if not made.removed and any(card.id not in known for card in after.cards):
         return False
     for key, card in enumerate(document.cards):
@@ -122,6 +124,11 @@ def is_as_meant(document: Document, made: Made) -> bool:
         if again is not card and not _is_as_meant(card, again, made.shown.get(key, {})):
             return False
     return True
+
+
+def is_in_state(new: FileCard, insert: InsertCard) -> bool:
+    """Tell whether a new card is in the state that it was to have, where its place says one."""
+    return new.fields.get("status") in (None, insert.fields.get("status", Status.READY))
 
 
 def _is_as_meant(card: FileCard, again: FileCard, shown: Fields) -> bool:

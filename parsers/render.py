@@ -7,6 +7,7 @@ cannot show the value, and is left alone.  May import ``syncd.schemas``.
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterable, Mapping, Sequence, Set
 from functools import partial
@@ -22,7 +23,7 @@ from syncd.parsers.document import (
     SetField,
 )
 from syncd.parsers.fields import is_id, text_of
-from syncd.parsers.proof import STATE_FIELDS, Made, is_as_meant, most, read_alone, reads_back
+from syncd.parsers.proof import STATE_FIELDS, Made, is_as_meant, is_in_state, most, read_alone, reads_back
 from syncd.parsers.rows import Table
 from syncd.parsers.source import Replacement, patch
 from syncd.parsers.tasks_md import parse
@@ -31,6 +32,9 @@ from syncd.schemas.card import OWNER_TEXT, STATUS_WORD, Status, Value, canonical
 
 _TITLE: Final = "# Tasks"
 _TABLE: Final = ("| id | status | title | depends_on | priority |", "|---|---|---|---|---|")
+_PLACES_MAX: Final = 20
+"""Containers that are tried for a new card, before it gets a table of its own."""
+
 _NUMBERED: Final = re.compile(r"(.*?)(\d+)", re.DOTALL)
 _LINE_END: Final = re.compile(r"\r\n|\n|\r")
 
@@ -305,41 +309,44 @@ def _removals(document: Document, removed: set[int]) -> list[Replacement]:
 
 def _insertions(
     document: Document, inserts: Sequence[InsertCard], apart: Set[str]
-) -> tuple[list[Replacement], list[str]]:
-    """Return the replacements that add cards, and the ids of those: each at the end of its phase's container.
+) -> tuple[list[Replacement], list[InsertCard]]:
+    """Return the replacements that add cards, and those cards: each at the end of its phase's container.
 
     One without a phase here goes to the last container; one that cannot stand there, or is ``apart``, to a new table.
     """
     if not document.can_insert:
         return [], []
     result: list[Replacement] = []
-    added: list[str] = []
+    added: list[InsertCard] = []
     homeless: list[InsertCard] = []
     for insert in inserts:
         if insert.id and not is_id(insert.id):
             continue
-        container = None if insert.id in apart else _place_for(document, insert)
-        line = container.tail(insert.fields) if container else None
-        lines = container.compose(insert.id, insert.fields) if container else None
-        if container is None or line is None or lines is None or not _stands(document, container, insert, lines):
+        put = None if insert.id in apart else _put(document, insert)
+        if put is None:
             homeless += [insert] if insert.id else []
         else:
-            result.append(document.text.insertion(line, _spaced(document, line, lines)))
-            added.append(insert.id)
+            result.append(put)
+            added.append(insert)
     if homeless:
         table = _new_table(document, homeless)
         after = parse(patch(document.text.text, [table]).encode(), options=document.options)
         # Behind a fence or a comment that nobody closed, nothing can be put in.
         if all(after.card_by_id(each.id) for each in homeless):
             result.append(table)
-            added += [each.id for each in homeless]
+            added += homeless
     return result, added
 
 
-def _place_for(document: Document, insert: InsertCard) -> Container | None:
-    """Return the container of a new card's phase or state, else the last."""
-    fitting = (each for each in reversed(document.containers) if each.holds(insert.fields))
-    return next(fitting, document.containers[-1] if document.containers else None)
+def _put(document: Document, insert: InsertCard) -> Replacement | None:
+    """Return what adds a new card to the container of its phase or state, else to the last in which it can stand."""
+    containers = document.containers[::-1]
+    fitting = [each for each in containers if each.holds(insert.fields)]
+    for container in itertools.islice(dict.fromkeys([*fitting[:1], *containers]), _PLACES_MAX):
+        line, lines = container.tail(insert.fields), container.compose(insert.id, insert.fields)
+        if line is not None and lines is not None and _stands(document, container, insert, lines):
+            return document.text.insertion(line, _spaced(document, line, lines))
+    return None
 
 
 def _stands(document: Document, container: Container, insert: InsertCard, lines: list[str]) -> bool:
@@ -355,6 +362,9 @@ def _stands(document: Document, container: Container, insert: InsertCard, lines:
         return False
     new = again.card_by_id(insert.id) if insert.id else again.cards[-1]
     if new is None or (new.id or "") != insert.id:
+        return False
+    # Where the container is the card's, it stands under another heading than the last one, perhaps.
+    if not container.holds(insert.fields) and not is_in_state(new, insert):
         return False
     title = text_of(insert.fields.get("title"))
     return not title or title.split() == text_of(new.fields.get("title", title)).split()

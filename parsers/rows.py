@@ -272,8 +272,13 @@ class Table:
             if "\t" in raw:
                 half = base + (len(raw) + 1) // 2
                 return Replacement(half, half, text)
+            if not raw and self._is_tight(line):
+                return Replacement(base, base, text)
             return Replacement(base, base + len(raw), f" {text} ".ljust(len(raw)))
         start = base + raw.index(content)
+        if not text and span[1] == len(self.source.lines[line]):
+            # Without the pipe behind it an empty last cell would be none.
+            text = "|"
         if text.endswith("\\") and raw.endswith(content):
             text += " "
         return Replacement(start, start + len(content), text)
@@ -360,7 +365,7 @@ class Table:
         line = self.source.lines[model]
         spans = cell_spans(line, self.width)
         widths = [display_width(line[start:end]) for start, end in spans[: self.width]]
-        is_tight = all(line[start:end] == line[start:end].strip() for start, end in spans)
+        is_tight = self._is_tight(model)
         widths += [0] * (self.width - len(widths))
         if not self._is_aligned(widths, model):
             widths = [0] * self.width
@@ -373,6 +378,11 @@ class Table:
         row = "|".join(cells)
         row = ("|" + row) if has_left else row.lstrip()
         return indent + (row + "|" if has_right or not texts[-1] else row.rstrip())
+
+    def _is_tight(self, line: int) -> bool:
+        """Tell whether a row has no space around its cells."""
+        text = self.source.lines[line]
+        return all(text[start:end] == text[start:end].strip() for start, end in cell_spans(text, self.width))
 
     def _is_aligned(self, widths: Sequence[int], model: int) -> bool:
         """Tell whether the rows line up: another line has cells of the same widths as the model."""

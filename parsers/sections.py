@@ -272,7 +272,7 @@ class Sections:
         task = self.tasks[position]
         ranges = [self.extent(position)]
         if self.board is not None:
-            ranges += [(each.line, each.line + 1) for each in self.board.sections]
+            ranges += self.board.heads()
         elif task.token is None:
             named = [each for each in self.tasks[:position] if each.token]
             ranges += [(named[-1].line, named[-1].fields_end)] if named else []

@@ -121,13 +121,31 @@ def _read(reading: Reading, front: FrontBlock | None) -> tuple[Sequence[Block], 
     dialects = [dialect(reading) for dialect in DIALECTS]
     if front is not None and _take_whole(dialects, front):
         return (), False
-    blocks = read_blocks(reading.source.lines, front.end if front else 0)
+    blocks = [
+        part
+        for block in read_blocks(reading.source.lines, front.end if front else 0)
+        for part in _parted(reading, block)
+    ]
     reading.headings += _headings(blocks, len(reading.source.lines))
     if reading.headings and _TEMPLATE_TITLE.search(reading.headings[0].text):
         reading.take("template", reading.headings[0].line, "the title is still to be filled in")
         return blocks, True
     _offer(reading, dialects, blocks)
     return blocks, False
+
+
+def _parted(reading: Reading, block: Block) -> Sequence[Block]:
+    """Return a list in two where checkboxes begin within it: Markdown joins keys and the steps below them."""
+    if block.kind != "list" or reading.item(block.children[0].first) is not None:
+        return (block,)
+    steps = next((n for n, each in enumerate(block.children) if reading.item(each.first) is not None), None)
+    if steps is None:
+        return (block,)
+    keys, rest = block.children[:steps], block.children[steps:]
+    return (
+        Block(block.kind, block.first, keys[-1].end, children=keys),
+        Block(block.kind, rest[0].first, block.end, children=rest),
+    )
 
 
 def _take_whole(dialects: Sequence[Dialect], front: FrontBlock) -> bool:
@@ -145,7 +163,7 @@ def _headings(blocks: list[Block], end: int) -> list[Heading]:
             behind.pop()
         ends[block.first] = behind[-1].first if behind else end
         behind.append(block)
-    return [Heading(block.text, block.level, block.first, ends[block.first]) for block in found]
+    return [Heading(block.text, block.level, block.first, block.end, ends[block.first]) for block in found]
 
 
 def _offer(reading: Reading, dialects: Sequence[Dialect], blocks: Sequence[Block]) -> None:

@@ -319,3 +319,68 @@ def test_what_was_read_before_it_was_written_is_not_read_again() -> None:
     assert parse(result + b"\n", previous=document) is not again
     assert parse(result, path="other.md", previous=document) is not again
     assert parse(result, previous=again) is not again
+
+
+@pytest.mark.parametrize(
+    ("text", "state"),
+    [
+        ("# Board\n\n## Doing\n\n- [ ] S-1 one\n\n## Done\n\n- [x] S-2 two\n", "ready"),
+        (
+            "# Board\n\n## Todo\n\n### S-1: One\n- **Priority**: 1\n\n## Done\n\n### S-2: Two\n- **Priority**: 2\n",
+            "blocked",
+        ),
+        ("| Done | ID | Title |\n|---|---|---|\n| ✅ | S-1 | One |\n| ❌ | S-2 | Two |\n", "blocked"),
+    ],
+    ids=["items", "sections", "ticks"],
+)
+def test_a_new_card_is_never_put_where_it_says_another_state(text: str, state: str) -> None:
+    """A board without a section for a card's state gives it none of the others, which would count as an edit."""
+    document = parse(text.encode())
+    assert len(document.cards) == 2
+    after = parse(apply(document, [InsertCard("S-3", {"title": "three", "status": state})]))
+    new = after.card_by_id("S-3")
+    assert new is not None
+    assert new.fields["status"] == state
+    assert after.source.startswith(document.source)
+
+
+def test_a_new_card_goes_to_the_list_in_which_it_can_say_its_state() -> None:
+    """Of a board's lists, one under a heading that is no state takes what no section is for."""
+    text = "## Ideas\n\n- [ ] S-0 zero\n\n## Doing\n\n- [ ] S-1 one\n\n## Done\n\n- [x] S-2 two\n"
+    result = apply(parse(text.encode()), [InsertCard("S-3", {"title": "three", "status": "ready"})])
+    assert result.decode() == text.replace("zero\n", "zero\n- [ ] S-3 three\n")
+
+
+def test_a_board_with_underlined_headings() -> None:
+    """An underlined heading is a section like any other: items move below the line, into an empty one too."""
+    text = "Doing\n=====\n\n- [ ] S-1 one\n- [ ] S-3 three\n\nBlocked\n-------\n\nDone\n----\n\n- [x] S-2 two\n"
+    document = parse(text.encode())
+    moved = apply(document, [SetField(0, "status", "blocked")]).decode()
+    assert moved == text.replace("- [ ] S-1 one\n", "").replace("-------\n\n", "-------\n\n- [ ] S-1 one\n\n")
+    assert apply(document, [SetField(0, "status", "done")]).decode().endswith("- [x] S-2 two\n- [x] S-1 one\n")
+
+
+def test_steps_below_keys_are_the_tasks_text() -> None:
+    """A list that begins with keys and goes on with checkboxes is two, as a person reads it."""
+    text = "# Plan\n\n### T-1: One\n- **Status**: todo\n- **Owner**: kim\n\n- [ ] a step\n- [x] another\n"
+    document = parse(text.encode())
+    assert [(card.id, card.dialect) for card in document.cards] == [("T-1", "heading")]
+    assert document.cards[0].fields["body"] == "- [ ] a step\n- [x] another"
+    assert document.cards[0].fields["extra.owner"] == "kim"
+    named = parse(text.replace("a step", "T-1.1 a step").encode())
+    assert [card.id for card in named.cards] == ["T-1", "T-1.1", None]
+
+
+def test_the_last_cell_of_a_row_without_outer_pipes_can_be_emptied() -> None:
+    """An empty last cell needs a pipe behind it, or there would be none."""
+    document = parse(b"id | status | title | deps\n---|---|---|---\nA1 | todo | x | B2\n")
+    after = parse(apply(document, [SetField(0, "dependsOn", ())]))
+    assert after.source.endswith(b"A1 | todo | x | |\n")
+    assert after.cards[0].fields["dependsOn"] == ()
+    assert not after.problems
+
+
+def test_a_tight_table_stays_tight() -> None:
+    """A value that comes into an empty cell of a row without spaces brings none along."""
+    document = parse(b"|id|status|title|\n|-|-|-|\n|A1|todo|x|\n||todo|y|\n")
+    assert apply(document, [AssignId(1, "A2")]).endswith(b"|A2|todo|y|\n")
