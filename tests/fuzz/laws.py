@@ -55,6 +55,7 @@ def any_edit(document: Document, edit: Edit) -> Document:
             new = after.card_by_id(id)
             assert new is not None, f"{id} is not read back"
             assert new.fields.get("title") in (None, fields["title"])
+            assert new.fields.get("status") in (None, fields["status"])
             _others_stand(document, after, set(), {id})
     return after
 
