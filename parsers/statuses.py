@@ -70,14 +70,21 @@ class Spelling:
 
 
 def read_status(text: str, lexicon: Lexicon) -> Spelling:
-    """Take a status text apart; a word counts before a mark, a mark before an emoji."""
+    """Take a status text apart; a word counts before a mark, a mark before an emoji.
+
+    A word that is struck out counts no more, when another stands beside it.
+    """
     text = text.strip()
+    left = _STRUCK.sub("", text).strip() if "~~" in text else text
+    if not left or left == text:
+        return _spelling(text, lexicon)
+    return replace(_spelling(left, lexicon), text=text, is_plain=False)
+
+
+def _spelling(text: str, lexicon: Lexicon) -> Spelling:
     if is_empty(text):
         return Spelling(text, None, None)
     bare = text.replace(_HARD_SPACE, " ")
-    if "~~" in bare and (left := _STRUCK.sub("", bare).strip()) and left != bare:
-        # A word that is struck out counts no more, when another stands beside it.
-        return replace(read_status(left, lexicon), text=text, is_plain=False)
     while dress := _DRESS.fullmatch(bare):
         bare = dress[2].strip()
     mark = None
