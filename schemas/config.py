@@ -15,11 +15,18 @@ from typing import Any, Final
 
 from syncd.schemas.card import EXTRA, Status
 
+SECONDS_MAX: Final = 100 * 366 * 86400
+"""The longest time that a setting can name; what lies beyond is no date any more."""
+
+VARIABLE: Final = "[A-Za-z_][A-Za-z0-9_]*"
+"""What names an environment variable, as a regular expression."""
+
 
 class Kind(StrEnum):
     """What a key holds, in the words of the documentation."""
 
     TEXT = "text"
+    VARIABLE = "name of an environment variable"
     SWITCH = "true or false"
     COUNT = "whole number, 0 or more"
     SIZE = "whole number of bytes, at least 1"
@@ -206,7 +213,7 @@ class Config:
     database_url_env: str | None = field(
         default=None,
         metadata=_about(
-            Kind.TEXT, "The environment variable with the database's URL; else SYNCD_DATABASE_URL, then DATABASE_URL."
+            Kind.VARIABLE, "The variable with the database's URL; else SYNCD_DATABASE_URL, then DATABASE_URL."
         ),
     )
     pooled: bool = field(
@@ -280,7 +287,7 @@ class Config:
     )
     valkey_url_env: str | None = field(
         default=None,
-        metadata=_about(Kind.TEXT, "The environment variable with the address of a Valkey to push to."),
+        metadata=_about(Kind.VARIABLE, "The variable with the address of a Valkey to push to."),
     )
     retry: Retry = field(default=Retry(), metadata=_about(Kind.GROUP, "When a failed card is tried again."))
     guards: Guards = field(default=Guards(), metadata=_about(Kind.GROUP, "When a change is held back, or waits."))

@@ -6,6 +6,7 @@ A value that its key cannot hold is told with its place (``Wrong``).  May import
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -13,7 +14,9 @@ from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from syncd.files.paths import fault
 from syncd.schemas.config import (
+    SECONDS_MAX,
     STATES,
+    VARIABLE,
     Assignment,
     Kind,
     Mode,
@@ -133,13 +136,28 @@ def _switch(node: Node) -> bool:
     return value
 
 
-def _number(node: Node, most: float = float("inf")) -> float:
+def _variable(node: Node) -> str:
+    """Return the name of an environment variable; what is none is never said, since it may be a secret itself."""
+    name = _text(node)
+    if not re.fullmatch(VARIABLE, name):
+        raise Wrong(node, "this is none: letters, digits and `_`, and what it holds stays in the environment")
+    return name
+
+
+def _number(node: Node, most: float = SECONDS_MAX) -> float:
     value = plain(node)
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise Wrong(node, "this is no number")
     if not 0 <= value <= most:
         raise Wrong(node, f"{value} is out of range")
     return float(value)
+
+
+def _time_limit(node: Node) -> float:
+    seconds = _number(node)
+    if seconds == 0:
+        raise Wrong(node, "a time limit is more than 0 seconds")
+    return seconds
 
 
 def _path(node: Node) -> str:
@@ -257,10 +275,10 @@ _OUTLET: Final[Mapping[str, Callable[[Node], Any]]] = {
     "file": _path,
     "on": _words,
     "name": _text,
-    "timeout_s": _number,
+    "timeout_s": _time_limit,
     "concurrency": lambda node: _count(node, 1),
     "retries": _count,
-    "secret_env": _text,
+    "secret_env": _variable,
 }
 _ASSIGNMENT: Final[Mapping[str, Callable[[Node], Any]]] = {
     "worker": _text,
@@ -270,6 +288,7 @@ _ASSIGNMENT: Final[Mapping[str, Callable[[Node], Any]]] = {
 }
 READERS: Final[Mapping[Kind, Callable[[Node], Any]]] = {
     Kind.TEXT: _text,
+    Kind.VARIABLE: _variable,
     Kind.SWITCH: _switch,
     Kind.COUNT: _count,
     Kind.SIZE: lambda node: _count(node, 1),

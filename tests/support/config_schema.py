@@ -5,7 +5,18 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from syncd.schemas.config import FIELD_NAMES, KEYS, STATES, Kind, Mode, OnRemoved, Side, StoreKind
+from syncd.schemas.config import (
+    FIELD_NAMES,
+    KEYS,
+    SECONDS_MAX,
+    STATES,
+    VARIABLE,
+    Kind,
+    Mode,
+    OnRemoved,
+    Side,
+    StoreKind,
+)
 
 
 def _list_of(item: dict[str, Any], **more: Any) -> dict[str, Any]:
@@ -16,6 +27,7 @@ def _list_of(item: dict[str, Any], **more: Any) -> dict[str, Any]:
 TEXT: dict[str, Any] = {"type": ["string", "number"]}
 """A project named 2024 is meant as written."""
 
+NAME: dict[str, Any] = {"type": "string", "pattern": f"^{VARIABLE}$"}
 PATH: dict[str, Any] = {"type": "string", "minLength": 1, "not": {"pattern": r"^[/~]|(^|/)\.\.(/|$)"}}
 FIELD: dict[str, Any] = {"anyOf": [{"enum": list(FIELD_NAMES)}, {"type": "string", "pattern": r"^extra\..+"}]}
 TASK: dict[str, Any] = {
@@ -43,10 +55,10 @@ OUTLET: dict[str, Any] = {
         "file": PATH,
         "on": _list_of(TEXT),
         "name": TEXT,
-        "timeout_s": {"type": "number", "minimum": 0},
+        "timeout_s": {"type": "number", "exclusiveMinimum": 0, "maximum": SECONDS_MAX},
         "concurrency": {"type": "integer", "minimum": 1},
         "retries": {"type": "integer", "minimum": 0},
-        "secret_env": TEXT,
+        "secret_env": NAME,
     },
     "oneOf": [{"required": [each]} for each in ("run", "url", "file")],
     "additionalProperties": False,
@@ -61,11 +73,12 @@ ASSIGNMENT: dict[str, Any] = {
 
 SHAPES: dict[Kind, dict[str, Any]] = {
     Kind.TEXT: TEXT,
+    Kind.VARIABLE: NAME,
     Kind.SWITCH: {"type": "boolean"},
     Kind.COUNT: {"type": "integer", "minimum": 0},
     Kind.SIZE: {"type": "integer", "minimum": 1},
     Kind.SHARE: {"type": "number", "minimum": 0, "maximum": 1},
-    Kind.SECONDS: {"type": "number", "minimum": 0},
+    Kind.SECONDS: {"type": "number", "minimum": 0, "maximum": SECONDS_MAX},
     Kind.MILLISECONDS: {"type": "integer", "minimum": 0},
     Kind.PATHS: _list_of(PATH, minItems=1),
     Kind.WORDS: _list_of(TEXT),

@@ -48,6 +48,11 @@ BAD = (
     "events: [{run: a, url: 'https://example.org'}]",
     "events: [{url: 'ftp://example.org'}]",
     "events: {file: ../out.ndjson}",
+    "events: {run: a, timeout_s: 0}",
+    "events: {url: 'https://example.org', secret_env: 'hunter 2'}",
+    "database_url_env: postgresql://me:hunter2@host/db",
+    "valkey_url_env: 'valkey://:hunter2@host'",
+    "retry: {max_s: 1.0e+300}",
 )
 VALIDATOR = Draft202012Validator(bundle("config"))
 
@@ -70,6 +75,14 @@ def test_what_syncd_refuses_is_not(text: str) -> None:
     with pytest.raises(ConfigError):
         parse_config(text, "syncd.yaml")
     assert not VALIDATOR.is_valid(_read(text))
+
+
+@pytest.mark.parametrize("key", ["database_url_env", "valkey_url_env"])
+def test_a_secret_in_the_place_of_a_name_is_not_said_again(key: str) -> None:
+    """An address that was written where a variable's name belongs may hold a password."""
+    with pytest.raises(ConfigError) as raised:
+        parse_config(f"{key}: postgresql://me:hunter2@host/db", "syncd.yaml")
+    assert "hunter2" not in f"{raised.value.message} {raised.value.hint}"
 
 
 def test_every_default_is_valid() -> None:
