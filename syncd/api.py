@@ -378,7 +378,7 @@ class Workspace:
         if id is None:
             return look.preview.drift
         if not look.knows(id):
-            raise NotFound(f"no card {id} in {self.project}")
+            raise NotFound(f"no card {id} in project {self.project}", hint="syncd backlog list")
         return tuple(entry for entry in look.preview.drift if entry.id == id)
 
     def verify(self) -> Verification:

@@ -77,7 +77,9 @@ def state(layout: Layout, project: str) -> Check:
     except SyncdError as failed:
         return error("state", failed.message, failed.hint or "syncd sync begins a new one; nothing is deleted")
     try:
-        return ok("state", f"{len(remembered.base())} cards agreed, working copy {remembered.replica}")
+        agreed = len(remembered.base())
+        cards = "1 card" if agreed == 1 else f"{agreed} cards"
+        return ok("state", f"{cards} agreed, working copy {remembered.replica}")
     except SyncdError as failed:
         return error("state", failed.message, failed.hint)
     finally:

@@ -73,7 +73,7 @@ def adopt(dsn: str, *, dry_run: bool = False) -> Adoption:
         steps = (
             "add columns, indexes and storage settings to backlog (adopt.sql)",
             *(f"run migration {each.name}" for each in rest),
-            f"count the unmet dependencies of {cards} cards",
+            f"count the unmet dependencies of {'1 card' if cards == 1 else f'{cards} cards'}",
         )
         if not dry_run:
             make_ledger(link)

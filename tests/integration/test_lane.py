@@ -6,6 +6,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import closing
+from typing import Any
 
 import psycopg
 import pytest
@@ -35,20 +36,28 @@ def test_rows_are_those_of_a_cursor(lane: Lane) -> None:
     assert lane.fetch("cards", {"project": "default", "ids": []}) == []
 
 
+def _rolled_back(link: psycopg.Connection[Any]) -> None:
+    """Have psycopg drop everything prepared, as it does after a rollback once it has prepared something itself."""
+    for _ in range(4):
+        link.execute("select %s::integer", [1])
+    assert link.execute("select count(*) from pg_prepared_statements where name like '\\_pg%'").fetchone() != (0,)
+    with pytest.raises(psycopg.errors.DivisionByZero), link.transaction():
+        link.execute("select 1/0")
+    link.execute("select 1")
+    assert link.execute("select count(*) from pg_prepared_statements").fetchone() == (0,)
+
+
 def test_a_rolled_back_transaction_forgets_nothing_for_good(lane: Lane) -> None:
     """psycopg drops what was prepared after a rollback; the query is prepared again."""
     assert lane.fetch("cards", CARD)
-    with pytest.raises(psycopg.errors.DivisionByZero), lane.link.transaction():
-        lane.link.execute("select 1/0")
+    _rolled_back(lane.link)
     assert lane.fetch("cards", CARD)
 
 
 def test_what_was_prepared_since_a_rollback_is_not_prepared_twice(lane: Lane) -> None:
     """A query that is new after a rollback and one that was forgotten in it both go on, in any order."""
     assert lane.fetch("cards", CARD)
-    with pytest.raises(psycopg.errors.DivisionByZero), lane.link.transaction():
-        lane.link.execute("select 1/0")
-    lane.link.execute("select 1")
+    _rolled_back(lane.link)
     missing = {"project": "default", "id": "missing", "owner": None, "attempt": None}
     for _ in range(2):
         assert lane.fetch("complete", missing) == []
