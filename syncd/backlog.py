@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
-from syncd.errors import BadValue, NotFound, NotOwner
+from syncd.errors import BadValue, NotFound, NotOwner, SyncdError
 from syncd.log import event
 from syncd.schemas.card import Card
 
@@ -53,7 +53,12 @@ class Backlog:
             self._require_card(each)
         made: list[Card] = []
         for start in range(0, len(new), CREATED_TOGETHER):
-            cards = self._write.create_many(new[start : start + CREATED_TOGETHER])
+            try:
+                cards = self._write.create_many(new[start : start + CREATED_TOGETHER])
+            except SyncdError as error:
+                if not made:
+                    raise
+                raise type(error)(f"{error.message}; the {len(made)} cards before stand", hint=error.hint) from error
             made += cards
             on_progress(len(cards))
         return made

@@ -128,6 +128,14 @@ def test_a_wrong_line_makes_no_card(shop: Shop, line: str, said: str) -> None:
     assert shop.error("backlog", "show", "B1", code=3)["code"] == "not-found"
 
 
+def test_what_stands_of_many_cards_is_told(shop: Shop) -> None:
+    """Cards are made a thousand together: of a later refusal it is said how many stand, so that nobody has to look."""
+    lines = "".join(f'{{"id": "C{number}", "title": "x"}}\n' for number in range(1000))
+    ended = created(shop, f'{lines}{{"id": "A1", "title": "There already"}}\n', code=4)
+    assert "there is a card A1 already; the 1000 cards before stand" in ended.stderr
+    assert shop.json("backlog", "stats")["total"] >= 1000
+
+
 def test_create_needs_an_id_and_a_title(shop: Shop) -> None:
     """Without --stdin both are needed, with it neither may be given."""
     assert "--title" in shop.error("backlog", "create", "--id", "B1", code=2)["message"]
