@@ -63,10 +63,8 @@ class Board:
         return next(iter(plain or fitting), None)
 
     def heads(self) -> list[tuple[int, int]]:
-        """Return the lines of the headings, each with a blank line before it: underlined ones need it."""
-        return [
-            (each.line - (each.line > 0 and self.source.is_blank(each.line - 1)), each.below) for each in self.sections
-        ]
+        """Return the lines of the headings."""
+        return [(each.line, each.below) for each in self.sections]
 
     def tail(self, section: Section) -> int:
         """Return the line behind the last item of a section; in one without items behind what introduces it."""

@@ -48,12 +48,15 @@ def read_alone(
     container, position = document.homes[key]
     parts: list[str] = []
     model = ""
+    headings = document.once("headings", lambda: frozenset(each.line for each in document.headings))
     for first, end in container.sample(position):
         start, stop = document.text.starts[first], document.text.starts[end]
         inside = [each for each in written if start <= each.start and each.end <= stop]
         # What is nested deep would be code, read alone.
         model = document.text.lines[first]
         part = outdented(patch(document.text.text[start:stop], inside, start), model)
+        # An underlined heading would go on with the text before it.
+        parts.append("\n" if first in headings else "")
         parts.append(part if part.endswith(("\n", "\r")) or not part else part + "\n")
     parts += [outdented(f"{line}\n", model) for line in behind]
     if document.is_single:

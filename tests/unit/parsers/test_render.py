@@ -358,6 +358,8 @@ def test_a_board_with_underlined_headings() -> None:
     moved = apply(document, [SetField(0, "status", "blocked")]).decode()
     assert moved == text.replace("- [ ] S-1 one\n", "").replace("-------\n\n", "-------\n\n- [ ] S-1 one\n\n")
     assert apply(document, [SetField(0, "status", "done")]).decode().endswith("- [x] S-2 two\n- [x] S-1 one\n")
+    told = apply(document, [SetField(1, "body", "text")]).decode()
+    assert told == text.replace("three\n", "three\n  text\n")
 
 
 def test_steps_below_keys_are_the_tasks_text() -> None:
