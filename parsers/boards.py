@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from syncd.parsers.document import Heading
 from syncd.parsers.lexicon import Lexicon
@@ -24,8 +25,7 @@ _SECTIONS_MIN: Final = 2
 _TEXT: Final = re.compile(r"[ ]{0,3}(?:\w|\*\*|_|`\w|\(|\[)")
 
 
-@dataclass(frozen=True, slots=True)
-class Section:
+class Section(msgspec.Struct, frozen=True):
     """A heading that is a state, with the lines under it; ``below`` is the first of them."""
 
     text: str

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from syncd.parsers.blocks import Block
 from syncd.parsers.source import Replacement, Source
@@ -25,8 +26,7 @@ _HARD_BREAK: Final = re.compile(r"(?:[ \t]*\\)?[ \t]*$")
 _ENTRY: Final = re.compile(r"[ \t]*(?:[-*+]|\d{1,9}[.)])[ \t]+(?:\[[ xX]\][ \t]+)?")
 
 
-@dataclass(frozen=True, slots=True)
-class Bullet:
+class Bullet(msgspec.Struct, frozen=True):
     """A key with its value.
 
     ``lead`` is what stands before the value on line ``first``; ``entries`` are the lines of a list below it,

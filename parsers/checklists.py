@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
+
+import msgspec
 
 from syncd.parsers.blocks import Block
 from syncd.parsers.boards import read_board
@@ -33,8 +34,7 @@ _COUNTED_MIN: Final = 3
 _LIST_GAP: Final = re.compile(r"[;\n]")
 
 
-@dataclass(frozen=True, slots=True)
-class Listed:
+class Listed(msgspec.Struct, frozen=True):
     """A top-level list of the file, with the heading above it."""
 
     block: Block

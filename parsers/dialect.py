@@ -7,8 +7,9 @@ cards that begin there, or says why it does not.  May import ``syncd.schemas``.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Protocol
+
+import msgspec
 
 from syncd.parsers.blocks import Block
 from syncd.parsers.document import Heading
@@ -19,8 +20,7 @@ FRONT_MATTER = "front matter"
 """The kind of the block at the top that is YAML."""
 
 
-@dataclass(frozen=True, slots=True)
-class Offer:
+class Offer(msgspec.Struct, frozen=True):
     """A block in its surroundings: ``blocks[index]``, below ``heading``.
 
     ``is_ignored`` tells that a heading above says that checklists below it are no tasks; ``front`` are the

@@ -40,8 +40,7 @@ PROBLEM_CODES: Final[Mapping[str, str]] = {
 """What the parser reports: code -> meaning."""
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(msgspec.Struct, frozen=True):
     """Something in a file that cannot be read; it ends by itself when the file is mended.
 
     ``line`` and ``column`` count from 1; ``column`` counts characters.
@@ -55,8 +54,7 @@ class Problem:
     hint: str
 
 
-@dataclass(frozen=True, slots=True)
-class ParseOptions:
+class ParseOptions(msgspec.Struct, frozen=True):
     """What the configuration says about reading one file.
 
     ``headers`` maps a header word (lower case) to a card field name; ``statuses`` a status word to a
@@ -64,8 +62,8 @@ class ParseOptions:
     ``ui/1.1``.  ``repad`` says that whoever writes the file pads its tables, which reading does not look at.
     """
 
-    headers: Mapping[str, str] = field(default_factory=dict)
-    statuses: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = msgspec.field(default_factory=dict)
+    statuses: Mapping[str, str] = msgspec.field(default_factory=dict)
     ignore_headings: frozenset[str] = frozenset(
         {"success criteria", "acceptance criteria", "definition of done", "checklist", "legend", "format"}
     )
@@ -101,8 +99,7 @@ class FileCard(msgspec.Struct, frozen=True, gc=False):
         return " ".join(rest.split())
 
 
-@dataclass(frozen=True, slots=True)
-class SetField:
+class SetField(msgspec.Struct, frozen=True):
     """Give a card's field another value, in the spelling that its place has."""
 
     key: int
@@ -110,16 +107,14 @@ class SetField:
     value: Value
 
 
-@dataclass(frozen=True, slots=True)
-class AssignId:
+class AssignId(msgspec.Struct, frozen=True):
     """Write an id into a nameless row."""
 
     key: int
     id: str
 
 
-@dataclass(frozen=True, slots=True)
-class InsertCard:
+class InsertCard(msgspec.Struct, frozen=True):
     """Add a card at the end of the table or list of its phase, else of the last one.
 
     An empty ``id`` adds a nameless row, where rows can be nameless.
@@ -129,8 +124,7 @@ class InsertCard:
     fields: Fields
 
 
-@dataclass(frozen=True, slots=True)
-class RemoveCard:
+class RemoveCard(msgspec.Struct, frozen=True):
     """Take a card's lines out."""
 
     key: int
@@ -139,18 +133,16 @@ class RemoveCard:
 Edit: TypeAlias = SetField | AssignId | InsertCard | RemoveCard
 
 
-@dataclass(frozen=True, slots=True)
-class FrontMatter:
+class FrontMatter(msgspec.Struct, frozen=True):
     """What the YAML block at the top says about the file."""
 
     project: str | None = None
     phase: str | None = None
     prefix: str | None = None
-    statuses: Mapping[str, str] = field(default_factory=dict)
+    statuses: Mapping[str, str] = msgspec.field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Taken:
+class Taken(msgspec.Struct, frozen=True):
     """What a block was taken for, and why; ``line`` counts from 1, ``cards`` the cards read from it."""
 
     kind: str
@@ -159,8 +151,7 @@ class Taken:
     cards: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Heading:
+class Heading(msgspec.Struct, frozen=True):
     """A heading: its full text, its line from 0, the line behind it, and where its section ends (exclusive)."""
 
     text: str
@@ -255,7 +246,7 @@ class Document:
     readable: bool = True
     has_markers: int | None = None
     blocks: tuple[Taken, ...] = ()
-    front: FrontMatter = FrontMatter()
+    front: FrontMatter = field(default_factory=FrontMatter)
     is_template: bool = False
     is_single: bool = False
     text: Source = field(default_factory=lambda: Source(""), repr=False)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
 from typing import Final
+
+import msgspec
+from msgspec.structs import replace
 
 from syncd.parsers.bullets import Bullet
 from syncd.parsers.fields import read_priority
@@ -15,8 +17,7 @@ LEADING_STYLES: Final = frozenset({"plain", "bold", "open", "code", "bracket", "
 """How an id is written that stands before its title."""
 
 
-@dataclass(slots=True)
-class Entry:
+class Entry(msgspec.Struct):
     """One item with a checkbox; lines count from 0, ``end`` is exclusive and behind all that is nested.
 
     ``body`` are the ranges of its own text lines; ``nested`` the positions of the items right below it.
@@ -26,9 +27,9 @@ class Entry:
     end: int
     item: ItemLine
     parent: int | None
-    bullets: dict[str, Bullet] = field(default_factory=dict)
-    body: list[tuple[int, int]] = field(default_factory=list)
-    nested: list[int] = field(default_factory=list)
+    bullets: dict[str, Bullet] = msgspec.field(default_factory=dict)
+    body: list[tuple[int, int]] = msgspec.field(default_factory=list)
+    nested: list[int] = msgspec.field(default_factory=list)
     is_card: bool = True
 
     def with_source(self, source: Source) -> Entry:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from syncd.parsers.dialects import DIALECTS
 from syncd.parsers.document import Document, Taken
 
 
-@dataclass(frozen=True, slots=True)
-class Explanation:
+class Explanation(msgspec.Struct, frozen=True):
     """One block: ``dialect`` is whose cards it holds, if any; ``others`` say why each other dialect left it."""
 
     line: int

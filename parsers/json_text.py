@@ -13,8 +13,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any, Final
+
+import msgspec
 
 DEPTH_MAX: Final = 100
 """Deeper nesting is no mission file; the interpreter's stack is spared."""
@@ -37,8 +38,7 @@ class JsonFault(Exception):
         self.offset = offset
 
 
-@dataclass(frozen=True, slots=True)
-class Node:
+class Node(msgspec.Struct, frozen=True):
     """One value: what it is, and its span.  ``members`` of an object, ``elements`` of an array."""
 
     value: Any
@@ -53,8 +53,7 @@ class Node:
         return next((found[name] for name in names if name in found), None)
 
 
-@dataclass(frozen=True, slots=True)
-class Member:
+class Member(msgspec.Struct, frozen=True):
     """One name of an object with its value; ``start`` is where the name begins."""
 
     name: str
@@ -62,8 +61,7 @@ class Member:
     node: Node
 
 
-@dataclass(frozen=True, slots=True)
-class Splice:
+class Splice(msgspec.Struct, frozen=True):
     """A replacement of the text between two offsets."""
 
     start: int

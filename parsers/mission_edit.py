@@ -9,8 +9,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
+
+import msgspec
 
 from syncd.parsers.json_text import (
     Node,
@@ -31,8 +32,7 @@ _USUAL: Final = ("name", "status")
 """What a new milestone has even where it is empty."""
 
 
-@dataclass(frozen=True, slots=True)
-class RecordEdit:
+class RecordEdit(msgspec.Struct, frozen=True):
     """What is to become of one record: fields set, the record added with these fields, or (``None``) taken out."""
 
     key: RecordKey

@@ -10,8 +10,9 @@ of the parsers.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Any, Final
+
+import msgspec
 
 from syncd.parsers.document import Problem
 from syncd.parsers.fields import is_id
@@ -43,8 +44,7 @@ def camel(name: str) -> str:
     return head + "".join(each.capitalize() for each in tail)
 
 
-@dataclass(frozen=True, slots=True)
-class FileRecord:
+class FileRecord(msgspec.Struct, frozen=True):
     """One record as the file shows it, with the object in which it stands."""
 
     record: Record
@@ -53,15 +53,14 @@ class FileRecord:
     column: int
 
 
-@dataclass(frozen=True, slots=True)
-class MissionDocument:
+class MissionDocument(msgspec.Struct, frozen=True):
     """A parsed mission file.  ``root`` is ``None`` when it is frozen."""
 
     path: str
     text: str
     mission: str | None = None
     root: Node | None = None
-    found: Mapping[RecordKey, FileRecord] = field(default_factory=dict)
+    found: Mapping[RecordKey, FileRecord] = msgspec.field(default_factory=dict)
     problems: tuple[Problem, ...] = ()
 
     @property

@@ -9,8 +9,10 @@ May import ``syncd.schemas``.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence, Set
-from dataclasses import dataclass, replace
 from typing import Final
+
+import msgspec
+from msgspec.structs import replace
 
 from syncd.parsers.document import Document, Edit, FileCard, InsertCard, ParseOptions
 from syncd.parsers.source import Replacement, outdented, patch
@@ -84,8 +86,7 @@ def _equal(name: str, value: Value, card: FileCard) -> bool:
     return name in card.fields and card.fields[name] == (None if value == () else value)
 
 
-@dataclass(frozen=True, slots=True)
-class Made:
+class Made(msgspec.Struct, frozen=True):
     """A text into which edits were made, with what they were to do.
 
     ``shown`` are the values given to each card, ``named`` the ids, by key; ``removed`` the keys of cards taken out;

@@ -7,11 +7,11 @@ the file is read as a whole, equal lines from memory (``Reading.recall``).  May 
 
 from __future__ import annotations
 
+import dataclasses
 from bisect import bisect_left
-from dataclasses import replace
 from typing import Final, TypeAlias
 
-import msgspec
+from msgspec.structs import replace
 
 from syncd.parsers.checklists import read_entry
 from syncd.parsers.document import Document, FileCard
@@ -59,7 +59,9 @@ def with_changed_lines(previous: Document, source: bytes, text: str) -> Document
     for each in containers:
         each.peers = containers
     homes = previous.homes.among(containers)
-    return replace(previous, source=source, text=edited[0], cards=tuple(cards), containers=containers, homes=homes)
+    return dataclasses.replace(
+        previous, source=source, text=edited[0], cards=tuple(cards), containers=containers, homes=homes
+    )
 
 
 def _changed_lines(previous: Document, after: Source, first: int, end: int, end_after: int) -> list[int] | None:
@@ -128,7 +130,7 @@ def _same_card(reading: Reading, before: FileCard) -> FileCard | None:
     (cards, _) = finished(reading)
     if len(cards) != 1 or reading.problems or cards[0].id != before.id or cards[0].line != before.line:
         return None
-    return msgspec.structs.replace(cards[0], key=before.key)
+    return replace(cards[0], key=before.key)
 
 
 def _key_at(document: Document, line: int) -> int | None:

@@ -9,9 +9,10 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Mapping, Sequence, Set
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
+
+import msgspec
 
 from syncd.parsers.cells import cell_spans, display_width, padded, separators_of
 from syncd.parsers.document import Container
@@ -44,8 +45,7 @@ from syncd.schemas.card import STATUS_WORD, Fields, Status, Value
 _NEAR_ROWS: Final = 100
 
 
-@dataclass(frozen=True, slots=True)
-class Column:
+class Column(msgspec.Struct, frozen=True):
     """A column: where it stands, its header, and the field that it holds."""
 
     index: int

@@ -9,8 +9,10 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
+
+import msgspec
+from msgspec.structs import replace
 
 from syncd.parsers.fields import is_empty, like
 from syncd.parsers.words import (
@@ -47,8 +49,7 @@ _HEAD_MAX: Final = 200
 _HARD_SPACE: Final = "&nbsp;"
 
 
-@dataclass(frozen=True, slots=True)
-class Spelling:
+class Spelling(msgspec.Struct, frozen=True):
     """A status as written, in its parts.
 
     ``state`` is ``None`` when nothing is written or nothing is understood.  ``word`` is the author's

@@ -6,9 +6,10 @@ ruamel.yaml is imported only for a file that has such a block.  Imports nothing 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
 
 from syncd.parsers.document import FrontMatter
 from syncd.parsers.fields import looks_like_id
@@ -26,8 +27,7 @@ _FENCES: Final = ("---", "...")
 _LINES_MAX: Final = 1000
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(msgspec.Struct, frozen=True):
     """A key of the block: offsets into the file's text.
 
     ``style`` is ``plain``, ``'``, ``"``, ``flow``, ``block``, or ``other`` for what is never written.
@@ -50,8 +50,7 @@ class Entry:
         return None if self.text.casefold() in EMPTY_VALUES else self.text
 
 
-@dataclass(frozen=True, slots=True)
-class FrontBlock:
+class FrontBlock(msgspec.Struct, frozen=True):
     """The block: its keys in order, and the line behind it."""
 
     entries: tuple[Entry, ...]

@@ -8,7 +8,6 @@ means empty.  Imports nothing of syncd but ``syncd.schemas.card``.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Final
@@ -37,8 +36,7 @@ class FieldKind(StrEnum):
     JSON = "json"
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class RecordKey:
+class RecordKey(msgspec.Struct, frozen=True, order=True):
     """Which record: ``id`` is empty for the mission itself."""
 
     kind: RecordKind
@@ -101,8 +99,7 @@ RECORD_FIELDS: Final[Mapping[RecordKind, Mapping[str, FieldKind]]] = {
 """The synced fields of each kind of record, in the order in which new ones are written."""
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(msgspec.Struct, frozen=True):
     """One record as one side has it: its fields in canonical form; ``version`` is the store's row's."""
 
     key: RecordKey

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from syncd.errors import Refused
 from syncd.schemas.config import StoreKind
@@ -23,8 +24,7 @@ if TYPE_CHECKING:
     from syncd.wiring import Wiring
 
 
-@dataclass(frozen=True, slots=True)
-class StoreSchema:
+class StoreSchema(msgspec.Struct, frozen=True):
     """A store and its schema; ``schema_version`` is ``None`` where there is none of syncd's yet."""
 
     kind: str

@@ -10,10 +10,12 @@ import shlex
 import socket
 from collections import Counter
 from collections.abc import Mapping, Sequence, Set
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
 
 from syncd.errors import BadValue, NotFound, Refused, SchemaVersionError, StoreUnreachable, SyncdError
 from syncd.files.layout import Layout
@@ -32,8 +34,7 @@ if TYPE_CHECKING:
 USUAL_TASK_FILES: Final = ("TASKS.md", "docs/TASKS.md")
 
 
-@dataclass(frozen=True, slots=True)
-class InitFile:
+class InitFile(msgspec.Struct, frozen=True):
     """One task file as ``init`` sees it."""
 
     path: str
@@ -44,8 +45,7 @@ class InitFile:
     notes: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class InitPlan:
+class InitPlan(msgspec.Struct, frozen=True):
     """What ``init`` would do.  Nothing was written yet.
 
     ``plan`` is what the first sync will do; ``None`` when ``store_note`` says why that cannot be told yet.

@@ -11,10 +11,11 @@ import secrets
 import shlex
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
+
+import msgspec
 
 from syncd.core.mission import chosen
 from syncd.core.mission_merge import RecordChange
@@ -32,8 +33,7 @@ if TYPE_CHECKING:
     from syncd.wiring import Wiring
 
 
-@dataclass(frozen=True, slots=True)
-class SessionState:
+class SessionState(msgspec.Struct, frozen=True):
     """A session and how it is."""
 
     session: Session

@@ -10,10 +10,11 @@ import json
 import shlex
 import socket
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
+
+import msgspec
 
 from syncd.core.mission import (
     MissionCard,
@@ -47,8 +48,7 @@ ORCHESTRATOR: Final = ".mosaic/orchestrator"
 _TRIES: Final = 5
 
 
-@dataclass(frozen=True, slots=True)
-class MilestoneState:
+class MilestoneState(msgspec.Struct, frozen=True):
     """A milestone with its cards counted by state; ``drift`` says what contradicts itself, if anything does."""
 
     record: Record
@@ -56,8 +56,7 @@ class MilestoneState:
     drift: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class MissionState:
+class MissionState(msgspec.Struct, frozen=True):
     """A mission, its milestones, all of its cards counted by state, and its sessions."""
 
     record: Record

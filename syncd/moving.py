@@ -7,8 +7,10 @@ doing it again goes on.  May import everything below the faces.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
 
 from syncd.core.mission_merge import POSITION, RecordChange
 from syncd.core.plan import Change, ChangeKind
@@ -29,8 +31,7 @@ _STORES_OWN: Final = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Moved:
+class Moved(msgspec.Struct, frozen=True):
     """What was moved, from where to where; ``is_done`` is False for a look."""
 
     source: StoreRecord

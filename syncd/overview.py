@@ -9,9 +9,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
+
+import msgspec
 
 from syncd.errors import SyncdError
 from syncd.files.layout import Layout
@@ -26,8 +27,7 @@ if TYPE_CHECKING:
 AT_ONCE: Final = 8
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
+class Standing(msgspec.Struct, frozen=True):
     """How one workspace stands: its report, or why there is none.
 
     ``replicas`` are the working copies of its project on all hosts; ``None`` when its store cannot tell now.

@@ -6,8 +6,9 @@ May import everything below the faces.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import msgspec
 
 if TYPE_CHECKING:
     from syncd.core.history import HistoryEntry
@@ -17,8 +18,7 @@ if TYPE_CHECKING:
     from syncd.wiring import Wiring
 
 
-@dataclass(frozen=True, slots=True)
-class Undo:
+class Undo(msgspec.Struct, frozen=True):
     """A task file that was put back; ``kept`` is where what it was until then is, ``report`` the sync after it."""
 
     path: str

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol, runtime_checkable
+
+import msgspec
 
 from syncd.core.history import HistoryEntry
 from syncd.core.mission import MissionCard
@@ -25,8 +26,7 @@ from syncd.schemas.mission import RecordKey, Records
 # --- store: sync ---------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Cursor:
+class Cursor(msgspec.Struct, frozen=True):
     """A place in the change feed: read on with ``changed_xid >= xmin`` in the same ``epoch``.
 
     While a database is away it is its place at the last contact, and ``beside`` the place in what stands in for it.
@@ -44,8 +44,7 @@ class Cursor:
         return self.epoch != later.epoch or self.last > later.last
 
 
-@dataclass(frozen=True, slots=True)
-class Feed:
+class Feed(msgspec.Struct, frozen=True):
     """Cards of the project as one snapshot saw them.
 
     With ``is_full`` it is every card (archived and tombstoned ones too); else those changed since the
@@ -60,8 +59,7 @@ class Feed:
     """The store's clock, for leases."""
 
 
-@dataclass(frozen=True, slots=True)
-class Batch:
+class Batch(msgspec.Struct, frozen=True):
     """One store transaction of a cycle: conflicts first, then changes, each only at its version."""
 
     commit_id: str
@@ -69,16 +67,14 @@ class Batch:
     conflicts: tuple[Conflict, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Refusal:
+class Refusal(msgspec.Struct, frozen=True):
     """Why the store took a change in no form: the card stays as it was, the rest of the batch goes on."""
 
     code: str
     message: str
 
 
-@dataclass(frozen=True, slots=True)
-class BatchResult:
+class BatchResult(msgspec.Struct, frozen=True):
     """What a transaction really did: cards as stored now, cards whose version had moved, and refusals."""
 
     cards: Mapping[str, Card]
@@ -86,8 +82,7 @@ class BatchResult:
     refused: Mapping[str, Refusal]
 
 
-@dataclass(frozen=True, slots=True)
-class ConflictRecord:
+class ConflictRecord(msgspec.Struct, frozen=True):
     """A conflict as it is kept until settled."""
 
     seq: int
@@ -98,8 +93,7 @@ class ConflictRecord:
     settled_at: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Replica:
+class Replica(msgspec.Struct, frozen=True):
     """A working copy of the project: where it is, and when the store last heard of it, by the store's clock."""
 
     id: str
@@ -108,8 +102,7 @@ class Replica:
     seen_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class StoreInfo:
+class StoreInfo(msgspec.Struct, frozen=True):
     """What ``status`` says about a store."""
 
     kind: str
@@ -136,8 +129,7 @@ class Listener(Protocol):
 # --- store: queue --------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class NewCard:
+class NewCard(msgspec.Struct, frozen=True):
     """What ``create`` is given; ``None`` leaves the column's default.
 
     With ``delay_s`` the card cannot be claimed before that time has passed.
@@ -152,13 +144,12 @@ class NewCard:
     acceptance: Any = None
     idempotency_key: str | None = None
     max_retries: int | None = None
-    extra: Mapping[str, Any] = field(default_factory=dict)
+    extra: Mapping[str, Any] = msgspec.field(default_factory=dict)
     path: str | None = None
     delay_s: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class CardFilter:
+class CardFilter(msgspec.Struct, frozen=True):
     """Which cards ``list`` gives: highest priority first, then oldest, then by id.
 
     ``cursor`` is the id of the last card of the page before.
@@ -172,8 +163,7 @@ class CardFilter:
     cursor: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class QueueStats:
+class QueueStats(msgspec.Struct, frozen=True):
     """Counts of a project's live cards.
 
     ``pending``: claimable or waiting for dependencies, and due; ``delayed``: ``run_after`` lies
@@ -188,16 +178,14 @@ class QueueStats:
     paused: bool
 
 
-@dataclass(frozen=True, slots=True)
-class History:
+class History(msgspec.Struct, frozen=True):
     """Entries of the audit trail, oldest first, and the place from which to read on."""
 
     entries: tuple[HistoryEntry, ...]
     place: int
 
 
-@dataclass(frozen=True, slots=True)
-class Trail:
+class Trail(msgspec.Struct, frozen=True):
     """A page of the audit trail in the order of its transactions, to be read on from its last entry.
 
     ``has_more``: the page is full.  ``is_waiting``: entries are held back until an older transaction has ended,
@@ -209,8 +197,7 @@ class Trail:
     is_waiting: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Pruned:
+class Pruned(msgspec.Struct, frozen=True):
     """How many rows of each kind were too old to keep."""
 
     history: int
@@ -218,8 +205,7 @@ class Pruned:
     replicas: int
 
 
-@dataclass(frozen=True, slots=True)
-class Backup:
+class Backup(msgspec.Struct, frozen=True):
     """A project that was written to a file: how many cards and entries of the audit trail are in it."""
 
     path: str
@@ -228,8 +214,7 @@ class Backup:
     history: int
 
 
-@dataclass(frozen=True, slots=True)
-class Restored:
+class Restored(msgspec.Struct, frozen=True):
     """What restoring a backup changed, or would have; ``project`` and ``at`` say whose it was, and when it was made."""
 
     path: str
@@ -241,8 +226,7 @@ class Restored:
     done: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Adoption:
+class Adoption(msgspec.Struct, frozen=True):
     """What taking over a foreign table does: its steps in words, and how many cards it holds."""
 
     steps: tuple[str, ...]
@@ -435,8 +419,7 @@ class Store(SyncStore, Protocol):
 # --- a store that can be away --------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Absence:
+class Absence(msgspec.Struct, frozen=True):
     """Since when a database is away, and how the way back goes.
 
     ``epoch`` names the manifest that stands in for it, ``reason`` is what the last try was told.  ``commit_id`` is
@@ -451,26 +434,24 @@ class Absence:
     tries: int = 0
     retry_at: datetime | None = None
     commit_id: str = ""
-    sent: Mapping[str, Fields] = field(default_factory=dict)
-    agreed: Mapping[str, Fields] = field(default_factory=dict)
-    perhaps: Mapping[str, Fields] = field(default_factory=dict)
+    sent: Mapping[str, Fields] = msgspec.field(default_factory=dict)
+    agreed: Mapping[str, Fields] = msgspec.field(default_factory=dict)
+    perhaps: Mapping[str, Fields] = msgspec.field(default_factory=dict)
     mission_commit_id: str = ""
-    mission_sent: Mapping[str, Fields] = field(default_factory=dict)
-    mission_agreed: Mapping[str, Fields] = field(default_factory=dict)
+    mission_sent: Mapping[str, Fields] = msgspec.field(default_factory=dict)
+    mission_agreed: Mapping[str, Fields] = msgspec.field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Pending:
+class Pending(msgspec.Struct, frozen=True):
     """The transactions that may be under way when a database goes away, and the fields that they set."""
 
     commit_id: str = ""
-    sent: Mapping[str, Fields] = field(default_factory=dict)
+    sent: Mapping[str, Fields] = msgspec.field(default_factory=dict)
     mission_commit_id: str = ""
-    mission_sent: Mapping[str, Fields] = field(default_factory=dict)
+    mission_sent: Mapping[str, Fields] = msgspec.field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class KnownMissions:
+class KnownMissions(msgspec.Struct, frozen=True):
     """The missions of a database at the last contact, and their sessions with what proves that they live."""
 
     view: MissionView
@@ -527,8 +508,7 @@ class Contact(Protocol):
 # --- store: missions -----------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class MissionView:
+class MissionView(msgspec.Struct, frozen=True):
     """The missions of a project as one snapshot saw them; ``place`` is another one after each change."""
 
     records: Records
@@ -536,8 +516,7 @@ class MissionView:
     epoch: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class MissionBatch:
+class MissionBatch(msgspec.Struct, frozen=True):
     """One store transaction about missions: conflicts first, then changes, each only at its version."""
 
     commit_id: str
@@ -545,8 +524,7 @@ class MissionBatch:
     conflicts: tuple[Conflict, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class MissionResult:
+class MissionResult(msgspec.Struct, frozen=True):
     """What a transaction really did: the records as stored now, those whose version had moved, and refusals."""
 
     view: MissionView
@@ -599,8 +577,7 @@ class KeepsMissions(Protocol):
 # --- workers -------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class WorkerCard:
+class WorkerCard(msgspec.Struct, frozen=True):
     """A card that a worker runs now: which attempt, and the process that does it."""
 
     id: str
@@ -609,8 +586,7 @@ class WorkerCard:
     started_at: datetime
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Worker:
+class Worker(msgspec.Struct, frozen=True, kw_only=True):
     """A worker as it stands in the registry.
 
     ``owner`` is of this one process and holds its leases; ``name`` is what it was started as.  ``machine``
@@ -635,8 +611,7 @@ class Worker:
     requested_by: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Orders:
+class Orders(msgspec.Struct, frozen=True):
     """What a worker is to do, and the leases (card, attempt) that the store says it has."""
 
     must_drain: bool
@@ -682,8 +657,7 @@ class KeepsWorkers(Protocol):
 # --- files ---------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class FileRead:
+class FileRead(msgspec.Struct, frozen=True):
     """A stable look at a file: stat, bytes, stat, the two stats equal.
 
     ``data`` is ``None`` when the file is absent or ``error`` says why it cannot be read, and ``remedy`` what helps.
@@ -699,8 +673,7 @@ class FileRead:
     remedy: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Replaced:
+class Replaced(msgspec.Struct, frozen=True):
     """The outcome of a replacement.  ``displaced`` names the kept file that came out, ``digest`` its
     hash; ``matched`` is False when somebody had written in between.
     """
@@ -710,16 +683,14 @@ class Replaced:
     matched: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Displaced:
+class Displaced(msgspec.Struct, frozen=True):
     """A kept file that a write took out of a task file's place, and the digest with which it came out."""
 
     absolute: str
     digest: str
 
 
-@dataclass(frozen=True, slots=True)
-class LateWrite:
+class LateWrite(msgspec.Struct, frozen=True):
     """Somebody wrote into a displaced file: ``before`` (a digest) came out of ``path``, ``digest`` is there now."""
 
     path: str
@@ -838,8 +809,7 @@ class LineFile(Protocol):
 # --- state ---------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class StagedFile:
+class StagedFile(msgspec.Struct, frozen=True):
     """One file replacement of the write under way; ``is_removal`` tells that its file is empty, and goes then."""
 
     path: str
@@ -849,8 +819,7 @@ class StagedFile:
     is_removal: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Journal:
+class Journal(msgspec.Struct, frozen=True):
     """The write under way: enough to finish or to forget it after a crash.
 
     ``ids`` maps a nameless row (path and text) to the id that was allocated for it.  ``sent`` holds the
@@ -865,7 +834,7 @@ class Journal:
     ids: Mapping[tuple[str, str], str]
     sent: Mapping[str, Fields]
     written: Mapping[str, Mapping[str, Fields]]
-    places: Mapping[str, str] = field(default_factory=dict)
+    places: Mapping[str, str] = msgspec.field(default_factory=dict)
     removed: frozenset[str] = frozenset()
 
 

@@ -14,10 +14,11 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
 
 from syncd.errors import NotFound, Refused
 from syncd.files.atomic import failure, write_whole
@@ -52,8 +53,7 @@ _TIMEOUT_S: Final = 240.0
 _LINGER: Final = Path("/var/lib/systemd/linger")
 
 
-@dataclass(frozen=True, slots=True)
-class ServiceState:
+class ServiceState(msgspec.Struct, frozen=True):
     """How the service of a workspace stands.
 
     ``active`` is systemd's word (``active``, ``inactive``, ``failed``, ``activating``, ``reloading``);

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
+
+import msgspec
 
 from syncd.errors import ConfigError, NotFound, StoreMismatch
 from syncd.schemas.config import Config, Mode, StoreKind, StoreRecord
@@ -34,8 +35,7 @@ USUAL: Final = "default"
 """The recorded address of an embedded store at the place where its user has it."""
 
 
-@dataclass(frozen=True, slots=True)
-class StoreChoice:
+class StoreChoice(msgspec.Struct, frozen=True):
     """Which store is meant: its kind, its address without secrets, how to reach it, and what named it."""
 
     kind: StoreKind

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from syncd.core.drift import DriftEntry
 from syncd.core.plan import Hold, Presence, Wait
@@ -17,8 +18,7 @@ from syncd.parsers.tasks_md import parse
 from syncd.wiring import Wiring
 
 
-@dataclass(frozen=True, slots=True)
-class Difference:
+class Difference(msgspec.Struct, frozen=True):
     """One difference, why it is there, and the command that ends it; ``None`` where nothing has to be done."""
 
     entry: DriftEntry
@@ -26,8 +26,7 @@ class Difference:
     command: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Verification:
+class Verification(msgspec.Struct, frozen=True):
     """How many cards each side has, and what differs.
 
     ``unread`` are the problems of files that could not be read: nothing is known of their cards.

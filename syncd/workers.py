@@ -12,9 +12,11 @@ import secrets
 import socket
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
+
+import msgspec
+from msgspec.structs import replace
 
 from syncd.core.worker import WorkerState, worker_state
 from syncd.errors import AlreadyExists, BadValue, NotFound, NotOwner
@@ -35,8 +37,7 @@ _LOOK_S: Final = 0.1
 _TOKEN_BYTES: Final = 3
 
 
-@dataclass(frozen=True, slots=True)
-class Killed:
+class Killed(msgspec.Struct, frozen=True):
     """What a kill reached: a card's process or a whole worker; ``has_ended`` is whether it was seen to be gone."""
 
     owner: str

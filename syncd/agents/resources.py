@@ -10,9 +10,10 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
+
+import msgspec
 
 from syncd.agents import answers
 from syncd.agents.opening import Opening
@@ -33,8 +34,7 @@ JSON_TYPE: Final = "application/json"
 MARKDOWN_TYPE: Final = "text/markdown"
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
+class Page(msgspec.Struct, frozen=True):
     """One resource: where it is, what it is called, and its type."""
 
     uri: str

@@ -8,7 +8,6 @@ them, with a message that says which argument is wrong and why.  May import ``sy
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeAlias
 
@@ -32,8 +31,7 @@ WAIT_MAX_S: Final = 50
 Json = dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Caller:
+class Caller(msgspec.Struct, frozen=True):
     """Who calls: the workspace to work on, and the owner of claims that name none."""
 
     opening: Opening
@@ -161,8 +159,7 @@ class _Events(Arguments):
     limit: Annotated[int, _about("Events at most.", ge=1, le=LIST_MAX)] = answers.EVENTS_MAX
 
 
-@dataclass(frozen=True, slots=True)
-class Tool:
+class Tool(msgspec.Struct, frozen=True):
     """One tool.  ``is_reading`` and ``is_destructive`` are hints for clients that ask their user."""
 
     name: str

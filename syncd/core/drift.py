@@ -6,8 +6,9 @@ It is the plan, read aloud.  May import ``syncd.core``.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
+
+import msgspec
 
 from syncd.core.plan import BaseCard, Change, ChangeKind, FieldName, Hold, LocalCard, Plan, RemoteCard, Winner
 from syncd.core.sight import STORE
@@ -24,8 +25,7 @@ class Direction(StrEnum):
     HELD = "held"
 
 
-@dataclass(frozen=True, slots=True)
-class DriftEntry:
+class DriftEntry(msgspec.Struct, frozen=True):
     """One difference.  ``field`` is ``None`` for a card that only one side shows; ``line`` counts from 1."""
 
     id: str

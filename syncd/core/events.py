@@ -7,10 +7,11 @@ May import ``syncd.core.history``, ``syncd.schemas``.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
+
+import msgspec
 
 from syncd.core.history import Deed, FieldChange, HistoryEntry
 from syncd.schemas.card import Status, instant_json
@@ -31,8 +32,7 @@ class EventType(StrEnum):
     REMOVED = "task.removed"
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(msgspec.Struct, frozen=True):
     """One event: ``from_state`` and ``to_state`` where the status changed, and in ``data`` the changed fields."""
 
     seq: int

@@ -8,7 +8,9 @@ or its cause is gone.  Pure: ages and hashes are passed in.  May import ``syncd.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+
+from msgspec.structs import replace
 
 from syncd.core.outlook import accepted, with_outlook
 from syncd.core.parts import join, split

@@ -6,10 +6,11 @@ May import ``syncd.schemas``.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final
+
+import msgspec
 
 from syncd.schemas.card import EXTRA, Status, Value, canonical
 
@@ -32,8 +33,7 @@ class Deed(StrEnum):
     """The row itself is gone, by plain SQL."""
 
 
-@dataclass(frozen=True, slots=True)
-class FieldChange:
+class FieldChange(msgspec.Struct, frozen=True):
     """One field of one change, by its JSON name (``extra.<key>`` for what has no column); values are JSON."""
 
     field: str
@@ -41,8 +41,7 @@ class FieldChange:
     after: Any
 
 
-@dataclass(frozen=True, slots=True)
-class HistoryEntry:
+class HistoryEntry(msgspec.Struct, frozen=True):
     """One change of one card: who made it, through which face, when, and field by field what it did.
 
     ``version`` is the card's from then on.

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
 from typing import Final
+
+import msgspec
 
 from syncd.core.graph import circle_text, find_cycles
 from syncd.errors import BadValue, NotFound
@@ -22,8 +23,7 @@ from syncd.schemas.mission import Milestone, Mission
 _REASONS_MAX: Final = 20
 
 
-@dataclass(frozen=True, slots=True)
-class MissionCard:
+class MissionCard(msgspec.Struct, frozen=True):
     """A card as far as missions look at it: the file in which it stands, and its fields."""
 
     id: str
@@ -31,8 +31,7 @@ class MissionCard:
     fields: Fields
 
 
-@dataclass(frozen=True, slots=True)
-class Tally:
+class Tally(msgspec.Struct, frozen=True):
     """A milestone with its cards counted.  ``agrees`` is False when what it says is not what they say."""
 
     milestone: Milestone
@@ -159,8 +158,7 @@ class Outlook(StrEnum):
     """Nothing is left that could ever be claimed without somebody's doing."""
 
 
-@dataclass(frozen=True, slots=True)
-class Next:
+class Next(msgspec.Struct, frozen=True):
     """The card to do next, or why there is none; ``reasons`` say of each card that is left what it waits for."""
 
     outlook: Outlook

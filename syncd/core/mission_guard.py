@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
 from typing import Final
+
+import msgspec
+from msgspec.structs import replace
 
 from syncd.core.mission_merge import POSITION, MissionPlan, RecordChange
 from syncd.core.outlook import counted
@@ -27,16 +29,14 @@ _REVERTS_MIN: Final = 2
 """So many records an old version has to revert before it is taken for a checkout and not for an edit."""
 
 
-@dataclass(frozen=True, slots=True)
-class MissionSight:
+class MissionSight(msgspec.Struct, frozen=True):
     """What is known of the file that tells a mission."""
 
     path: str
     is_old_version: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class GuardedMissions:
+class GuardedMissions(msgspec.Struct, frozen=True):
     """What goes on, what is held, and which decisions are carried out with it."""
 
     plan: MissionPlan

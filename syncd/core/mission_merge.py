@@ -9,7 +9,6 @@ May import ``syncd.core``, ``syncd.parsers``, ``syncd.schemas``.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Final
 
 import msgspec
@@ -33,19 +32,17 @@ Recent = Mapping[tuple[RecordKey, FieldName], Value]
 """What syncd's own last write, if it is fresh, replaced in the file."""
 
 
-@dataclass(frozen=True, slots=True)
-class RecordChange:
+class RecordChange(msgspec.Struct, frozen=True):
     """One change to one record; ``version`` is the store's row that it was planned on, ``before`` what it replaces."""
 
     kind: ChangeKind
     key: RecordKey
-    fields: Fields = field(default_factory=dict)
+    fields: Fields = msgspec.field(default_factory=dict)
     version: int | None = None
-    before: Fields = field(default_factory=dict)
+    before: Fields = msgspec.field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class MissionPlan:
+class MissionPlan(msgspec.Struct, frozen=True):
     """What one pass would do."""
 
     to_store: tuple[RecordChange, ...] = ()

@@ -8,8 +8,10 @@ over again.  May import ``syncd.core`` and ``syncd.schemas``.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
 from typing import Final
+
+import msgspec
+from msgspec.structs import replace
 
 from syncd.core.mission_merge import POSITION, RecordChange, is_same_value, reconcile_missions
 from syncd.core.plan import CARD_FIELD, ChangeKind, Conflict, Winner
@@ -19,8 +21,7 @@ from syncd.schemas.mission import RECORD_FIELDS, Record, RecordKey, RecordKind, 
 _ALL: Final = frozenset(RecordKind)
 
 
-@dataclass(frozen=True, slots=True)
-class MissionReturn:
+class MissionReturn(msgspec.Struct, frozen=True):
     """What goes to the store when it is back, and what clashed."""
 
     changes: tuple[RecordChange, ...]

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import replace
 from functools import cache
 from typing import Protocol
+
+from msgspec.structs import replace
 
 from syncd.core.parts import Part, split
 from syncd.core.plan import Change, ChangeKind, Conflict, Deed, DeedKind, FieldName, Hold, Noun, Plan, Presence

@@ -7,15 +7,16 @@ The guards work on parts: what they hold leaves the plan, and the rest goes on (
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+
+import msgspec
+from msgspec.structs import replace
 
 from syncd.core.plan import Change, ChangeKind, Conflict, FieldName, Plan, Winner
 from syncd.core.values import CLAIM_OWNER, STATUS
 from syncd.schemas.card import STATUS_WORD
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(msgspec.Struct, frozen=True):
     """A part of a plan: what it would do with one card, or only with some of its fields, on one side or both."""
 
     id: str

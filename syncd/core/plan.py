@@ -8,9 +8,10 @@ cards whose base may advance with nothing to write.  May import ``syncd.schemas`
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Literal, TypeAlias
+
+import msgspec
 
 from syncd.core.values import CLAIM_OWNER, STATUS, is_empty, is_same
 from syncd.schemas.card import EXTRA, OWNER_TEXT, Fields, Status, Value
@@ -26,8 +27,7 @@ class Presence(StrEnum):
     DELETED = "deleted"
 
 
-@dataclass(frozen=True, slots=True)
-class BaseCard:
+class BaseCard(msgspec.Struct, frozen=True):
     """A card as both sides last agreed, field by field.
 
     ``version`` is the store's at that time.  ``path`` and ``heading`` tell where it stood in a file
@@ -41,8 +41,7 @@ class BaseCard:
     heading: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class LocalCard:
+class LocalCard(msgspec.Struct, frozen=True):
     """A card as a workspace file shows it; a field that its place cannot show is absent."""
 
     id: str
@@ -53,8 +52,7 @@ class LocalCard:
     heading: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class RemoteCard:
+class RemoteCard(msgspec.Struct, frozen=True):
     """A card as the store holds it.  ``has_live_lease``: claimed, and the lease has not expired."""
 
     id: str
@@ -80,8 +78,7 @@ class ChangeKind(StrEnum):
     """Store only: an archived or deleted card comes back with these fields."""
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(msgspec.Struct, frozen=True):
     """One change to one card.
 
     ``fields`` holds the fields to set (all that are known, for ``CREATE`` and ``RESTORE``).
@@ -94,12 +91,12 @@ class Change:
 
     kind: ChangeKind
     id: str
-    fields: Fields = field(default_factory=dict)
+    fields: Fields = msgspec.field(default_factory=dict)
     version: int | None = None
     path: str | None = None
-    before: Fields = field(default_factory=dict)
+    before: Fields = msgspec.field(default_factory=dict)
     asks: bool = False
-    columns: Mapping[str, Any] = field(default_factory=dict)
+    columns: Mapping[str, Any] = msgspec.field(default_factory=dict)
 
 
 class Winner(StrEnum):
@@ -114,8 +111,7 @@ CARD_FIELD = "*"
 """The ``field`` of a conflict about the card's existence: deletion against edit."""
 
 
-@dataclass(frozen=True, slots=True)
-class Conflict:
+class Conflict(msgspec.Struct, frozen=True):
     """Both sides changed one field differently; recorded before the loser is overwritten."""
 
     id: str
@@ -126,8 +122,7 @@ class Conflict:
     winner: Winner
 
 
-@dataclass(frozen=True, slots=True)
-class Policy:
+class Policy(msgspec.Struct, frozen=True):
     """Who wins where the rules leave a choice.
 
     ``winners`` overrides the rule per field: ``local``, ``remote`` or ``ask`` (``extra.*`` matches every
@@ -136,7 +131,7 @@ class Policy:
     ``replica`` names the owner of claims by rows that name none: ``file:<replica>``.
     """
 
-    winners: Mapping[FieldName, str] = field(default_factory=dict)
+    winners: Mapping[FieldName, str] = msgspec.field(default_factory=dict)
     on_removed: str | None = None
     replica: str = "local"
 
@@ -149,8 +144,7 @@ class Policy:
         return None
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(msgspec.Struct, frozen=True):
     """What one cycle would do.  ``agreed``: ids whose base advances with nothing to write;
     ``forgotten``: ids that are gone on both sides.
     """
@@ -183,8 +177,7 @@ class DeedKind(StrEnum):
     """A file becomes again what it was."""
 
 
-@dataclass(frozen=True, slots=True)
-class Deed:
+class Deed(msgspec.Struct, frozen=True):
     """What would be done with so many cards of the store, or rows of the file ``path``; ``fields`` of an edit."""
 
     kind: DeedKind
@@ -194,8 +187,7 @@ class Deed:
     fields: tuple[FieldName, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Hold:
+class Hold(msgspec.Struct, frozen=True):
     """A part of a plan that a guard keeps back until a person or a command releases it.
 
     ``id`` is the card's, or the file's path for a hold on a whole file.  ``fingerprint`` names this
@@ -213,12 +205,11 @@ class Hold:
     fingerprint: str = ""
     fields: tuple[FieldName, ...] = ()
     parts: tuple[str, ...] = ()
-    accepting: tuple[Deed, ...] | None = field(default=None, compare=False)
-    rejecting: tuple[Deed, ...] | None = field(default=None, compare=False)
+    accepting: tuple[Deed, ...] | None = None
+    rejecting: tuple[Deed, ...] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Wait:
+class Wait(msgspec.Struct, frozen=True):
     """A file that is not settled yet: looked at again after ``retry_ms``.  A wait is no hold.
 
     ``hint`` says what happens then, and how to have something else, where there is a choice.

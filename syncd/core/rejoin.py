@@ -9,11 +9,12 @@ May import ``syncd.core`` and ``syncd.schemas``.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final
 
+import msgspec
+from msgspec.structs import replace
 from msgspec.structs import replace as changed
 
 from syncd.core.plan import (
@@ -49,8 +50,7 @@ class Fate(StrEnum):
     """The store's own stands; what lost is a conflict."""
 
 
-@dataclass(frozen=True, slots=True)
-class Return:
+class Return(msgspec.Struct, frozen=True):
     """What goes to the store when it is back, what clashed, and the fate of each card that was touched."""
 
     changes: tuple[Change, ...]

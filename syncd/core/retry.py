@@ -5,12 +5,12 @@ May import nothing of syncd.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
+import msgspec
 
-@dataclass(frozen=True, slots=True)
-class RetryPolicy:
+
+class RetryPolicy(msgspec.Struct, frozen=True):
     """How often a failed card is tried again, and after which pause: ``base_s``, doubled each time, up to ``max_s``.
 
     ``jitter`` is the share of the pause that chance may add, so that cards that failed together do not

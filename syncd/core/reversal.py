@@ -7,7 +7,8 @@ nothing is lost.  May import ``syncd.core``.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from syncd.core import lease
 from syncd.core.card_merge import take_back

@@ -13,6 +13,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+import msgspec
+
 from syncd.core.plan import Conflict, Winner
 from syncd.core.set_merge import merge_lists
 from syncd.core.text_merge import merge3
@@ -25,8 +27,7 @@ PARENT: Final = "extra.parent"
 _APART: Final = frozenset({STATUS, STATUS_WORD, CLAIM_OWNER, OWNER_TEXT, PARENT})
 
 
-@dataclass(frozen=True, slots=True)
-class RowMerge:
+class RowMerge(msgspec.Struct, frozen=True):
     """The merged values of the fields that both rows show, without those that clash.
 
     ``conflicts`` are in the words of reconcile; with winner ``NONE`` nothing decides, and the field is in

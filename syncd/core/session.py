@@ -8,10 +8,11 @@ elsewhere its heartbeat tells.  May import ``syncd.schemas``.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Final
+
+import msgspec
 
 STALE_AFTER_S: Final = 300.0
 """So long after its last heartbeat a session counts as running."""
@@ -28,8 +29,7 @@ class Liveness(StrEnum):
     ENDED = "ended"
 
 
-@dataclass(frozen=True, slots=True)
-class Proof:
+class Proof(msgspec.Struct, frozen=True):
     """What names a session's process; all empty for one that only beats."""
 
     host: str | None = None
@@ -39,8 +39,7 @@ class Proof:
     has_lock: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Session:
+class Session(msgspec.Struct, frozen=True):
     """One session as the store has it; ``now`` is the store's clock at that moment."""
 
     mission: str

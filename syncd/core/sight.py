@@ -7,8 +7,9 @@ no clock and read no file.  May import ``syncd.core.plan``.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Final, Literal, TypeAlias
+
+import msgspec
 
 from syncd.core.plan import BaseCard, FieldName, Hold, LocalCard, Plan, Policy, RemoteCard, Wait
 from syncd.schemas.card import Value
@@ -22,8 +23,7 @@ STORE: Final = "store"
 """The ``id`` of a hold on everything between the files and a store that went back."""
 
 
-@dataclass(frozen=True, slots=True)
-class FileSight:
+class FileSight(msgspec.Struct, frozen=True):
     """What is known of one task file now.
 
     Args:
@@ -55,14 +55,13 @@ class FileSight:
     head_moved: bool = False
     bad_id_line: int | None = None
     repeated_line: int | None = None
-    unread: Mapping[str, int] = field(default_factory=dict)
+    unread: Mapping[str, int] = msgspec.field(default_factory=dict)
     is_truncation: bool = False
     git_wait_ms: int = 0
     has_past: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class OwnWrite:
+class OwnWrite(msgspec.Struct, frozen=True):
     """A value that syncd itself wrote to one side.
 
     Only cycles without a foreign writer of the store and without an editor count.  What a program put back in
@@ -75,8 +74,7 @@ class OwnWrite:
     value: Value
 
 
-@dataclass(frozen=True, slots=True)
-class Sight:
+class Sight(msgspec.Struct, frozen=True):
     """Everything that the guards see.
 
     Args:
@@ -96,17 +94,16 @@ class Sight:
     base: Mapping[str, BaseCard]
     local: Mapping[str, LocalCard]
     remote: Mapping[str, RemoteCard]
-    files: Mapping[str, FileSight] = field(default_factory=dict)
-    policy: Policy = field(default_factory=Policy)
+    files: Mapping[str, FileSight] = msgspec.field(default_factory=dict)
+    policy: Policy = msgspec.field(default_factory=Policy)
     store_rewound: str | None = None
     parser_changed: bool = False
     own_writes: tuple[OwnWrite, ...] = ()
-    short_lived: Mapping[str, float] = field(default_factory=dict)
+    short_lived: Mapping[str, float] = msgspec.field(default_factory=dict)
     standing: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
-class Thresholds:
+class Thresholds(msgspec.Struct, frozen=True):
     """When the guards trip.  Units are in the names; a share is of a file's cards."""
 
     deletions_max: int = 3
@@ -120,8 +117,7 @@ class Thresholds:
     swings_max: int = 3
 
 
-@dataclass(frozen=True, slots=True)
-class Guarded:
+class Guarded(msgspec.Struct, frozen=True):
     """What the guards let through, and what not.
 
     ``plan`` may be carried out.  ``holds`` wait for a person, ``waits`` for time.  ``accepted`` and
@@ -136,4 +132,4 @@ class Guarded:
     rejected: tuple[Hold, ...] = ()
     accepted: tuple[Hold, ...] = ()
     marks: frozenset[str] = frozenset()
-    planned: Plan = field(default_factory=Plan)
+    planned: Plan = msgspec.field(default_factory=Plan)

@@ -6,9 +6,10 @@ May import ``syncd.schemas``.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+
+import msgspec
 
 from syncd.schemas.card import Card, Status
 
@@ -26,8 +27,7 @@ class Reason(StrEnum):
     DELAYED = "delayed"
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
+class Standing(msgspec.Struct, frozen=True):
     """A card with what decides whether it can be claimed, as one snapshot saw it.
 
     ``dependencies`` has every id that the card depends on; ``None`` for one that is no card, or a deleted one.
@@ -39,8 +39,7 @@ class Standing:
     now: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class Obstacle:
+class Obstacle(msgspec.Struct, frozen=True):
     """One thing that has to happen before the card can be claimed."""
 
     reason: Reason

@@ -10,12 +10,12 @@ Source: S. Khanna, K. Kunal, B. C. Pierce, "A Formal Investigation of Diff3", FS
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from difflib import SequenceMatcher
 
+import msgspec
 
-@dataclass(frozen=True, slots=True)
-class Clash:
+
+class Clash(msgspec.Struct, frozen=True):
     """One overlapping hunk: the base's lines and what each side made of them."""
 
     base: str
@@ -23,8 +23,7 @@ class Clash:
     b: str
 
 
-@dataclass(frozen=True, slots=True)
-class Merge:
+class Merge(msgspec.Struct, frozen=True):
     """The merged text; where the sides clash it holds the lines of ``a``."""
 
     text: str

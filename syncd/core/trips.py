@@ -10,10 +10,10 @@ import hashlib
 import shlex
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
 from typing import Any, Final, TypeAlias
 
 import msgspec
+from msgspec.structs import replace
 
 from syncd.core.card_merge import take_back
 from syncd.core.graph import circle_text, find_knots, would_close
@@ -36,8 +36,7 @@ _REMOVALS: Final = (ChangeKind.REMOVE, ChangeKind.ARCHIVE)
 _STATE: Final = frozenset({STATUS, CLAIM_OWNER, STATUS_WORD})
 
 
-@dataclass(frozen=True, slots=True)
-class Trip:
+class Trip(msgspec.Struct, frozen=True):
     """One reason to stop a part of a plan.
 
     Args:

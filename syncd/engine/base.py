@@ -6,8 +6,10 @@ May import ``syncd.core``, ``syncd.ports``, ``syncd.schemas``.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Set
-from dataclasses import dataclass, field, replace
 from typing import Final
+
+import msgspec
+from msgspec.structs import replace
 
 from syncd.core.plan import BaseCard, Change, ChangeKind, Plan, advance
 from syncd.core.values import is_same
@@ -23,8 +25,7 @@ REMOVING: Final = frozenset({ChangeKind.REMOVE, ChangeKind.ARCHIVE})
 """The changes for the store that take a card out."""
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(msgspec.Struct, frozen=True):
     """What a write really did: the cards whose base may move, those that are gone, and what was on both sides.
 
     ``sent`` holds the values that the files showed when the store took them, by card; ``claimed`` the cards
@@ -33,7 +34,7 @@ class Outcome:
 
     touched: Set[str]
     forgotten: Set[str]
-    sent: Mapping[str, Fields] = field(default_factory=dict)
+    sent: Mapping[str, Fields] = msgspec.field(default_factory=dict)
     claimed: Set[str] = frozenset()
 
 

@@ -13,8 +13,10 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field, replace
 from functools import partial
+
+import msgspec
+from msgspec.structs import replace
 
 from syncd.core.drift import drift
 from syncd.core.guard import guard
@@ -52,8 +54,7 @@ PASSES_MAX = 6
 """Passes of one cycle: a version that moved, or an edit that came in between, is planned again at once."""
 
 
-@dataclass(frozen=True, slots=True)
-class CycleSettings:
+class CycleSettings(msgspec.Struct, frozen=True):
     """What the configuration says to a cycle.
 
     ``options`` gives the parse options of a path; ``statuses`` the words that the configuration adds;
@@ -64,7 +65,7 @@ class CycleSettings:
     policy: Policy
     thresholds: Thresholds
     options: Callable[[str], ParseOptions]
-    statuses: Mapping[str, Status] = field(default_factory=dict)
+    statuses: Mapping[str, Status] = msgspec.field(default_factory=dict)
     prefix: str = "T-"
     priority_range: tuple[int, int] | None = None
 

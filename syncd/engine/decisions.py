@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence, Set
-from dataclasses import dataclass, replace
 from uuid import uuid4
+
+import msgspec
+from msgspec.structs import replace
 
 from syncd.core.guard import carried_out
 from syncd.core.plan import CARD_FIELD, Conflict, Deed, FieldName, Hold, Winner
@@ -25,8 +27,7 @@ from syncd.schemas.card import Card, Status, Value, canonical, card_fields
 VALUE = "value:"
 
 
-@dataclass(frozen=True, slots=True)
-class Settled:
+class Settled(msgspec.Struct, frozen=True):
     """What had conflicts that are settled now: the cards, and the names of what belongs to missions."""
 
     cards: tuple[Card, ...]

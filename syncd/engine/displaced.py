@@ -12,7 +12,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence, Set
-from dataclasses import dataclass, replace
+
+import msgspec
+from msgspec.structs import replace
 
 from syncd.core.plan import Conflict, Winner
 from syncd.core.values import PHASE, is_empty
@@ -23,8 +25,7 @@ from syncd.parsers.tasks_md import parse
 from syncd.schemas.card import STATUS_WORD, Value
 
 
-@dataclass(frozen=True, slots=True)
-class Folded:
+class Folded(msgspec.Struct, frozen=True):
     """The file with the displaced edit in it.  ``is_whole`` is False when some text could not be merged."""
 
     data: bytes

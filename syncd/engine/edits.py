@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+
+import msgspec
+from msgspec.structs import replace
 
 from syncd.core.plan import Change, ChangeKind, Plan, RemoteCard
 from syncd.engine.observe import LocalView
@@ -19,13 +21,12 @@ from syncd.parsers.tasks_md import parse
 from syncd.schemas.card import STATUS_WORD, Fields
 
 
-@dataclass(frozen=True, slots=True)
-class FileEdits:
+class FileEdits(msgspec.Struct, frozen=True):
     """The edits of every file, and the changes that no file can take (``homeless``)."""
 
     edits: Mapping[str, Sequence[Edit]]
     homeless: tuple[Change, ...] = ()
-    shown: Mapping[str, Mapping[str, Fields]] = field(default_factory=dict)
+    shown: Mapping[str, Mapping[str, Fields]] = msgspec.field(default_factory=dict)
     """By path and card: the fields that the file will show and the store holds."""
 
 

@@ -17,9 +17,10 @@ import threading
 from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
+
+import msgspec
 
 from syncd import __version__
 from syncd.engine.asker import PROTOCOL, line
@@ -35,8 +36,7 @@ ANSWER_S: Final = 1.5
 Handler = Callable[[Mapping[str, Any]], Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Printed:
+class Printed(msgspec.Struct, frozen=True):
     """What a command line that the daemon ran has printed, and its exit code."""
 
     exit_code: int

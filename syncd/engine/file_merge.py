@@ -14,6 +14,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias, TypeVar
 
+import msgspec
+
 from syncd.core.plan import CARD_FIELD, Conflict, Winner
 from syncd.core.row_merge import RowMerge, merge_row
 from syncd.core.text_merge import chunks
@@ -29,8 +31,7 @@ _TOGETHER: Final = frozenset({STATUS, STATUS_WORD})
 _OWNER: Final = (CLAIM_OWNER, OWNER_TEXT)
 
 
-@dataclass(frozen=True, slots=True)
-class Hunk:
+class Hunk(msgspec.Struct, frozen=True):
     """A place that nothing decides: what each side has there.
 
     A row's hunk has the fields that could be merged on both sides; ``is_survival`` marks a row that one
@@ -47,8 +48,7 @@ class Hunk:
 Piece: TypeAlias = str | Hunk
 
 
-@dataclass(frozen=True, slots=True)
-class FileMerge:
+class FileMerge(msgspec.Struct, frozen=True):
     """The merged file in pieces, and the conflicts of its cards, those that a rule decided too."""
 
     pieces: tuple[Piece, ...]
@@ -67,16 +67,14 @@ class FileMerge:
         return text.encode("utf-8", "surrogateescape")
 
 
-@dataclass(frozen=True, slots=True)
-class _Place:
+class _Place(msgspec.Struct, frozen=True):
     """A card where one of the sides has it (``side``), or both (``None``)."""
 
     unit: str
     side: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class _Clash:
+class _Clash(msgspec.Struct, frozen=True):
     """A run of units that both sides changed differently."""
 
     base: Sequence[str]

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+
+import msgspec
 
 from syncd.parsers.document import Document, FileCard, ParseOptions
 from syncd.parsers.source import Source
@@ -20,8 +21,7 @@ _CARD = "\0card "
 _NAMELESS = "\0nameless "
 
 
-@dataclass(frozen=True, slots=True)
-class Version:
+class Version(msgspec.Struct, frozen=True):
     """One version of a file.
 
     ``units`` are line texts with their line ends, or names of cards; ``texts`` the text of each card's own
@@ -30,8 +30,8 @@ class Version:
 
     document: Document | None
     units: Sequence[str]
-    texts: dict[str, str] = field(default_factory=dict)
-    cards: dict[str, FileCard] = field(default_factory=dict)
+    texts: dict[str, str] = msgspec.field(default_factory=dict)
+    cards: dict[str, FileCard] = msgspec.field(default_factory=dict)
     mark: str = ""
     is_open: bool = False
 

@@ -6,7 +6,8 @@ May import ``syncd.core``, ``syncd.parsers``, ``syncd.schemas``, ``syncd.ports``
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+
+import msgspec
 
 from syncd.engine.task_edit import ATTEMPTS_MAX, replaced
 from syncd.errors import Busy, InputOutputError
@@ -16,8 +17,7 @@ from syncd.parsers.tasks_md import parse
 from syncd.ports import TaskFiles
 
 
-@dataclass(frozen=True, slots=True)
-class Formatted:
+class Formatted(msgspec.Struct, frozen=True):
     """A task file, and whether padding its tables changes it."""
 
     path: str

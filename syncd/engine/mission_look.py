@@ -6,7 +6,8 @@ May import ``syncd.core``, ``syncd.parsers``, ``syncd.schemas``, ``syncd.ports``
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+
+import msgspec
 
 from syncd.engine.mission_memory import MissionMemory
 from syncd.parsers.document import Problem
@@ -16,19 +17,18 @@ from syncd.ports import FileRead, TaskFiles
 from syncd.schemas.mission import RECORD_FIELDS, FieldKind, RecordKind, Records
 
 
-@dataclass(frozen=True, slots=True)
-class MissionLook:
+class MissionLook(msgspec.Struct, frozen=True):
     """The mission files as one look found them.
 
     ``documents`` are those that can be read, each of another mission.  ``broken`` are those that cannot and
     told a mission before, with why; ``missing_s`` those that are gone, with the seconds since.
     """
 
-    reads: Mapping[str, FileRead] = field(default_factory=dict)
-    documents: Mapping[str, MissionDocument] = field(default_factory=dict)
+    reads: Mapping[str, FileRead] = msgspec.field(default_factory=dict)
+    documents: Mapping[str, MissionDocument] = msgspec.field(default_factory=dict)
     problems: tuple[Problem, ...] = ()
-    broken: Mapping[str, str] = field(default_factory=dict)
-    missing_s: Mapping[str, float] = field(default_factory=dict)
+    broken: Mapping[str, str] = msgspec.field(default_factory=dict)
+    missing_s: Mapping[str, float] = msgspec.field(default_factory=dict)
 
     @property
     def records(self) -> Records:

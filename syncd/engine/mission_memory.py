@@ -7,10 +7,10 @@ May import ``syncd.ports``, ``syncd.schemas``.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from typing import Final
 
 import msgspec
+from msgspec.structs import replace
 
 from syncd.ports import StagedFile, State
 from syncd.schemas.card import Fields, Value

@@ -8,9 +8,10 @@ May import ``syncd.core``, ``syncd.parsers``, ``syncd.schemas``, ``syncd.ports``
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from typing import Final
+
+from msgspec.structs import replace
 
 from syncd.core.mission_guard import GuardedMissions, MissionSight, guard_missions, unreadable
 from syncd.core.mission_merge import (

@@ -7,7 +7,8 @@ May import ``syncd.core``, ``syncd.parsers``, ``syncd.schemas``, ``syncd.ports``
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+
+import msgspec
 
 from syncd.core.mission_guard import GuardedMissions
 from syncd.core.mission_merge import RecordChange
@@ -23,14 +24,13 @@ from syncd.ports import StagedFile, State, TaskFiles
 from syncd.schemas.mission import RecordKey, RecordKind, Records
 
 
-@dataclass(frozen=True, slots=True)
-class MissionWrite:
+class MissionWrite(msgspec.Struct, frozen=True):
     """One pass's write: new bytes by path, the files staged, and what is said of files that refuse."""
 
-    bytes: dict[str, bytes] = field(default_factory=dict)
-    staged: dict[str, StagedFile] = field(default_factory=dict)
-    problems: list[Problem] = field(default_factory=list)
-    waits: list[Wait] = field(default_factory=list)
+    bytes: dict[str, bytes] = msgspec.field(default_factory=dict)
+    staged: dict[str, StagedFile] = msgspec.field(default_factory=dict)
+    problems: list[Problem] = msgspec.field(default_factory=list)
+    waits: list[Wait] = msgspec.field(default_factory=list)
 
 
 class MissionWriter:

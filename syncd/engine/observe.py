@@ -11,8 +11,10 @@ import json
 import shlex
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Final
+
+import msgspec
+from msgspec.structs import replace
 
 from syncd.core.plan import BaseCard, LocalCard
 from syncd.core.values import others
@@ -24,8 +26,7 @@ HELD_FILES: Final = "files.held"
 """Under this name the state remembers the contents that are held as a whole: they have settled already."""
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(msgspec.Struct, frozen=True):
     """A nameless row: where it stands and what it says; ``mark`` tells it from its equals in the same file."""
 
     path: str
@@ -34,8 +35,7 @@ class Row:
     card: FileCard
 
 
-@dataclass(frozen=True, slots=True)
-class LocalView:
+class LocalView(msgspec.Struct, frozen=True):
     """The files as one look found them.
 
     ``keys`` gives a card's file and its key in that file's document; ``elsewhere`` the rows that repeat the
@@ -76,8 +76,7 @@ def local_card(id: str, path: str, card: FileCard) -> LocalCard:
     return LocalCard(id=id, fields=card.fields, path=path, line=card.line, weak=card.weak, heading=card.heading)
 
 
-@dataclass(frozen=True, slots=True)
-class _Collected:
+class _Collected(msgspec.Struct, frozen=True):
     """What a look made of a file's cards; ``is_plain`` when each has an id of its own, and nothing was to be told."""
 
     cards: Sequence[FileCard]

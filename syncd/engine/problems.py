@@ -6,8 +6,9 @@ May import ``syncd.core``, ``syncd.parsers``, ``syncd.schemas``, ``syncd.ports``
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import TypeAlias
+
+from msgspec.structs import replace
 
 from syncd.core.graph import circle_text, find_cycles
 from syncd.core.plan import Change, ChangeKind, Hold, LocalCard, Plan, Presence, RemoteCard

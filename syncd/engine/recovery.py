@@ -9,7 +9,8 @@ May import ``syncd.core``, ``syncd.ports``, ``syncd.schemas``.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from syncd.core.plan import BaseCard, Presence, RemoteCard
 from syncd.core.values import is_same

@@ -9,7 +9,8 @@ May import ``syncd.core``, ``syncd.parsers``, ``syncd.schemas``.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+
+import msgspec
 
 from syncd.core.card_merge import merge_card
 from syncd.core.plan import BaseCard, Policy, RemoteCard
@@ -27,16 +28,15 @@ _BY_PLACE = frozenset({"phase", "extra.parent"})
 """What a card says by where it stands; bringing back a row beside it may change that."""
 
 
-@dataclass(frozen=True, slots=True)
-class Past:
+class Past(msgspec.Struct, frozen=True):
     """What rows that come back are made from: the known versions of a path, newest first, and both sides' cards.
 
     ``names`` tells whether the configuration names a path as a task file, an absent one too.
     """
 
     versions: Callable[[str], Iterable[bytes]] = lambda _: ()
-    base: Mapping[str, BaseCard] = field(default_factory=dict)
-    remote: Mapping[str, RemoteCard] = field(default_factory=dict)
+    base: Mapping[str, BaseCard] = msgspec.field(default_factory=dict)
+    remote: Mapping[str, RemoteCard] = msgspec.field(default_factory=dict)
     names: Callable[[str], bool] = lambda _: False
 
 

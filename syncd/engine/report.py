@@ -6,7 +6,6 @@ May import ``syncd.core``, ``syncd.parsers``, ``syncd.schemas``, ``syncd.ports``
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -78,8 +77,7 @@ class CycleReport(msgspec.Struct, frozen=True, kw_only=True):
         return msgspec.convert(plain, cls)
 
 
-@dataclass(frozen=True, slots=True)
-class Preview:
+class Preview(msgspec.Struct, frozen=True):
     """What a cycle would do, and what differs now."""
 
     report: CycleReport
@@ -90,8 +88,7 @@ class Preview:
         return Preview(self.report.beside(other.report), (*self.drift, *other.drift))
 
 
-@dataclass(frozen=True, slots=True)
-class Look:
+class Look(msgspec.Struct, frozen=True):
     """A look at both sides that writes nothing.
 
     ``unread`` is why files could not be read: what differs in them is not known.  ``knows`` tells whether a card

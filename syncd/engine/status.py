@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, NoReturn
+
+import msgspec
 
 from syncd.core.mission import MissionCard, cards_of, tallies
 from syncd.core.plan import Presence, RemoteCard
@@ -30,8 +31,7 @@ from syncd.schemas.card import Status, instant_json
 from syncd.schemas.mission import Mission
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
+class Identity(msgspec.Struct, frozen=True):
     """Which workspace a report is about."""
 
     workspace: str

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from syncd.core.values import is_same
 from syncd.errors import Busy, Held, NotFound, Refused
@@ -23,8 +24,7 @@ ATTEMPTS_MAX: Final = 20
 """How often a file that somebody saves at the same moment is read and edited again."""
 
 
-@dataclass(frozen=True, slots=True)
-class EditedRow:
+class EditedRow(msgspec.Struct, frozen=True):
     """A card where it stands in a file, after an edit."""
 
     path: str

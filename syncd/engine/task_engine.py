@@ -11,9 +11,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final, Generic, TypeVar, cast
+
+import msgspec
 
 from syncd.engine.awaiting import awaited
 from syncd.errors import Busy, Stopping
@@ -33,12 +35,11 @@ READS: Final = frozenset(
 """What changes nothing: it may be given up at any time."""
 
 
-@dataclass(frozen=True, slots=True)
-class Snapshot:
+class Snapshot(msgspec.Struct, frozen=True):
     """The project's cards after one change; ``version`` grows by one with each."""
 
     version: int = 0
-    cards: Mapping[str, Card] = field(default_factory=lambda: MappingProxyType({}))
+    cards: Mapping[str, Card] = msgspec.field(default_factory=lambda: MappingProxyType({}))
 
 
 @dataclass(slots=True)

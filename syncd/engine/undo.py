@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+
+import msgspec
 
 from syncd.core.plan import RemoteCard
 from syncd.core.values import CLAIM_OWNER, STATUS
@@ -20,16 +21,14 @@ from syncd.ports import StagedFile, State, TaskFiles
 from syncd.schemas.card import Status
 
 
-@dataclass(frozen=True, slots=True)
-class Undone:
+class Undone(msgspec.Struct, frozen=True):
     """A file that is again what it was; ``kept`` is where syncd keeps what it was until now."""
 
     path: str
     kept: str
 
 
-@dataclass(frozen=True, slots=True)
-class Leases:
+class Leases(msgspec.Struct, frozen=True):
     """What the store says of a file's cards, and how the file is read."""
 
     remote: Mapping[str, RemoteCard]

@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import msgspec
+
 from syncd.files.atomic import OUT, aside_of, digest_of, fsync_directory, make_durable, write_whole
 from syncd.files.layout import private_folder
 from syncd.ports import LateWrite
@@ -44,8 +46,7 @@ _STAGED: Final = re.compile(rf"\.(?P<name>.+)\.syncd-(?P<token>\d{{8}}-[0-9a-f]{
 _KEPT: Final = re.compile(r"(?P<token>\d{8}-[0-9a-f]{6})-(?P<digest>[0-9a-f]{64})")
 
 
-@dataclass(frozen=True, slots=True)
-class Version:
+class Version(msgspec.Struct, frozen=True):
     """A displaced file, and the digest with which it came out; ``token`` gives the order."""
 
     path: Path

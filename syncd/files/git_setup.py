@@ -9,9 +9,10 @@ from __future__ import annotations
 import re
 import subprocess
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+import msgspec
 
 from syncd.errors import InputOutputError, NotFound
 from syncd.files.atomic import failure, write_whole
@@ -26,8 +27,7 @@ _TITLE: Final = "syncd: task files, card by card and field by field"
 _ATTRIBUTE: Final = f"merge={DRIVER}"
 
 
-@dataclass(frozen=True, slots=True)
-class GitSetup:
+class GitSetup(msgspec.Struct, frozen=True):
     """How the merge driver stands in a repository after a command.
 
     ``driver`` is what git runs, ``None`` when nothing; ``lines`` are those of syncd in ``attributes``;

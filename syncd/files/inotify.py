@@ -9,9 +9,10 @@ import ctypes
 import errno
 import os
 import struct
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+import msgspec
 
 IN_CLOSE_WRITE: Final = 0x00000008
 IN_MOVED_FROM: Final = 0x00000040
@@ -36,8 +37,7 @@ _HEAD: Final = struct.Struct("iIII")
 _BUFFER_BYTES: Final = 65536
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(msgspec.Struct, frozen=True):
     """One event: the watch that it belongs to (-1 for an overflow), its mask, the name within the directory."""
 
     watch: int

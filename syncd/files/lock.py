@@ -14,10 +14,10 @@ import os
 import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
 
+import msgspec
 from filelock import FileLock, Timeout
 
 from syncd.errors import Busy
@@ -37,8 +37,7 @@ _PROBE_S: Final = 0.1
 """``holder`` takes a shared lock for a moment; who finds that one must not think of a daemon."""
 
 
-@dataclass(frozen=True, slots=True)
-class Holder:
+class Holder(msgspec.Struct, frozen=True):
     """The process that holds a lock."""
 
     pid: int

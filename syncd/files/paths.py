@@ -10,9 +10,10 @@ import os
 import re
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Final, TypeAlias
+
+import msgspec
 
 from syncd.errors import InputOutputError
 
@@ -25,8 +26,7 @@ FolderSignature: TypeAlias = tuple[int, int, int]
 _Folders: TypeAlias = dict[str, FolderSignature | None]
 
 
-@dataclass(frozen=True, slots=True)
-class _Walk:
+class _Walk(msgspec.Struct, frozen=True):
     """What a pattern found, and the folders that were listed for it."""
 
     folders: _Folders

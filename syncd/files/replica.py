@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import os
 import socket
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
+
+import msgspec
 
 _MACHINE: Final = Path("/etc/machine-id")
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(msgspec.Struct, frozen=True):
     """Where a ``.syncd/`` lies."""
 
     host: str

@@ -6,11 +6,11 @@ May import ``syncd.ports``, ``syncd.core``, ``syncd.schemas``.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from sys import intern
 from typing import Final, TypeAlias
 
 import msgspec
+from msgspec.structs import replace
 
 from syncd.core.plan import BaseCard, LocalCard
 from syncd.ports import Journal, StagedFile

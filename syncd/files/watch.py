@@ -24,10 +24,11 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Final, TypeAlias
+
+import msgspec
 
 from syncd.files.atomic import Signature, signature
 from syncd.files.inotify import CHANGED, IN_Q_OVERFLOW, LOST, Event, Inotify
@@ -48,8 +49,7 @@ class WatchMode(StrEnum):
     POLL = "poll"
 
 
-@dataclass(frozen=True, slots=True)
-class _Watched:
+class _Watched(msgspec.Struct, frozen=True):
     number: int
     identity: Identity
     weakness: str | None

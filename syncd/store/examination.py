@@ -11,10 +11,10 @@ import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
+import msgspec
 import psycopg
 
 from syncd.store.dsn import address, with_keepalives
@@ -27,8 +27,7 @@ _TRIGGER: Final = re.compile(r"^create (?:constraint )?trigger (\w+).*?\bon (\w+
 _INDEX: Final = re.compile(r"^create (?:unique )?index (\w+)", re.MULTILINE)
 
 
-@dataclass(frozen=True, slots=True)
-class Examination:
+class Examination(msgspec.Struct, frozen=True):
     """What was found.
 
     ``missing_triggers`` are ``name on table``; ``off_triggers`` exist and are disabled; ``wrong_counts`` are cards

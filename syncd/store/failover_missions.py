@@ -8,8 +8,9 @@ May import ``syncd.core``, ``syncd.ports``, ``syncd.schemas``, ``syncd.errors`` 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Protocol, TypeVar
+
+from msgspec.structs import replace
 
 from syncd.core.history import HistoryEntry
 from syncd.core.plan import ChangeKind

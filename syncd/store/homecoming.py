@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import replace
 from datetime import datetime
 from typing import Final, cast
+
+from msgspec.structs import replace
 
 from syncd.core.history import HistoryEntry
 from syncd.core.plan import CARD_FIELD, Change, ChangeKind, Conflict, Policy, Winner

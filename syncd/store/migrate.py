@@ -11,9 +11,9 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Final
 
+import msgspec
 import psycopg
 from psycopg import errors
 
@@ -37,8 +37,7 @@ create table if not exists backlog_migration (
 )"""
 
 
-@dataclass(frozen=True, slots=True)
-class SchemaStatus:
+class SchemaStatus(msgspec.Struct, frozen=True):
     """What schema a database has.  ``version`` is ``None`` where there is none of syncd's."""
 
     version: int | None

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import replace
 from typing import Final, cast
+
+from msgspec.structs import replace
 
 from syncd.core.mission_merge import POSITION, RecordChange
 from syncd.core.mission_rejoin import rejoin_missions

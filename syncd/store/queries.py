@@ -6,11 +6,12 @@ SQL lives in files so that it can be read, tried and explained as SQL.  May impo
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from functools import cache
 from hashlib import sha256
 from importlib import resources
 from typing import Final
+
+import msgspec
 
 from syncd.schemas.card import Card
 
@@ -37,8 +38,7 @@ _NAME = re.compile(r"^-- name: (\w+)\n", re.MULTILINE)
 _FOLDER = resources.files("syncd.schemas") / "sql"
 
 
-@dataclass(frozen=True, slots=True)
-class Migration:
+class Migration(msgspec.Struct, frozen=True):
     """One numbered step of the schema."""
 
     number: int

@@ -13,9 +13,10 @@ import random
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Final
+
+from msgspec.structs import replace
 
 from syncd.core.plan import Policy
 from syncd.core.rejoin import Fate

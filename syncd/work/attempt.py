@@ -21,6 +21,8 @@ from enum import Enum, auto
 from pathlib import Path
 from typing import IO, Final
 
+import msgspec
+
 from syncd.errors import InputOutputError
 from syncd.schemas.card import Card, card_json
 from syncd.work import worktree
@@ -45,8 +47,7 @@ class Stop(Enum):
     """The worker ends: the card is for others."""
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(msgspec.Struct, frozen=True):
     """How an attempt ended: done, failed with an error, or stopped."""
 
     error: str | None = None
@@ -57,8 +58,7 @@ class Outcome:
         return self.error is None and self.stopped is None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Workshop:
+class Workshop(msgspec.Struct, frozen=True, kw_only=True):
     """What all attempts of a worker have in common.
 
     Args:

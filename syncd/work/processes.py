@@ -12,9 +12,10 @@ import os
 import signal
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+import msgspec
 
 MARK: Final = "SYNCD_RUN"
 """The environment variable with the marks of an attempt, and of those in which it runs itself, joined by colons."""
@@ -23,8 +24,7 @@ _PROC: Final = Path("/proc")
 _ZOMBIES: Final = ("Z", "X")
 
 
-@dataclass(frozen=True, slots=True)
-class _Seen:
+class _Seen(msgspec.Struct, frozen=True):
     pid: int
     session: int
     marks: frozenset[str]

@@ -8,9 +8,10 @@ from __future__ import annotations
 import asyncio
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
+
+import msgspec
 
 from syncd import api
 from syncd.errors import NotFound, UsageError
@@ -22,8 +23,7 @@ from syncd.work.worktree import repository_of
 EXIT_LEFT_OVER: Final = 1
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
+class Job(msgspec.Struct, frozen=True, kw_only=True):
     """What ``syncd work`` is asked to do.
 
     Args:
@@ -42,7 +42,7 @@ class Job:
     grace_s: float = 60.0
     output_max: int = 1 << 20
     folder: Path | None = None
-    variables: Mapping[str, str] = field(default_factory=dict)
+    variables: Mapping[str, str] = msgspec.field(default_factory=dict)
     has_worktrees: bool = False
     takes_assigned: bool = False
     until_done: bool = False

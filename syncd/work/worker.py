@@ -18,6 +18,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+import msgspec
+
 from syncd.api import Workspace
 from syncd.core.worker import BEAT_S
 from syncd.errors import NotFound, Paused, StoreUnreachable
@@ -36,8 +38,7 @@ _THREADS: Final = 4
 """Beside those in which each attempt waits for its command and reports."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rules:
+class Rules(msgspec.Struct, frozen=True, kw_only=True):
     """How a worker works.
 
     Args:

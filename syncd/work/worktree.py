@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import re
 import subprocess
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+import msgspec
 
 from syncd.errors import InputOutputError, UsageError
 from syncd.log import event
@@ -19,8 +20,7 @@ from syncd.log import event
 _UNFIT: Final = re.compile(r"[^A-Za-z0-9_-]+")
 
 
-@dataclass(frozen=True, slots=True)
-class Worktree:
+class Worktree(msgspec.Struct, frozen=True):
     """A working copy for one attempt; ``start`` is the commit from which its branch goes out."""
 
     repository: Path

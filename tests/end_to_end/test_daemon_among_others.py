@@ -17,11 +17,13 @@ import pytest
 from syncd.store.embedded import EmbeddedServer
 from tests.support.desk import DEADLINE_S, TABLE, Desk, bare_environment, desk, until
 from tests.support.editors import Editors
-from tests.support.postgres import served_postgres, shared_folder
+from tests.support.postgres import fresh_database, served_postgres, shared_folder
 from tests.support.switch import Switch
 
 SOAK_S = float(os.environ.get("SYNCD_SOAK_S", "6"))
 """How long editors, psql and kills go on; ``make soak`` gives them longer."""
+ROUNDS = max(1, round(SOAK_S / 60))
+"""The editors' file grows all the while: after a minute they begin with a new one."""
 
 KILL_EVERY_S = 1.5
 SERVICE_CARDS = 20
@@ -134,19 +136,25 @@ def embedded_desk(root: Path, server: Path, *, grace: str | None = None) -> Desk
     return made
 
 
-@pytest.mark.timeout(SOAK_S + 110)
-def test_editors_sql_and_kills_at_once(tmp_path: Path, postgres_dsn: str) -> None:
+@pytest.mark.timeout(SOAK_S + 110 * ROUNDS)
+def test_editors_sql_and_kills_at_once(tmp_path: Path, embedded_dsn: str) -> None:
     """Three editors add rows, SQL updates others, the daemon is killed again and again: every row is on both sides."""
+    for number in range(ROUNDS):
+        with fresh_database(embedded_dsn) as dsn:
+            _race_of_editors(tmp_path / f"shop{number}", dsn, SOAK_S / ROUNDS)
+
+
+def _race_of_editors(root: Path, dsn: str, seconds: float) -> None:
     numbers = range(SERVICE_CARDS)
     rows = "".join(f"| S{number} | not-started | Card of the service {number} | — | 0 | |\n" for number in numbers)
-    here = desk(tmp_path / "shop", postgres_dsn, TABLE.replace("\nWords", f"{rows}\nWords"))
+    here = desk(root, dsn, TABLE.replace("\nWords", f"{rows}\nWords"))
     here("run", "--once")
     before = here.sql("select id, title from backlog order by id desc")
     begun = time.monotonic()
     editors = Editors(here.file, row, "\nWords")
     updates = kills = 0
     try:
-        while time.monotonic() - begun < SOAK_S:
+        while time.monotonic() - begun < seconds:
             daemon, started = here.launch(), time.monotonic()
             while time.monotonic() - started < KILL_EVERY_S:
                 updates += 1

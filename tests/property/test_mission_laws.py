@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from syncd.core.mission_merge import MissionPlan, RecordChange, advance_missions, is_same_value, reconcile_missions
 from syncd.core.mission_rejoin import MissionReturn, rejoin_missions, touched_records

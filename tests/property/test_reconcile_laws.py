@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import replace
 from random import Random
 from typing import TypeVar
 
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from syncd.core.card_merge import is_changed_there, is_edited
 from syncd.core.plan import (
@@ -113,7 +114,7 @@ def test_a_memory_of_what_agreed_makes_no_difference(several: list[Sides], rando
     remembered, now = Settled(), worlds[-1]
     for _ in range(8):
         part = random.choice(("base", "local", "remote"))
-        now = replace(now, **{part: _mixed([getattr(each, part) for each in (now, now, *worlds)], random)})
+        now = dataclasses.replace(now, **{part: _mixed([getattr(each, part) for each in (now, now, *worlds)], random)})
         assert reconcile(now.base, now.local, now.remote, POLICY, settled=remembered) == plan_of(now)
 
 

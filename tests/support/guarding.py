@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from syncd.core.guard import guard
 from syncd.core.plan import BaseCard, FieldName, LocalCard, Plan, Policy, RemoteCard

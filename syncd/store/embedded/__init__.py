@@ -13,10 +13,11 @@ May import ``syncd.errors``, its own modules, and the standard library.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
+
+import msgspec
 
 from syncd.errors import Bug
 from syncd.store.embedded import binaries, cluster, sockets
@@ -37,8 +38,7 @@ def available() -> str | None:
     return binaries.missing()
 
 
-@dataclass(frozen=True, slots=True)
-class EmbeddedStatus:
+class EmbeddedStatus(msgspec.Struct, frozen=True):
     """What is known of an embedded server without touching it.
 
     Args:

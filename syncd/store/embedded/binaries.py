@@ -21,9 +21,10 @@ import re
 import shutil
 import subprocess
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+import msgspec
 
 from syncd.errors import ConfigError, InputOutputError
 
@@ -36,8 +37,7 @@ ENVIRONMENT: Final = {"PATH": "/usr/bin:/bin:/usr/local/bin", "LC_ALL": "C"}
 _WITHOUT_SERVER: Final = "Set SYNCD_DATABASE_URL to a served Postgres."
 
 
-@dataclass(frozen=True, slots=True)
-class Account:
+class Account(msgspec.Struct, frozen=True):
     """The unprivileged account that root runs the server as."""
 
     uid: int
@@ -45,8 +45,7 @@ class Account:
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class Binaries:
+class Binaries(msgspec.Struct, frozen=True):
     """The programs of one PostgreSQL installation.
 
     Args:

@@ -18,9 +18,10 @@ import fcntl
 import os
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+import msgspec
 
 from syncd.errors import Busy, InputOutputError
 
@@ -47,8 +48,7 @@ def data_dir(environ: Mapping[str, str]) -> Path:
     return Path(shared) / "syncd" / "postgres"
 
 
-@dataclass(frozen=True, slots=True)
-class Deadline:
+class Deadline(msgspec.Struct, frozen=True):
     """An instant of the monotonic clock that nothing waits past."""
 
     at_s: float
@@ -69,8 +69,7 @@ class Deadline:
         return time.monotonic() >= self.at_s
 
 
-@dataclass(frozen=True, slots=True)
-class Home:
+class Home(msgspec.Struct, frozen=True):
     """The places of one embedded server."""
 
     folder: Path

@@ -19,10 +19,11 @@ import secrets
 import socket
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Final
+
+import msgspec
 
 from syncd.errors import InputOutputError
 
@@ -54,8 +55,7 @@ class Answer(StrEnum):
     """A server that does not know syncd's user or database."""
 
 
-@dataclass(frozen=True, slots=True)
-class Probe:
+class Probe(msgspec.Struct, frozen=True):
     """The result of one look at the socket."""
 
     answer: Answer

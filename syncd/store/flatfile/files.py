@@ -16,7 +16,6 @@ import shlex
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, Protocol
@@ -51,8 +50,7 @@ class Closable(Protocol):
         """End it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Tools:
+class Tools(msgspec.Struct, frozen=True):
     """What the files of a manifest are handled with.
 
     ``lock`` gives the lock of its writers; ``write`` replaces a whole file durably, or leaves it as it was;

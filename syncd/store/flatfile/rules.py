@@ -12,11 +12,11 @@ import random
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import replace as renewed
 from datetime import datetime, timedelta
 from typing import Any, Final, Protocol
 
 from msgspec.structs import replace
+from msgspec.structs import replace as renewed
 
 from syncd.core.graph import find_cycles, would_close
 from syncd.core.history import HistoryEntry, finisher_of

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from syncd.core.plan import Deed, DeedKind, LocalCard, Presence
 from syncd.core.sight import FileSight
