@@ -13,11 +13,10 @@ May import ``syncd.errors``, its own modules, and the standard library.
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
-
-import msgspec
 
 from syncd.errors import Bug
 from syncd.store.embedded import binaries, cluster, sockets
@@ -38,7 +37,8 @@ def available() -> str | None:
     return binaries.missing()
 
 
-class EmbeddedStatus(msgspec.Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class EmbeddedStatus:
     """What is known of an embedded server without touching it.
 
     Args:

@@ -21,10 +21,9 @@ import re
 import shutil
 import subprocess
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
-
-import msgspec
 
 from syncd.errors import ConfigError, InputOutputError
 
@@ -37,7 +36,8 @@ ENVIRONMENT: Final = {"PATH": "/usr/bin:/bin:/usr/local/bin", "LC_ALL": "C"}
 _WITHOUT_SERVER: Final = "Set SYNCD_DATABASE_URL to a served Postgres."
 
 
-class Account(msgspec.Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Account:
     """The unprivileged account that root runs the server as."""
 
     uid: int
@@ -45,7 +45,8 @@ class Account(msgspec.Struct, frozen=True):
     name: str
 
 
-class Binaries(msgspec.Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Binaries:
     """The programs of one PostgreSQL installation.
 
     Args:

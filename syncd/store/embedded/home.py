@@ -18,10 +18,9 @@ import fcntl
 import os
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
-
-import msgspec
 
 from syncd.errors import Busy, InputOutputError
 
@@ -48,7 +47,8 @@ def data_dir(environ: Mapping[str, str]) -> Path:
     return Path(shared) / "syncd" / "postgres"
 
 
-class Deadline(msgspec.Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Deadline:
     """An instant of the monotonic clock that nothing waits past."""
 
     at_s: float
@@ -69,7 +69,8 @@ class Deadline(msgspec.Struct, frozen=True):
         return time.monotonic() >= self.at_s
 
 
-class Home(msgspec.Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Home:
     """The places of one embedded server."""
 
     folder: Path

@@ -19,11 +19,10 @@ import secrets
 import socket
 import struct
 from collections.abc import Iterator
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Final
-
-import msgspec
 
 from syncd.errors import InputOutputError
 
@@ -55,7 +54,8 @@ class Answer(StrEnum):
     """A server that does not know syncd's user or database."""
 
 
-class Probe(msgspec.Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Probe:
     """The result of one look at the socket."""
 
     answer: Answer

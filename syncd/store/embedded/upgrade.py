@@ -15,11 +15,10 @@ import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
-
-import msgspec
 
 from syncd.errors import Busy, ConfigError, InputOutputError, NotFound, StoreUnreachable
 from syncd.store.embedded import EmbeddedServer, binaries, cluster, sockets
@@ -36,7 +35,8 @@ _STOP_S: Final = 60.0
 _LOOK_S: Final = 0.05
 
 
-class Upgraded(msgspec.Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Upgraded:
     """What was done: from which version to which, and where the old data folder is now; ``None``: nothing to do."""
 
     before: int
