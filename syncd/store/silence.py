@@ -12,9 +12,9 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
 
+import msgspec
 from psycopg import OperationalError
 
 from syncd.store.probe import SLICE_S, Question
@@ -36,8 +36,7 @@ class ServerHangs(OperationalError):
         super().__init__("the server takes what it is sent, and does not answer")
 
 
-@dataclass(frozen=True, slots=True)
-class LeftBehind:
+class LeftBehind(msgspec.Struct, frozen=True):
     """The server's side of a connection that was given up: it may yet do what it had been sent.
 
     ``made_at`` is when the connection stood, by this process's clock.
