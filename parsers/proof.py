@@ -104,7 +104,8 @@ class Made(msgspec.Struct, frozen=True):
 def is_as_meant(document: Document, made: Made) -> bool:
     """Tell whether a text, read as a whole, shows what edits gave, and every other card as it was.
 
-    What comes from a card's surroundings does not count, nor do cards that only stood behind one that went.
+    What comes from a card's surroundings does not count, nor do cards that only stood behind one that went, nor that a
+    row which begins with a number takes it for an id where its neighbour gets one.
     """
     after = parse(made.text.encode(), path=document.path, options=document.options, previous=document)
     document.keep(after)
@@ -115,8 +116,8 @@ def is_as_meant(document: Document, made: Made) -> bool:
         new = after.card_by_id(insert.id)
         if insert.id and (new is None or not is_in_state(new, insert)):
             return False
-    known = {card.id for card in document.cards} | {None, *made.named.values(), *(each.id for each in made.added)}
-    if not made.removed and any(card.id not in known for card in after.cards):
+    known = {card.id for card in document.cards} | {None, *(each.id for each in made.added)}
+    if not (made.removed or made.named) and any(card.id not in known for card in after.cards):
         return False
     for key, card in enumerate(document.cards):
         id = made.named.get(key, card.id)

@@ -47,7 +47,8 @@ def any_edit(document: Document, edit: Edit) -> Document:
             named = after.card_by_id(id)
             assert named is not None
             assert named.fields.get("title") == document.cards[key].fields.get("title")
-            _others_stand(document, after, {key}, {id})
+            # Beside a row with an id, one that begins with a number may have that for its own.
+            _others_stand(document, after, {key}, {id}, are_strangers_allowed=True)
         case RemoveCard(key):
             if not _OPENERS.search(document.text.text):
                 _others_stand(document, after, {key}, set(), are_strangers_allowed=True)
