@@ -32,6 +32,11 @@ class Held:
     attempt: int
     until: datetime
 
+    @property
+    def is_at_home(self) -> bool:
+        """Whether what was done under this lease is in the database, if it was done."""
+        return not self.holder.is_away
+
     def __str__(self) -> str:
         return f"{self.owner}'s attempt {self.attempt} on {self.id}"
 
@@ -44,8 +49,8 @@ class Leases(Story):
     def __init__(self, world: World) -> None:
         super().__init__(world)
         self.held: list[Held] = []
-        self.finished: dict[str, set[tuple[str, int]]] = defaultdict(set)
-        """Who finished a card, under which attempt."""
+        self.finished: dict[str, list[Held]] = defaultdict(list)
+        """The leases under which a card was finished: by those who worked apart, more than one."""
         self.owners: dict[str, set[str]] = defaultdict(set)
         """Who asked for a card, perhaps in vain."""
 
@@ -71,7 +76,7 @@ class Leases(Story):
             self.owners[card.id].add(owner)
             lease = Held(traveller, owner, card.id, card.attempts, self._now + timedelta(seconds=TTL_S))
             self.review()
-            others = [each for each in self.held if each.id == card.id and not each.holder.is_away]
+            others = [each for each in self.held if each.id == card.id and each.is_at_home]
             if others and not traveller.is_away:
                 raise Violation(f"{lease} beside {others[0]}")
             self.held.append(lease)
@@ -82,7 +87,10 @@ class Leases(Story):
         if lease := self._ended(
             traveller, step, "completed", lambda it: verb(it.id, owner=it.owner, attempt=it.attempt)
         ):
-            self.finished[lease.id].add((lease.owner, lease.attempt))
+            others = [each for each in self.finished[lease.id] if each.attempt == lease.attempt and each.is_at_home]
+            if others and lease.is_at_home:
+                raise Violation(f"{lease} was completed, and {others[0]} had been before")
+            self.finished[lease.id].append(lease)
 
     def fail(self, traveller: Traveller, step: int) -> None:
         """Fail at a card that one holds."""
@@ -109,10 +117,11 @@ class Leases(Story):
         lease = self.random.choice(mine)
         self.held.remove(lease)
         self.world.tell(step, f"{lease} is {how}")
+        is_good = self._stands(lease) and lease.until > self._now
         try:
             verb(lease)
         except SyncdError as error:
-            if error.exit_code not in NOT_YOURS:
+            if is_good or error.exit_code not in NOT_YOURS:
                 raise
             self.world.tell(step, f"that was refused: {error.message}")
             return None
@@ -140,7 +149,7 @@ class Leases(Story):
         for lease in tuple(self.held):
             if lease.until <= self._now:
                 self.held.remove(lease)
-            elif not lease.holder.is_away and not self._stands(lease):
+            elif lease.is_at_home and not self._stands(lease):
                 self.held.remove(lease)
                 is_told = any(each.id == lease.id and each.local in (lease.owner, Status.CLAIMED) for each in told)
                 is_done = self._cards[lease.id].status is Status.DONE
@@ -161,6 +170,6 @@ class Leases(Story):
         return False
 
     def check(self) -> None:
-        for id in self.finished:
+        for id, leases in self.finished.items():
             if self._cards[id].status is not Status.DONE:
-                raise Violation(f"{id} was finished by {self.finished[id]}, and is {self._cards[id].status}")
+                raise Violation(f"{id} was finished under {leases[0]}, and is {self._cards[id].status}")
