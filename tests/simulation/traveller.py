@@ -116,17 +116,17 @@ class Traveller:
 
     def type(self, id: str, title: str) -> None:
         """Give a row another title."""
-        was = f"| {id} | {self.rows[id].title} |"
-        self._save(self.file.read_text().replace(was, f"| {id} | {title} |"))
+        was = rf"^(\| *{re.escape(id)} *\| *){re.escape(self.rows[id].title)}(?= *\|)"
+        self._save(re.sub(was, rf"\g<1>{title}", self.file.read_text(), flags=re.MULTILINE))
 
     def put_in(self, line: str) -> None:
         """Put a row behind the others."""
         self._save(self.file.read_text() + line)
 
     def take_out(self, title: str) -> None:
-        """Take a row out."""
+        """Take a row out, however it is padded: syncd pads as the rows around do."""
         lines = self.file.read_text().splitlines(keepends=True)
-        self._save("".join(each for each in lines if f"| {title} |" not in each))
+        self._save("".join(each for each in lines if title not in (cell.strip() for cell in each.split("|"))))
 
     def _save(self, text: str) -> None:
         """Save the task file; it never has the bytes of an older version, which would be a question to a person."""
