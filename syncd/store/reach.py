@@ -394,10 +394,13 @@ class Reach:
 
 
 def _changed(before: Card | None, after: Card) -> Fields:
-    """Return the fields that differ between two states of a card; of its lease only that it was given, not its end."""
+    """Return the fields that differ between two states of a card; of its lease only that it was given, not its end.
+
+    Of a card that is new its state, too: what nobody knows of it would keep it from being removed again.
+    """
     was, is_now = card_fields(before) if before is not None else {}, card_fields(after)
     names = dict.fromkeys((*is_now, *was))
-    left_out = () if after.status is Status.CLAIMED else (STATUS, CLAIM_OWNER)
+    left_out = () if after.status is Status.CLAIMED or before is None else (STATUS, CLAIM_OWNER)
     return {
         name: is_now.get(name)
         for name in names

@@ -96,6 +96,21 @@ def test_a_lost_lease_ends_as_its_owner_says(here: tuple[Site, Line], end: str) 
     assert made.sql("select status::text, claim_owner, attempts, failures from backlog where id = 'A2'") == [after]
 
 
+def test_a_card_whose_making_was_not_answered_is_removed_by_its_maker(here: tuple[Site, Line]) -> None:
+    """The database had made it: removed while that is away, it is no card that others changed."""
+    made, line = here
+    lost(line)
+    made.wiring.store().create(NewCard(id="N1", title="Came and went"))
+    made.sync()
+    assert "Came and went" in made.text
+    made.wiring.store().remove("N1")
+    made.sync()
+    back(here)
+    assert made.wiring.store().conflicts() == []
+    assert "Came and went" not in made.text
+    assert made.sql("select deleted_at is not null from backlog where id = 'N1'") == [(True,)]
+
+
 def test_a_lease_of_a_process_that_died_goes_on(here: tuple[Site, Line]) -> None:
     """Its owner asks again, without the database, and is given the same card at the same number: it is one lease."""
     made, line = here

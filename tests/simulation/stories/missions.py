@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from syncd.core.mission_merge import RecordChange
-from syncd.core.plan import ChangeKind
+from syncd.core.plan import ChangeKind, Conflict
 from syncd.ports import MissionBatch
 from syncd.schemas.mission import RecordKey, RecordKind
 from tests.simulation.oracle import Violation
@@ -30,6 +30,8 @@ class Missions(Story):
             (f"M{milestone}", name): Known(f"{name} {milestone}") for milestone in range(MILESTONES) for name in FIELDS
         }
         self.made = 0
+        self.untold: set[str] = set()
+        """What commands set that were killed over it: nobody knows that it was, so the next value may clash with it."""
 
     def begin(self, root: Path) -> None:
         milestones = [
@@ -66,12 +68,18 @@ class Missions(Story):
         value, known = self._value(step, "issue"), self.values[id, "issue"]
         self.world.tell(step, f"{traveller.name} gives {id} the issue {value!r}")
         known.perhaps.add(value)
+        self.untold.add(value)
         missions, key = traveller.store.missions, RecordKey(RecordKind.MILESTONE, "m", id)
         for _ in range(TRIES):
             change = RecordChange(ChangeKind.UPDATE, key, {"issue": value}, missions.read().records[key].version)
             if not missions.commit(MissionBatch(traveller.wiring.new_commit_id(), (change,))).moved:
                 self.values[id, "issue"] = Known(value)
+                self.untold.remove(value)
                 break
+
+    def allows(self, conflict: Conflict) -> bool:
+        """Return whether a value clashes with one that nobody was told of."""
+        return not self.untold.isdisjoint({conflict.local, conflict.remote})
 
     def _value(self, step: int, name: str) -> str:
         """Return a value that nobody wrote before."""

@@ -415,3 +415,12 @@ def test_an_old_buffer_saved_over_a_newer_file_loses() -> None:
     assert only(result.to_file).fields == {"title": "New"}
     assert only(result.to_store).fields == {"priority": 4}
     assert result.conflicts == (Conflict("A1", "title", "New", "Old", "New", Winner.REMOTE),)
+
+
+def test_a_word_that_syncd_chose_is_no_edit() -> None:
+    """The word in a new row brings no card back that was removed before the word itself was agreed on."""
+    mine = local(**{STATUS_WORD: "todo"})
+    gone = remote(version=2, presence=Presence.DELETED)
+    assert [change.kind for change in plan(base(**{STATUS_WORD: None}), mine, gone).to_file] == [ChangeKind.REMOVE]
+    edited = replace(mine, fields={**mine.fields, "title": "Another"})
+    assert [change.kind for change in plan(base(**{STATUS_WORD: None}), edited, gone).to_store] == [ChangeKind.RESTORE]
